@@ -1,0 +1,86 @@
+"""Everything the library raises or warns about on purpose.
+
+::
+
+    GanError                 exit code 1
+    ├── UsageError           exit code 2: what was typed or written can be put right by its author
+    │   ├── RecipeError      a recipe file, its parameters, its networks
+    │   ├── CallbackError    a callback's settings
+    │   └── RunDirError      a run directory that cannot be used as asked
+    └── DataError            images that are missing, damaged or too few
+
+    GanWarning               the run goes on, but not quite as its author may think
+
+The command line prints a ``GanError`` as one ``Error:`` line without a traceback and ends
+with its exit code.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class GanError(Exception):
+    """A mistake that can be named in one line, together with its fix."""
+
+    exit_code = 1
+
+
+class UsageError(GanError):
+    """What was asked for cannot be done; asking differently can."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe that cannot be loaded, built or trained as it is written."""
+
+
+class CallbackError(UsageError):
+    """A callback whose settings contradict the run or another callback."""
+
+
+class RunDirError(UsageError):
+    """A run directory that cannot be used as asked."""
+
+
+class DataError(GanError):
+    """Images that are missing, damaged, mislabelled or too few."""
+
+
+class GanWarning(UserWarning):
+    """Something the author of a run should know and may want to change."""
+
+
+def choices(wrong: str, known: Iterable[str]) -> str:
+    """Tell what there is instead of ``wrong``, the nearest match first.
+
+    >>> choices("epoch", ["epochs", "seed"])
+    "did you mean 'epochs'? There are: epochs, seed"
+    """
+    names = list(known)
+    nearest = get_close_matches(wrong, names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{hint}There are: {', '.join(names)}" if names else f"{hint}There are none"
+
+
+def describe(error: BaseException) -> str:
+    """Put a foreign exception in one line: its type, its first line, and the author's line it came from."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    text = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [
+        frame for frame in frames if not {"site-packages", "ms_gan_callbacks"} & {*Path(frame.filename).parts}
+    ]
+    return f"{text} ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else text
+
+
+def annotate(error: BaseException, note: str) -> None:
+    """Add a line to an exception without changing its type (PEP 678, also on Python 3.10)."""
+    if hasattr(error, "add_note"):
+        error.add_note(note)
+    else:
+        error.__notes__ = [*getattr(error, "__notes__", []), note]  # type: ignore[attr-defined]
