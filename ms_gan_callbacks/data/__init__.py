@@ -1,0 +1,12 @@
+"""Real images: sources of batches, MNIST, and randomness that needs no saving.
+
+Importing this package does not import MindSpore.
+"""
+
+from __future__ import annotations
+
+from ms_gan_callbacks.data.mnist import BUNDLED, mnist
+from ms_gan_callbacks.data.sources import ArraySource, DatasetSource, Source, as_source
+from ms_gan_callbacks.data.streams import stream
+
+__all__ = ["BUNDLED", "ArraySource", "DatasetSource", "Source", "as_source", "mnist", "stream"]

@@ -1,0 +1,116 @@
+"""IDX files, the format of MNIST, plain or gzipped; nothing in them is believed before it is checked.
+
+::
+
+    0 0 8 3 | count | rows | columns | pixels ...     images, all numbers 32 bits, big-endian
+    0 0 8 1 | count | labels ...                      labels
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.errors import DataError
+
+LARGEST = 1 << 30  # bytes of content; all of EMNIST is 0.6 GB
+_CHUNK = 1 << 20
+_KINDS = {0x00000803: "images", 0x00000801: "labels"}
+_FAULTS = (OSError, EOFError, zlib.error)  # what reading and unpacking may raise
+
+
+def read_images(path: Path) -> NDArray[np.uint8]:
+    """The images of an IDX file, uint8 ``(count, rows, columns)``.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or is something else.
+    """
+    return _read(path, 0x00000803)
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """The labels of an IDX file, uint8 ``(count,)``.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or is something else.
+    """
+    return _read(path, 0x00000801)
+
+
+def unpack(packed: bytes, name: str, limit: int) -> bytearray:
+    """Inflate gzipped bytes, but no more than ``limit``: a small file can unpack to a huge one.
+
+    Raises:
+        DataError: the bytes are damaged, or more than ``limit``.
+    """
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(packed)) as file:
+            content = _up_to(file, limit + 1)
+    except _FAULTS as error:
+        raise DataError(f"{name}: damaged gzip data ({error})") from error
+    if len(content) > limit:
+        raise DataError(f"{name}: unpacks to more than the expected {limit:,} bytes")
+    return content
+
+
+def _read(path: Path, magic: int) -> NDArray[np.uint8]:
+    try:
+        with path.open("rb") as plain:
+            if plain.read(2) != b"\x1f\x8b":  # gzip is known by its first bytes, whatever the name says
+                plain.seek(0)
+                return _parse(plain, path, magic)
+            plain.seek(0)
+            with gzip.GzipFile(fileobj=plain) as unpacked:
+                return _parse(unpacked, path, magic)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged gzip file ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _parse(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> NDArray[np.uint8]:
+    shape = _header(file, path, magic)
+    expected = math.prod(shape)
+    told = f"{' x '.join(f'{size:,}' for size in shape)} = {expected:,} bytes"
+    if not 0 < expected <= LARGEST:
+        raise DataError(f"{path}: its header promises {told}, expected 1 to {LARGEST:,}")
+    content = _up_to(file, expected + 1)  # one more, to see both the end and gzip's checksum
+    if len(content) != expected:
+        found = f"only {len(content):,} are there" if len(content) < expected else "there are more"
+        raise DataError(f"{path}: its header promises {told}, but {found}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int, ...]:
+    """The sizes a header claims, after its magic number was found to be the expected one."""
+    wanted = f"expected {_KINDS[magic]} (0x{magic:08x})"
+    start = file.read(4)
+    if len(start) < 4:
+        raise DataError(f"{path}: holds {len(start)} bytes, {wanted}")
+    found = int.from_bytes(start, "big")
+    if found in _KINDS and found != magic:
+        raise DataError(f"{path}: holds {_KINDS[found]} (0x{found:08x}), {wanted}")
+    if found != magic:
+        raise DataError(f"{path}: is no IDX file of bytes, it starts with 0x{found:08x}, {wanted}")
+    dimensions = magic & 0xFF
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise DataError(f"{path}: ends within its header of {4 + 4 * dimensions} bytes")
+    shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", sizes)
+    return shape
+
+
+def _up_to(file: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
+    """All that is left, or its first ``limit`` bytes; memory grows with what is there, not with the limit."""
+    content = bytearray()
+    while len(content) < limit and (chunk := file.read(min(_CHUNK, limit - len(content)))):
+        content += chunk
+    return content

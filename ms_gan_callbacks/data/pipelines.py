@@ -1,0 +1,204 @@
+"""Any batched ``mindspore.dataset`` pipeline as a source that can be entered anywhere.
+
+A fresh iterator repeats the same shuffle every time, so one iterator lives through all epochs. It is
+made with the global step it has to begin at (``set_init_step``), which MindSpore takes only together with a
+finite number of epochs; a large one stands for "no end" and does not change the order.
+
+**Promised**: (seed, epoch, start) gives the same batches in any process, whatever came before, for
+shuffling by the dataset, its sampler or ``.shuffle()``. MindSpore takes its seed when an iterator is
+made; it is set for that moment only, and the host's seeds are put back.
+
+**Not promised**, since it is decided elsewhere:
+
+* MindSpore's random transforms: equal from the first batch of a run on, but a resumed run draws others,
+  unless ``mindspore.dataset.config.set_fast_recovery(False)`` makes it replay all it skips;
+* Python functions that draw random numbers in ``map`` or in a generator;
+* sharded datasets (``num_shards=``): their sampler takes its seed when the dataset is built, so call
+  ``mindspore.dataset.config.set_seed`` before that.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ms_gan_callbacks.data.protocol import Batch, check_dtype, check_place, check_range, to_unit
+from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    from mindspore.dataset import Dataset
+
+_NO_END = 1_000_000  # epochs
+_MOST_PASSES = 2**31 - 1  # epochs times repeats: beyond it MindSpore hangs or dies
+_CURE = "call .batch(32, drop_remainder=True) on it"
+
+
+class _Parked(NamedTuple):
+    """An iterator nobody is using, and where it stands."""
+
+    seed: int
+    epoch: int
+    step: int
+    rows: Iterator[Any]
+
+
+class DatasetSource:
+    """A :class:`Source` over a batched pipeline; what it promises is told at the head of the module.
+
+    Images keep the layout the pipeline gives them (MindSpore's readers give height, width, channels: map
+    ``vision.HWC2CHW()`` first). uint8 is scaled to [-1, 1]; floats must be in that range already. A last
+    batch that is short is skipped.
+
+    Args:
+        dataset: the pipeline, with ``.batch()`` called on it; iterate over it nowhere else meanwhile.
+        column: position or name of the column that holds the images.
+        name: what logs call the source; by default the type of the dataset, e.g. ``"MnistDataset"``.
+
+    Raises:
+        RecipeError: the pipeline is not batched, or has no such column.
+        DataError: it has too few images, or images of the wrong type.
+    """
+
+    def __init__(self, dataset: Dataset, *, column: int | str = 0, name: str | None = None) -> None:
+        self.name = name if name is not None else _leaf_name(dataset)
+        self._epochs = min(_NO_END, _MOST_PASSES // _repeats(self.name, dataset))
+        node = _batch_node(self.name, dataset)
+        self.batch_size: int = node.batch_size
+        self._per_epoch: int = dataset.get_dataset_size()  # with the short ones
+        self.steps_per_epoch = self._per_epoch - _short_batches(self.name, dataset, node)
+        rows: int = node.children[0].get_dataset_size()
+        if not self.steps_per_epoch:
+            raise DataError(f"{self.name}: {rows} images do not fill one batch of {self.batch_size}")
+        plain = node.get_dataset_size() == self._per_epoch
+        self.count = rows if plain else self.steps_per_epoch * self.batch_size
+        place = _column_place(self.name, column, dataset.get_col_names())
+        check_dtype(self.name, np.dtype(dataset.output_types()[place]))
+        self.image_shape: tuple[int, ...] = tuple(dataset.output_shapes()[place][1:])
+        self._dataset, self._place = dataset, place
+        self._parked: _Parked | None = None
+
+    def sha256(self) -> None:
+        """None: a pipeline may decode, augment or generate, so its content has no digest."""
+        return
+
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """See :meth:`Source.batches`; going on where the last call stopped costs nothing.
+
+        Raises:
+            DataError: ``epoch`` or ``start`` is out of range; while iterating, images that are not
+                scaled or batches that are not of the shape and number the pipeline announced.
+        """
+        check_place(self, epoch, start)
+        return self._walk(seed, epoch, start) if start < self.steps_per_epoch else iter(())
+
+    def _walk(self, seed: int, epoch: int, start: int) -> Iterator[Batch]:
+        # Whoever walks owns the iterator and parks it afterwards, so two walks never share one.
+        rows, done = self._take(seed, epoch, start), start
+        try:
+            while done < self.steps_per_epoch:
+                batch = self._converted(next(rows, None), done, first=done == start)
+                done += 1
+                yield batch
+        except GeneratorExit:
+            self._parked = _Parked(seed, epoch, done, rows)
+            raise
+        for _ in rows:  # the short batch, and the mark at the end of the epoch
+            pass
+        self._parked = _Parked(seed, epoch + 1, 0, rows)
+
+    def _take(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
+        """The parked iterator if it stands at the place asked for, else a new one put there."""
+        parked, self._parked = self._parked, None
+        if parked is not None and parked[:3] == (seed, epoch, start):
+            return parked.rows
+        step = (epoch - 1) * self._per_epoch + start
+        with _begun_at(self._dataset, step), _seeded(int(stream(seed, "data", 0).integers(2**32))):
+            rows: Iterator[Any] = self._dataset.create_tuple_iterator(num_epochs=self._epochs, output_numpy=True)
+        return rows
+
+    def _converted(self, row: list[Any] | None, step: int, *, first: bool) -> Batch:
+        if row is None:
+            raise DataError(f"{self.name}: the epoch ended after {step} of {self.steps_per_epoch} batches")
+        images = row[self._place]
+        expected = (self.batch_size, *self.image_shape)
+        if images.shape != expected:
+            raise DataError(f"{self.name}: batch {step} has shape {images.shape}, expected {expected}")
+        if images.dtype == np.uint8:
+            return to_unit(images)
+        if first:  # a wrong scale shows at once; looking at every batch would cost more than the copy
+            check_range(self.name, images)
+        batch: Batch = images.astype(np.float32)
+        return batch
+
+
+@contextmanager
+def _begun_at(dataset: Dataset, step: int) -> Iterator[None]:
+    """Have iterators begin at a global step for a moment; the pipeline stays its author's."""
+    before = dataset.get_init_step()
+    dataset.set_init_step(step)
+    try:
+        yield
+    finally:
+        dataset.set_init_step(before)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Have MindSpore's pipelines seeded for a moment; its ``set_seed`` reseeds Python and NumPy too."""
+    from mindspore.dataset import config
+
+    pipelines, python, numpy = config.get_seed(), random.getstate(), np.random.get_state()
+    config.set_seed(seed)
+    try:
+        yield
+    finally:
+        config.set_seed(pipelines)
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _leaf_name(dataset: Dataset) -> str:
+    while dataset.children:
+        dataset = dataset.children[0]
+    return type(dataset).__name__
+
+
+def _repeats(name: str, node: Any) -> int:
+    """How often, at most, an epoch of the pipeline goes through what it reads."""
+    own: int = node.count if type(node).__name__ == "RepeatDataset" else 1
+    if own < 1:
+        raise RecipeError(f"{name}: the pipeline never ends; leave .repeat() away, epochs are counted here")
+    return own * math.prod(_repeats(name, child) for child in node.children)
+
+
+def _batch_node(name: str, dataset: Dataset) -> Any:
+    """The pipeline's last ``.batch()``, which decides how large the batches are."""
+    node: Any = dataset
+    while node.children:
+        if isinstance(getattr(node, "batch_size", None), int) and not getattr(node, "batch_size_func", None):
+            return node
+        node = node.children[0]
+    raise RecipeError(f"{name}: the pipeline is not batched, or not to a fixed size: {_CURE}")
+
+
+def _short_batches(name: str, dataset: Dataset, node: Any) -> int:
+    """How many batches of an epoch are short: 0, or 1 at its end."""
+    if node.drop_remainder or node.children[0].get_dataset_size() % node.batch_size == 0:
+        return 0
+    if node.get_dataset_size() != dataset.get_dataset_size():
+        raise RecipeError(f"{name}: short batches may stand in mid-epoch (repeat, take or +): {_CURE}")
+    return 1
+
+
+def _column_place(name: str, column: int | str, columns: list[str]) -> int:
+    if isinstance(column, str) and column in columns:
+        return columns.index(column)
+    if isinstance(column, int) and 0 <= column < len(columns):
+        return column
+    raise RecipeError(f"{name}: no column {column!r}; there are: {', '.join(columns)}")

@@ -1,0 +1,30 @@
+"""Randomness as a function of (seed, stream name, index): nothing to save, nothing to restore."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from ms_gan_callbacks.errors import RecipeError
+
+
+def stream(seed: int, name: str, index: int) -> np.random.Generator:
+    """A generator of its own for item ``index`` of the stream ``name``.
+
+    The same three values give the same numbers on every machine and in every process,
+    whatever was drawn before; any other value gives independent ones.
+
+    Args:
+        seed: the run's seed, 0 or more, of any size.
+        name: what the numbers are for, e.g. ``"noise"``.
+        index: which item: a step, an epoch; 0 or more.
+
+    Raises:
+        RecipeError: the seed or the index is negative.
+    """
+    if seed < 0 or index < 0:
+        raise RecipeError(f"seed and index must be 0 or more, got seed {seed} and index {index} of {name!r}")
+    # crc32 and not hash(): Python salts the hash of a string anew in every process.
+    key = (zlib.crc32(name.encode()), index)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

@@ -1,0 +1,243 @@
+"""ArraySource and as_source: scaling, order, resuming, and every wrong array in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
+from ms_gan_callbacks.errors import DataError, GanError, RecipeError
+
+from .conftest import one_line
+
+
+def numbered(count: int) -> np.ndarray:
+    """Images whose every pixel is their number."""
+    return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 4), np.uint8)
+
+
+def ids(batch: np.ndarray) -> list[int]:
+    """The numbers of the images in a scaled batch."""
+    return np.rint((batch[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def test_every_byte_is_scaled_by_the_formula() -> None:
+    source = ArraySource(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16), batch_size=1)
+    (batch,) = source.batches(0, 1)
+    exact = np.arange(256) / 127.5 - 1
+    assert batch.dtype == np.float32
+    assert batch.min() == -1 and batch.max() == 1
+    np.testing.assert_allclose(batch.ravel(), exact, atol=1.2e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(1, 60), size=st.integers(1, 60), seed=st.integers(0, 2**40), epoch=st.integers(1, 9))
+def test_an_epoch_is_the_permutation_cut_into_whole_batches(count: int, size: int, seed: int, epoch: int) -> None:
+    if size > count:
+        with pytest.raises(DataError, match=f"{count} images do not fill one batch of {size}"):
+            ArraySource(numbered(count), size)
+        return
+    source = ArraySource(numbered(count), size)
+    seen = [ids(batch) for batch in source.batches(seed, epoch)]
+    assert source.steps_per_epoch == len(seen) == count // size
+    assert [number for batch in seen for number in batch] == stream(seed, "data", epoch).permutation(count)[
+        : len(seen) * size
+    ].tolist()
+
+
+def test_starting_late_gives_the_rest_of_the_epoch() -> None:
+    source = ArraySource(numbered(20), 3)
+    whole = [ids(batch) for batch in source.batches(1, 2)]
+    for start in range(7):
+        assert [ids(batch) for batch in source.batches(1, 2, start)] == whole[start:]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    source = ArraySource(numbered(50), 50)
+    orders = [tuple(ids(next(source.batches(seed, epoch)))) for seed in (0, 1) for epoch in (1, 2)]
+    assert len(set(orders)) == 4
+
+
+@pytest.mark.parametrize("images", [numbered(8), np.zeros((8, 2, 3, 4), np.float32)])
+def test_batches_are_fresh_and_contiguous(images: np.ndarray) -> None:
+    source = ArraySource(images, 4)
+    kept = images.copy()
+    for batch in source.batches(0, 1):
+        assert batch.shape == (4, 2, 3, 4) and batch.flags.c_contiguous and batch.flags.writeable
+        batch[:] = 0.5
+    assert (source.images == kept).all()
+
+
+def test_two_walks_at_once_do_not_disturb_each_other() -> None:
+    source = ArraySource(numbered(12), 3)
+    pairs = list(zip(source.batches(0, 1), source.batches(0, 1), strict=True))
+    assert all(ids(one) == ids(other) for one, other in pairs)
+
+
+def test_uint8_stays_uint8_in_memory_and_is_not_copied() -> None:
+    images = numbered(5)
+    source = ArraySource(images, 2)
+    assert source.images.dtype == np.uint8 and np.shares_memory(source.images, images)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_floats_are_taken_as_they_are(dtype: str) -> None:
+    images = np.linspace(-1, 1, 24).astype(dtype).reshape(4, 1, 2, 3)
+    (batch,) = ArraySource(images, 4).batches(0, 1)
+    assert batch.dtype == np.float32 and batch.dtype.isnative
+    assert np.array_equal(np.sort(batch.ravel()), images.ravel().astype(np.float32))
+
+
+def test_a_grey_image_gains_its_channel_and_strides_do_not_matter() -> None:
+    images = np.arange(5 * 6 * 4, dtype=np.uint8).reshape(5, 6, 4)
+    source = ArraySource(images.transpose(0, 2, 1)[::2], 1, name="turned")
+    assert (source.image_shape, source.count, source.name) == ((1, 4, 6), 3, "turned")
+    assert np.array_equal(source.images[1, 0], images[2].T)
+
+
+def test_labels_are_kept() -> None:
+    source = ArraySource(numbered(3), 1, labels=[7, 8, 9])
+    assert source.labels is not None and source.labels.tolist() == [7, 8, 9]
+    assert ArraySource(numbered(3), 1).labels is None
+
+
+def test_sha256_is_of_type_shape_and_values() -> None:
+    images = numbered(4)
+    digest = ArraySource(images, 2).sha256()
+    assert digest == hashlib.sha256(b"uint8 (4, 2, 3, 4)" + images.tobytes()).hexdigest()
+    assert digest == ArraySource(np.asfortranarray(images), 4, labels=[1, 2, 3, 4], name="other").sha256()
+    assert digest != ArraySource(images.reshape(4, 2, 4, 3), 2).sha256()
+    assert digest != ArraySource(images[::-1], 2).sha256()
+
+
+def test_sha256_is_computed_once() -> None:
+    source = ArraySource(numbered(4), 2)
+    digest = source.sha256()
+    source.images[0] += 1
+    assert source.sha256() == digest
+
+
+FLOAT = np.zeros((4, 1, 2, 2), np.float32)
+
+
+def holding(value: float) -> np.ndarray:
+    images = FLOAT.copy()
+    images[2, 0, 1, 1] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (holding(np.nan), "not finite"),
+        (holding(np.inf), "not finite"),
+        (holding(-np.inf), "not finite"),
+        (holding(1.01), r"range over \[0, 1.01\]; .* \(x / 127.5 - 1\)"),
+        (holding(-1.01), r"range over \[-1.01, 0\]"),
+        (holding(255), r"range over \[0, 255\]"),
+        (np.zeros((0, 1, 2, 2), np.uint8), r"no images in an array of shape \(0, 1, 2, 2\)"),
+        (np.zeros((4, 1, 0, 2), np.float32), "no images in an array of shape"),
+        (np.zeros((4, 0, 2, 2), np.uint8), "no images in an array of shape"),
+        (np.zeros((), np.uint8), r"got shape \(\)"),
+        (np.zeros(4, np.uint8), r"got shape \(4,\)"),
+        (np.zeros((4, 784), np.float32), r"must be \(N, C, H, W\) or \(N, H, W\), got shape \(4, 784\)"),
+        (np.zeros((4, 1, 1, 2, 2), np.uint8), "got shape"),
+        (FLOAT.astype(np.int64), "images are int64; images must be uint8"),
+        (FLOAT.astype(np.int8), "images are int8"),
+        (FLOAT.astype(np.uint16), "images are uint16"),
+        (FLOAT.astype(bool), "images are bool"),
+        (FLOAT.astype(complex), "images are complex128"),
+        (FLOAT.astype(object), "images are object"),
+        (FLOAT.astype("U3"), "images are <U3"),
+        ([[[0]]], "must be a NumPy array, got list"),
+        (None, "must be a NumPy array, got NoneType"),
+    ],
+)
+def test_a_wrong_array_is_answered_in_one_line(images: np.ndarray, told: str) -> None:
+    with pytest.raises(DataError, match=told) as error:
+        ArraySource(images, 2, name="mine")
+    assert one_line(error).startswith("mine: ")
+
+
+def test_half_a_step_of_rounding_is_forgiven() -> None:
+    assert ArraySource(holding(1.0005), 2).count == 4
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "told"),
+    [(0, "must be at least 1, got 0"), (-3, "at least 1, got -3"), (2.0, "whole number .* got 2.0")]
+    + [(wrong, "whole number of at least 1, got") for wrong in (True, None, "32", [2], np.float32(2))],
+)
+def test_a_wrong_batch_size_is_the_recipes_fault(batch_size: int, told: str) -> None:
+    with pytest.raises(RecipeError, match=told) as error:
+        ArraySource(numbered(4), batch_size)
+    assert one_line(error).startswith("batch_size must be ")
+
+
+def test_a_numpy_integer_is_a_batch_size() -> None:
+    assert type(ArraySource(numbered(4), np.int32(2)).batch_size) is int
+
+
+@pytest.mark.parametrize("labels", [[], [1], [1, 2, 3, 4, 5], [[1, 2, 3, 4]], 3])
+def test_wrong_labels_are_refused(labels: object) -> None:
+    with pytest.raises(DataError, match="4 images need 4 labels") as error:
+        ArraySource(numbered(4), 2, labels=labels)  # type: ignore[arg-type]
+    one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "start", "told"),
+    [
+        (0, 0, "counted from 1, got 0"),
+        (-1, 0, "got -1"),
+        (1, -1, "after -1"),
+        (1, 3, "after 3 batches, an epoch has 2"),
+    ],
+)
+def test_a_place_in_no_epoch_is_refused_at_once(epoch: int, start: int, told: str) -> None:
+    with pytest.raises(DataError, match=told) as error:
+        ArraySource(numbered(4), 2).batches(0, epoch, start)  # before anything is iterated
+    one_line(error)
+
+
+def test_as_source_takes_an_array_and_leaves_a_source() -> None:
+    source = as_source(numbered(6), batch_size=3)
+    assert isinstance(source, ArraySource) and source.batch_size == 3
+    assert as_source(source) is source
+
+
+def test_as_source_takes_any_source() -> None:
+    class Mine:
+        name, batch_size, count, image_shape, steps_per_epoch = "mine", 1, 1, (1, 2, 2), 1
+
+        def sha256(self) -> None: ...
+        def batches(self, seed: int, epoch: int, start: int = 0): ...
+
+    mine: Source = Mine()
+    assert as_source(mine) is mine
+    with pytest.raises(RecipeError, match="data of type type"):
+        as_source(Mine)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("data", [None, 3, "mnist", [[1]], object(), {"images": 1}])
+def test_as_source_names_what_it_cannot_take(data: object) -> None:
+    with pytest.raises(GanError, match=f"type {type(data).__name__}: give a NumPy array") as error:
+        as_source(data)  # type: ignore[arg-type]
+    assert "mindspore.dataset" in one_line(error) and isinstance(error.value, RecipeError)
+
+
+def test_importing_and_using_the_room_does_not_import_mindspore() -> None:
+    code = (
+        "import sys, numpy as np, ms_gan_callbacks.data as d\n"
+        "s = d.as_source(np.zeros((4, 2, 2), np.uint8), 2); list(s.batches(0, 1))\n"
+        "assert all(hasattr(d, name) for name in d.__all__)\n"
+        "sys.exit('mindspore' in sys.modules)"
+    )
+    env = {"PYTHONPATH": ":".join(p or "." for p in sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
