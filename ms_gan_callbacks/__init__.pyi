@@ -1,0 +1,49 @@
+from .bus import CallbackBus
+from .callback import Callback, Event, Every, Periodic, Writer, optional
+from .callbacks import Checkpoint, Console, EarlyStopping, ImageGrid, MetricsLog, TensorBoard
+from .data import ArraySource, DatasetSource, Source, mnist, stream
+from .errors import CallbackError, DataError, GanError, GanWarning, RecipeError, RunDirError, UsageError
+from .images import image_grid, save_png
+from .objectives import Minimax, NonSaturating, Objective
+from .recipe import Recipe, load_recipe
+from .result import RunResult
+from .run import Run
+from .runner import Runner
+
+__all__ = [
+    "ArraySource",
+    "Callback",
+    "CallbackBus",
+    "CallbackError",
+    "Checkpoint",
+    "Console",
+    "DataError",
+    "DatasetSource",
+    "EarlyStopping",
+    "Event",
+    "Every",
+    "GanError",
+    "GanWarning",
+    "ImageGrid",
+    "MetricsLog",
+    "Minimax",
+    "NonSaturating",
+    "Objective",
+    "Periodic",
+    "Recipe",
+    "RecipeError",
+    "Run",
+    "RunDirError",
+    "RunResult",
+    "Runner",
+    "Source",
+    "TensorBoard",
+    "UsageError",
+    "Writer",
+    "image_grid",
+    "load_recipe",
+    "mnist",
+    "optional",
+    "save_png",
+    "stream",
+]

@@ -1,0 +1,251 @@
+"""The contract of a callback: which events there are, when a thing is due, what a callback may keep.
+
+::
+
+    on_train_begin
+    for every epoch:      on_train_epoch_begin
+        for every step:       on_train_step_begin
+                              on_train_step_end
+        when evaluated:       on_eval_end
+                          on_train_epoch_end
+    on_train_end          ended by itself or was asked to, never failed
+
+    on_checkpoint         whenever one has been written, after all other events of its step
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.run import Run
+
+
+class Event(Enum):
+    """What happens in a run. The value is the name of the method that is called."""
+
+    TRAIN_BEGIN = "on_train_begin"
+    TRAIN_EPOCH_BEGIN = "on_train_epoch_begin"
+    TRAIN_STEP_BEGIN = "on_train_step_begin"
+    TRAIN_STEP_END = "on_train_step_end"
+    EVAL_END = "on_eval_end"
+    TRAIN_EPOCH_END = "on_train_epoch_end"
+    CHECKPOINT = "on_checkpoint"
+    TRAIN_END = "on_train_end"
+
+
+class Counters(Protocol):
+    """As much of a run as a schedule needs."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Every:
+    """When something is due: a value that depends on the counters alone, so nothing of it is ever saved.
+
+    Write ``Every.steps(50)`` or ``Every.epochs(1)``.
+    """
+
+    period: int
+    unit: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.period, bool) or not isinstance(self.period, int) or self.period < 1:
+            raise CallbackError(f"Every.{self.unit}(...) takes a whole number of at least 1, got {self.period!r}")
+
+    @classmethod
+    def steps(cls, period: int) -> Every:
+        """Due after every ``period`` steps."""
+        return cls(period, "steps")
+
+    @classmethod
+    def epochs(cls, period: int) -> Every:
+        """Due after every ``period`` epochs."""
+        return cls(period, "epochs")
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether epochs are counted, not steps."""
+        return self.unit == "epochs"
+
+    def due(self, at: Counters) -> bool:
+        """Tell whether the step at hand is one of those."""
+        if self.by_epoch:
+            return at.step % at.steps_per_epoch == 0 and at.epoch % self.period == 0
+        return at.step % self.period == 0
+
+    def __str__(self) -> str:
+        return f"Every.{self.unit}({self.period})"
+
+
+class Callback:
+    """Watches a run and asks for things; override the hooks you need, each takes the :class:`Run`.
+
+    Attributes:
+        name: how messages and checkpoints call this callback; two that keep state need different names.
+        order: lower is told first; callbacks of equal order are told in the order they were attached.
+        optional: whether an exception in a hook detaches this callback instead of ending the run.
+        persistent: names of the attributes, of JSON type, that a checkpoint keeps and a resume restores.
+        publishes: names that this callback logs and others may monitor.
+        writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
+    """
+
+    name: str = "Callback"
+    order: int = 0
+    optional: bool = False
+    persistent: tuple[str, ...] = ()
+    publishes: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.name = cls.__dict__.get("name", cls.__name__)
+
+    def __enter__(self) -> Callback:
+        """Acquire what the callback needs; called before ``on_train_begin``."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release it; always called, also after a failure."""
+
+    def on_train_begin(self, run: Run) -> None:
+        """Be told that training begins."""
+
+    def on_train_epoch_begin(self, run: Run) -> None:
+        """Be told that an epoch begins."""
+
+    def on_train_step_begin(self, run: Run) -> None:
+        """Be told that a step begins; both players stand as the last step left them."""
+
+    def on_train_step_end(self, run: Run) -> None:
+        """Be told that both players are updated."""
+
+    def on_eval_end(self, run: Run) -> None:
+        """Be told that ``run.metrics`` is new."""
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        """Be told that an epoch is complete."""
+
+    def on_checkpoint(self, run: Run) -> None:
+        """Be told that a checkpoint, ``run.checkpoint``, is safely on the disk."""
+
+    def on_train_end(self, run: Run) -> None:
+        """Be told that training ended by itself or was asked to."""
+
+    def check(self, run: Run) -> Iterable[str]:
+        """Look at the run before its first step: yield warnings, raise CallbackError for what cannot work."""
+        return ()
+
+    def summary(self) -> str | None:
+        """Return one line for the closing summary, if there is something to tell."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the ``persistent`` attributes."""
+        return {attribute: getattr(self, attribute) for attribute in self.persistent}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        for attribute in self.persistent:
+            setattr(self, attribute, state[attribute])
+
+
+class Periodic(Callback):
+    """Does one thing, :meth:`act`, whenever a schedule says so, and once more after the run's last step."""
+
+    def __init__(self, every: Every) -> None:
+        if not isinstance(every, Every):
+            raise CallbackError(
+                f"{self.name} takes a schedule such as Every.steps(50) or Every.epochs(1), not {every!r}"
+            )
+        self.every = every
+
+    def act(self, run: Run) -> None:
+        """Do it."""
+        raise NotImplementedError(f"{type(self).__name__} has no method act(self, run)")
+
+    def on_train_step_end(self, run: Run) -> None:
+        if not self.every.by_epoch and self.every.due(run):
+            self.act(run)
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        if self.every.by_epoch and self.every.due(run):
+            self.act(run)
+
+    def on_train_end(self, run: Run) -> None:
+        if not self.every.due(run):
+            self.act(run)
+
+    def check(self, run: Run) -> Iterable[str]:
+        length = run.epochs if self.every.by_epoch else run.steps
+        if self.every.period > length:
+            yield (
+                f"{self.name}: {self.every} lies beyond this run's {length} {self.every.unit}; "
+                "it will act only once, after the last step"
+            )
+
+
+class Writer(Periodic):
+    """Takes a run's numbers and pictures elsewhere: override :meth:`write`, and :meth:`write_images` for pictures.
+
+    The step's scalars are written when they are due; what other callbacks log, at the event they log it in;
+    quality metrics whenever they are new.
+    """
+
+    order = 90  # after those that log
+
+    def write(self, run: Run, values: Mapping[str, float]) -> None:
+        """Write numbers that belong to ``run.step``."""
+        raise NotImplementedError(f"{type(self).__name__} has no method write(self, run, values)")
+
+    def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Write pictures, (H, W) or (H, W, 3), that belong to ``run.step``."""
+
+    def act(self, run: Run) -> None:
+        self.write(run, run.scalars.of_step())
+
+    def _write_logged(self, run: Run) -> None:
+        if run.logged:
+            self.write(run, run.logged)
+        if run.images:
+            self.write_images(run, run.images)
+
+    def on_train_step_end(self, run: Run) -> None:
+        super().on_train_step_end(run)
+        self._write_logged(run)
+
+    def on_eval_end(self, run: Run) -> None:
+        self.write(run, run.metrics)
+        self._write_logged(run)
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        super().on_train_epoch_end(run)
+        self._write_logged(run)
+
+    def on_train_end(self, run: Run) -> None:
+        super().on_train_end(run)
+        self._write_logged(run)
+
+
+C = TypeVar("C", bound=Callback)
+
+
+def optional(callback: C) -> C:
+    """Let a run outlive this callback: an exception in it detaches it, with a warning, and the run goes on."""
+    callback.optional = True
+    return callback

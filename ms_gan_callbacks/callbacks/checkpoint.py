@@ -1,0 +1,35 @@
+"""Asks for a checkpoint on a schedule; the runner writes it once the step's events are delivered."""
+
+from __future__ import annotations
+
+from ms_gan_callbacks.callback import Every, Periodic
+from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.run import Run
+
+
+class Checkpoint(Periodic):
+    """Keeps the run's newest states in ``checkpoints/``.
+
+    Args:
+        every: when to save; the state after the run's last step is saved in any case.
+        keep: how many checkpoints stay, the newest first; None keeps all.
+    """
+
+    # Two checkpointers, a frequent and a rare one, share a folder and the store: nothing is written twice.
+    order = 100
+
+    def __init__(self, every: Every = Every.epochs(1), keep: int | None = 3) -> None:
+        super().__init__(every)
+        if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+            raise CallbackError(f"Checkpoint(keep=...) takes None or a whole number of at least 1, got {keep!r}")
+        self.keep = keep
+        self._newest: str | None = None
+
+    def act(self, run: Run) -> None:
+        run.request_checkpoint(self.keep)
+
+    def on_checkpoint(self, run: Run) -> None:
+        self._newest = run.checkpoint.name if run.checkpoint else None
+
+    def summary(self) -> str | None:
+        return f"checkpoints/{self._newest}" if self._newest else None

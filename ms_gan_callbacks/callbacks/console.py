@@ -1,0 +1,133 @@
+"""Tells a person at a terminal, or a log file, how the run goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console as Terminal
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.run import Run
+
+COMPILING = "compiling the training step, once"
+SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+
+
+class Console(Callback):
+    """Shows two live lines on a terminal, and in any case one line for every epoch; attached by default.
+
+    Scalars are read from the device only when the lines are refreshed. All lines fit a terminal of 80 columns.
+
+    Args:
+        terminal: where to write; standard error by default, so that a run's output can be piped.
+        refresh_seconds: how often, at most, the live lines are renewed.
+    """
+
+    order = 80
+    optional = True
+
+    def __init__(self, terminal: Terminal | None = None, refresh_seconds: float = 0.25) -> None:
+        self.terminal = terminal or _Terminal(stderr=True, highlight=False)
+        self.refresh_seconds = refresh_seconds
+        self._live: _LiveLines | None = None
+        self._shown_at = 0.0
+        # Speed is counted from a step's end, and not before the first step: that one compiled.
+        self._counted_from: tuple[int, float] | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+    def on_train_begin(self, run: Run) -> None:
+        self._counted_from = None
+        self._print(_headline(run))
+        if self.terminal.is_terminal:
+            self._live = _LiveLines(self.terminal)
+        else:
+            self._print(COMPILING)
+
+    def on_train_step_end(self, run: Run) -> None:
+        now = monotonic()
+        if self._counted_from is None:
+            self._counted_from = (run.step, now)
+        if self._live is not None and now - self._shown_at >= self.refresh_seconds:
+            self._shown_at = now
+            self._live.update(run)
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        now = monotonic()
+        step, then = self._counted_from or (run.step, now)
+        self._counted_from = (run.step, now)
+        speed = _speed((run.step - step) / (now - then)) if run.step > step and now > then else ""
+        self._print(
+            f"epoch {run.epoch:>{len(str(run.epochs))}}/{run.epochs}  {_numbers(run.epoch_means)}  {speed}"
+        )
+
+    def _print(self, line: str) -> None:
+        self.terminal.print(line.rstrip(), markup=False, soft_wrap=True)
+
+
+class _Terminal(Terminal):
+    """A terminal whose reader may leave: rich would end the process, but a run outlives ``| head``."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+class _LiveLines:
+    """The bar with its estimate, and the step's numbers below it; gone without a trace when stopped."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            _Pace(""),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=terminal,
+            expand=True,
+        )
+        self._task = self._bar.add_task(COMPILING, total=None)
+        self._text = Text(no_wrap=True, overflow="ellipsis")
+        self._display = Live(Group(self._bar, self._text), console=terminal, transient=True, refresh_per_second=4)
+        self._display.start()
+
+    def update(self, run: Run) -> None:
+        line = f"epoch {run.epoch}/{run.epochs}  step {run.step:,}/{run.steps:,}"
+        self._bar.update(self._task, completed=run.step, total=run.steps, description=line)
+        self._text.plain = f"  {_numbers(run.scalars)}"
+
+    def stop(self) -> None:
+        self._display.stop()
+
+
+class _Pace(TextColumn):
+    """Steps in a second, from the same few seconds that the estimate of the time left is made from."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_speed(task.speed) if task.speed else "")
+
+
+def _speed(steps_per_second: float) -> str:
+    return f"{steps_per_second:,.{0 if steps_per_second >= 10 else 2}f} steps/s"
+
+
+def _headline(run: Run) -> str:
+    data = run.facts.get("data", {})
+    what = f"{data['name']}, {data['count']:,} images; " if data else ""
+    epochs = "1 epoch" if run.epochs == 1 else f"{run.epochs} epochs"
+    return f"{what}{epochs} of {run.steps_per_epoch:,} steps; writing to {run.out_dir}"
+
+
+def _numbers(scalars: Mapping[str, float]) -> str:
+    return "  ".join(f"{label} {scalars[name]:.3f}" for name, label in SHOWN.items() if name in scalars)

@@ -1,0 +1,60 @@
+"""Draws what the generator makes of the same noise, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ms_gan_callbacks.callback import Every, Periodic
+from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.images import image_grid, save_png
+from ms_gan_callbacks.run import Run
+
+
+class ImageGrid(Periodic):
+    """Saves a grid of generated images as ``samples/epoch-0001.png`` and shows it to the other callbacks.
+
+    The noise follows from the run's seed alone, so every grid of a run shows the same latents. The generator draws
+    in evaluation mode; training is not disturbed.
+
+    Args:
+        every: when to draw. Pictures drawn within an epoch are named ``step-00000050.png``.
+        rows: rows of the grid, at least 1.
+        columns: columns of the grid, at least 1.
+        folder: where the pictures go, below the run's folder.
+
+    Raises:
+        CallbackError: a number of rows or columns is below 1, or (before the first step) the images are neither
+            grey nor colour.
+    """
+
+    def __init__(
+        self, every: Every = Every.epochs(1), rows: int = 5, columns: int = 5, folder: str = "samples"
+    ) -> None:
+        super().__init__(every)
+        for name, value in (("rows", rows), ("columns", columns)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
+        self.rows, self.columns, self.folder = rows, columns, folder
+        self.writes = (f"{folder}/{'epoch' if every.by_epoch else 'step'}-*.png",)
+        self._newest: str | None = None
+
+    def check(self, run: Run) -> Iterable[str]:
+        # One image more costs nothing: the generator is compiled for drawing here instead of at the first grid.
+        shape = run.sample(1).shape[1:]
+        if len(shape) != 3 or shape[0] not in (1, 3):
+            raise CallbackError(
+                f"{self.name} draws images of shape (1, H, W) or (3, H, W), and the generator's are {shape}; "
+                "leave it out, or draw them with a callback of your own"
+            )
+        return super().check(run)
+
+    def act(self, run: Run) -> None:
+        grid = image_grid(run.sample(self.rows * self.columns), self.columns)
+        whole_epochs = self.every.by_epoch and self.every.due(run)
+        name = f"epoch-{run.epoch:04d}.png" if whole_epochs else f"step-{run.step:08d}.png"
+        save_png(run.out_dir / self.folder / name, grid)
+        run.log(**{f"{self.folder}/grid": grid})
+        self._newest = f"{self.folder}/{name}"
+
+    def summary(self) -> str | None:
+        return self._newest

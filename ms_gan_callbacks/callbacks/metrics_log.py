@@ -1,0 +1,63 @@
+"""Keeps the run's numbers in ``metrics.jsonl``, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from io import TextIOBase
+from types import TracebackType
+from typing import Any
+
+from ms_gan_callbacks.callback import Every, Writer
+from ms_gan_callbacks.run import Run
+
+
+class MetricsLog(Writer):
+    """Writes every step that is due, what callbacks log, and the means of every epoch; attached to every run.
+
+    A line is ``{"step": 50, "epoch": 1, "d_loss": ...}``; the one that closes an epoch holds its means under
+    ``epoch_means``. The numbers depend on the run alone, never on the clock.
+
+    Args:
+        every: which steps to write.
+    """
+
+    optional = True
+    writes = ("metrics.jsonl",)
+
+    def __init__(self, every: Every = Every.steps(50)) -> None:
+        super().__init__(every)
+        self._file: TextIOBase | None = None
+
+    def check(self, run: Run) -> Iterable[str]:
+        return ()  # nobody chose its schedule for this run, so there is nobody to warn
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def on_train_begin(self, run: Run) -> None:
+        self._file = (run.out_dir / "metrics.jsonl").open("a", encoding="utf-8")
+
+    def write(self, run: Run, values: Mapping[str, float]) -> None:
+        self._write(run, {name: _json_number(value) for name, value in values.items()})
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        super().on_train_epoch_end(run)
+        means = {name: _json_number(value) for name, value in run.epoch_means.items()}
+        self._write(run, {"epoch_means": means})
+        if self._file is not None:
+            self._file.flush()
+
+    def _write(self, run: Run, values: Mapping[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps({"step": run.step, "epoch": run.epoch, **values}, allow_nan=False) + "\n")
+
+
+def _json_number(value: float) -> float | None:
+    """JSON has no NaN and no infinity: null stands for both."""
+    return value if math.isfinite(value) else None

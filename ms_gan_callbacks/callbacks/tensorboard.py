@@ -1,0 +1,138 @@
+"""Fills TensorBoard: curves, both players in one chart, grids, the recipe, its arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tensorboardX import summary
+
+from ms_gan_callbacks.callback import Every, Writer
+from ms_gan_callbacks.callbacks.event_file import EventFile
+from ms_gan_callbacks.run import Run
+
+LAYOUT = {
+    "Generator against discriminator": {
+        "losses": ["Multiline", ["train/d_loss", "train/g_loss"]],
+        "D(x) and D(G(z)), both 0.5 at equilibrium": ["Multiline", ["train/d_real", "train/d_fake"]],
+        "V(D, G), -1.386 at equilibrium": ["Multiline", ["train/value"]],
+    }
+}
+
+# What the HPARAMS tab shows beside the arguments of a run: without any, its table has no numbers.
+RESULTS = ("train/d_loss", "train/g_loss", "train/d_real", "train/d_fake")
+
+
+class TensorBoard(Writer):
+    """Writes events to ``tensorboard/`` in the run's folder.
+
+    Scalars are tagged ``train/<name>``, learning rates ``learning_rate/<player>``, speed
+    ``performance/steps_per_second``; what callbacks log is written at the step they log it. The learning rate at a
+    step is the one its update used; the speed is the mean since the point before, the compiling left out. A
+    failure to write ends the writing, not the run.
+
+    Args:
+        every: which steps to write.
+        flush_seconds: how long, at most, a number waits before TensorBoard can read it.
+    """
+
+    optional = True
+    writes = ("tensorboard/*",)
+
+    def __init__(self, every: Every = Every.steps(50), flush_seconds: float = 10) -> None:
+        super().__init__(every)
+        self.flush_seconds = flush_seconds
+        self._file: EventFile | None = None
+        self._rates: dict[str, float] = {}
+        self._seen: tuple[int, float] | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+
+    def on_train_begin(self, run: Run) -> None:
+        self._file = EventFile(run.out_dir / "tensorboard", f".{run.step}.{os.getpid()}", self.flush_seconds)
+        self._seen = None
+        if run.step == 0:
+            self._file.add(_description(run), 0)
+
+    def on_train_step_begin(self, run: Run) -> None:
+        # Afterwards a schedule would answer with the next step's rate.
+        self._rates = run.learning_rates() if self.every.due(run) or run.step == run.steps else {}
+
+    def on_train_step_end(self, run: Run) -> None:
+        if self._seen is None:
+            self._seen = (run.step, perf_counter())
+        super().on_train_step_end(run)
+
+    def on_eval_end(self, run: Run) -> None:
+        self._add(run, {f"metrics/{name}": value for name, value in run.metrics.items()})
+        self._write_logged(run)
+
+    def on_train_end(self, run: Run) -> None:
+        super().on_train_end(run)
+        if self._file is not None and run.facts.get("arguments"):
+            *_, success = summary.hparams({}, {})
+            self._file.add([success], run.step)
+
+    def act(self, run: Run) -> None:
+        values = {f"train/{name}": value for name, value in run.scalars.of_step().items()}
+        values |= {f"learning_rate/{player}": rate for player, rate in self._rates.items()}
+        self._add(run, values | self._speed(run))
+
+    def write(self, run: Run, values: Mapping[str, float]) -> None:
+        self._add(run, {name if "/" in name else f"train/{name}": value for name, value in values.items()})
+
+    def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        if self._file is not None:
+            pictures = images.items()
+            self._file.add(
+                [summary.image(name, image, dataformats="HWC"[: image.ndim]) for name, image in pictures], run.step
+            )
+
+    def _add(self, run: Run, values: Mapping[str, float]) -> None:
+        if self._file is not None:
+            self._file.add([summary.scalar(tag, value) for tag, value in values.items()], run.step)
+
+    def _speed(self, run: Run) -> dict[str, float]:
+        now = perf_counter()
+        step, then = self._seen or (run.step, now)
+        self._seen = (run.step, now)
+        return {"performance/steps_per_second": (run.step - step) / (now - then)} if run.step > step else {}
+
+
+def _description(run: Run) -> list[Any]:
+    """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
+    parts = [summary.custom_scalars(LAYOUT), summary.text("data", _listing(run.facts.get("data", {})))]
+    if run.recipe_source:
+        parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
+    arguments = run.facts.get("arguments") or {}
+    if arguments:
+        parts.append(summary.text("arguments", _listing(arguments)))
+        plain = {name: _plain(value) for name, value in arguments.items()}
+        *begin, _ = summary.hparams(plain, dict.fromkeys(RESULTS))  # its end is written at the end
+        parts += begin
+    return parts
+
+
+def _listing(values: Mapping[str, Any]) -> str:
+    width = max(map(len, values), default=0)
+    return _verbatim(f"{name:<{width}} = {value!r}" for name, value in values.items())
+
+
+def _verbatim(lines: Iterable[str]) -> str:
+    """Set lines as code in Markdown: indented by a tab, which no content can break out of."""
+    return "\n".join("\t" + line for line in lines)
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    """Turn an argument into what the hparams table can show."""
+    return value if isinstance(value, (bool, int, float, str)) else repr(value)

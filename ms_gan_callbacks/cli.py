@@ -1,0 +1,173 @@
+"""The ``ms-gan`` command. What needs MindSpore is imported by the commands that need it, so help is instant."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ms_gan_callbacks.errors import GanError, GanWarning, RecipeError
+
+if TYPE_CHECKING:
+    from ms_gan_callbacks.recipe import Recipe
+
+INTERRUPTED = 130
+
+
+class CommandLine(click.Group):
+    """Prints whatever goes wrong as one ``Error:`` line and ends with the error's exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; always ends in SystemExit, as a process should."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+            code = error.exit_code
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            hint = f" (see {context.command_path} --help)" if context else ""
+            code = _report(error.format_message().replace("\n", " ") + hint, error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            code = _report("interrupted", INTERRUPTED)
+        except GanError as error:
+            code = _report(_one_line(error), error.exit_code)
+        except Exception as error:
+            code = _report(f"{_one_line(error)}; traceback in {_keep_traceback()}", 1)
+        raise SystemExit(code or 0)
+
+
+def _report(message: str, code: int) -> int:
+    click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+    return code
+
+
+def _one_line(error: BaseException) -> str:
+    """Describe an error: its type unless it is ours, its first line, and the notes it was annotated with."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    kind = "" if isinstance(error, GanError) else type(error).__name__ + (": " if first else "")
+    notes = ", ".join(getattr(error, "__notes__", []))
+    return f"{kind}{first}" + (f" ({notes})" if notes else "")
+
+
+def _keep_traceback() -> Path:
+    """Write the traceback at hand to a file, for whoever wants to see more than a line."""
+    descriptor, name = tempfile.mkstemp(prefix="ms-gan-", suffix=".txt")
+    with open(descriptor, "w", encoding="utf-8") as file:
+        traceback.print_exc(file=file)
+    return Path(name)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:
+    where = "" if issubclass(category, GanWarning) else f" ({filename}:{lineno})"
+    click.echo(click.style("Warning: ", fg="yellow", bold=True) + f"{message}{where}", err=True)
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ms-gan-callbacks", prog_name="ms-gan")
+def main() -> None:
+    """Train GANs in MindSpore from recipes.
+
+    \b
+    ms-gan run recipes/mnist_mlp.py     train, with everything the recipe attaches
+    ms-gan show recipes/mnist_mlp.py    see its parameters, networks and callbacks
+    """
+    # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
+    # rank_0/ folder in the working directory when a network does not compile.
+    os.environ.setdefault("GLOG_v", "3")
+    os.environ.setdefault("MS_OM_PATH", tempfile.gettempdir())
+    warnings.showwarning = _show_warning
+
+
+def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    overrides = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        overrides[name.strip()] = text
+    return overrides
+
+
+recipe_argument = click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_overrides,
+    help="Override a parameter of the recipe; repeat for more. 'ms-gan show RECIPE' lists them.",
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="The seed, instead of the recipe's.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["CPU", "GPU", "Ascend"], case_sensitive=False),
+    help="Where to train. [default: MindSpore's choice]",
+)
+
+
+@main.command()
+@recipe_argument
+@click.option(
+    "--out",
+    "out_dir",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The run's folder, new or empty. [default: runs/<recipe>-<time>]",
+)
+@set_option
+@seed_option
+@device_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
+def run(
+    recipe_path: Path,
+    out_dir: Path | None,
+    overrides: dict[str, str],
+    seed: int | None,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Train the GAN that RECIPE describes.
+
+    \b
+    Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
+    typed or written has to change; 130 interrupted.
+    """
+    recipe = _load(recipe_path, overrides, seed)
+    from ms_gan_callbacks.runner import Runner
+
+    result = Runner.from_recipe(recipe, out_dir, device=device).train(quiet=quiet)
+    if quiet:
+        click.echo(result.summary())
+
+
+@main.command()
+@recipe_argument
+@set_option
+@seed_option
+def show(recipe_path: Path, overrides: dict[str, str], seed: int | None) -> None:
+    """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing."""
+    recipe = _load(recipe_path, overrides, seed)
+    from ms_gan_callbacks.overview import overview
+
+    overview(recipe)
+
+
+def _load(path: Path, overrides: dict[str, str], seed: int | None) -> Recipe:
+    from ms_gan_callbacks.recipe import RecipeFile
+
+    file = RecipeFile.open(path)
+    if seed is not None:
+        if "seed" not in file.tunables:
+            raise RecipeError(f"{path.name} has no parameter seed for --seed to set")
+        overrides = {**overrides, "seed": str(seed)}
+    return file.build(overrides)

@@ -1,0 +1,184 @@
+"""One network at a time: built from a seed, named after its player, tried on a batch, run in inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.nn.layer.normalization import _BatchNorm
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.errors import RecipeError, UsageError, describe
+
+Floats = NDArray[np.float32]
+OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
+Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
+
+
+@contextmanager
+def graph_mode() -> Iterator[None]:
+    """Run cells as compiled graphs, and leave the process in the mode it was in.
+
+    Graph mode is the public way around the queues on which MindSpore's other modes busy-wait.
+    """
+    mode = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    try:
+        yield
+    finally:
+        ms.set_context(mode=mode)
+
+
+@contextmanager
+def initial_weights(seed: int, player: str) -> Iterator[None]:
+    """Make the weights drawn inside a function of (seed, player), and give NumPy its global state back."""
+    state = np.random.get_state()
+    np.random.seed(int(stream(seed, f"{player} weights", 0).integers(2**32)))
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def build_network(network: Network, player: str, seed: int) -> nn.Cell:
+    """Return a player's cell, made by its factory from the seed, its parameters named ``<player>.*``.
+
+    Raises:
+        RecipeError: the factory makes something else.
+    """
+    if not isinstance(network, nn.Cell):
+        with initial_weights(seed, player):
+            try:
+                network = network()
+            except Exception as error:
+                raise RecipeError(f"making the {player} raised {describe(error)}") from error
+    if not isinstance(network, nn.Cell):
+        raise RecipeError(f"the {player} must be a mindspore.nn.Cell, not {type(network).__name__}")
+    prefix, parameters = f"{player}.", list(network.get_parameters())
+    if not all(parameter.name.startswith(prefix) for parameter in parameters):
+        for parameter in parameters:
+            parameter.name = prefix + parameter.name
+    return network
+
+
+def build_optimizer(factory: OptimizerFactory, network: nn.Cell, prefix: str) -> nn.Optimizer:
+    """Return a player's optimizer, the parameters of its own named ``<prefix>.*``.
+
+    Raises:
+        RecipeError: the factory makes something else, or there is nothing to train.
+    """
+    trainable = network.trainable_params()
+    if not trainable:
+        raise RecipeError(f"the network for {prefix} has no parameters to train")
+    optimizer = factory(trainable)
+    if not isinstance(optimizer, nn.Optimizer):
+        raise RecipeError(f"optimizer must make a mindspore.nn.Optimizer, not {type(optimizer).__name__}")
+    # optimizer.update_parameters_name would rename the network's weights too: only what it owns.
+    shared = {id(parameter) for parameter in network.get_parameters()}
+    for parameter in optimizer.get_parameters():
+        if id(parameter) not in shared:
+            parameter.name = f"{prefix}.{parameter.name}"
+    return optimizer
+
+
+class Forward(nn.Cell):  # type: ignore[misc]
+    """A network in inference, compiled once for chunks of one size so that no count compiles anew."""
+
+    def __init__(self, network: nn.Cell, chunk: int = 64) -> None:
+        super().__init__(auto_prefix=False)
+        self.network, self.chunk = network, chunk
+
+    def construct(self, inputs: Tensor) -> Tensor:
+        """Return the network's output for one chunk."""
+        return self.network(inputs)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Compile or run one chunk in graph mode."""
+        with graph_mode():
+            return super().__call__(*inputs)
+
+    def all(self, inputs: Floats) -> Floats:
+        """Return the outputs for any number of inputs, in evaluation mode, training undisturbed."""
+        # A compiled graph keeps the mode it was compiled in, and so does the training step's: the flag only
+        # has to be right while either compiles, and is put back for whoever reads it.
+        training = self.network.training
+        self.network.set_train(False)
+        try:
+            return np.concatenate(
+                [self._chunk(inputs[i : i + self.chunk]) for i in range(0, len(inputs), self.chunk)]
+            )
+        finally:
+            self.network.set_train(training)
+
+    def _chunk(self, inputs: Floats) -> Floats:
+        padded = np.zeros((self.chunk, *inputs.shape[1:]), np.float32)
+        padded[: len(inputs)] = inputs
+        # asnumpy() may be a view of memory that the next step writes to: copy.
+        outputs: Floats = self(Tensor.from_numpy(padded)).asnumpy()[: len(inputs)].copy()
+        return outputs
+
+
+def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: Floats) -> bool:
+    """Try both networks on one batch; return whether real and fake may share one discriminator batch.
+
+    They may not where one image changes another's score: with batch statistics (BatchNorm, minibatch
+    discrimination) or in-network randomness. That is looked for, not guessed from layer names.
+
+    Raises:
+        RecipeError: the generator does not take the noise, its images are not shaped like the data, the
+            discriminator does not take them, or does not return one score an image.
+    """
+    with _unchanged(generator), _unchanged(discriminator):
+        fake = _try("generator", generator, noise, f"noise of shape {noise.shape}")
+        if fake.shape != real.shape:
+            raise RecipeError(
+                f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}"
+            )
+        scores = _try("discriminator", discriminator, fake, f"the generator's images, {fake.shape}")
+        if scores.shape not in ((len(fake),), (len(fake), 1)):
+            raise RecipeError(
+                f"the discriminator must return one score an image, ({len(fake)}, 1), not {scores.shape}"
+            )
+        both = _try("discriminator", discriminator, np.concatenate((fake, real)), "images")
+    normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
+    return not normalised and bool(np.allclose(both[: len(fake)], scores, rtol=1e-3, atol=1e-4))
+
+
+def _try(player: str, network: nn.Cell, inputs: Floats, what: str) -> Floats:
+    try:
+        outputs = network(Tensor.from_numpy(np.ascontiguousarray(inputs)))
+        return np.array(outputs.asnumpy(), np.float32)
+    except Exception as error:
+        raise RecipeError(f"the {player} does not take {what}: {describe(error)}") from error
+
+
+@contextmanager
+def _unchanged(network: nn.Cell) -> Iterator[None]:
+    """Let a network be tried in training mode, and put its moving statistics back."""
+    before = {parameter.name: parameter.asnumpy().copy() for parameter in network.get_parameters()}
+    network.set_train(True)
+    try:
+        yield
+    finally:
+        for parameter in network.get_parameters():
+            if not np.array_equal(parameter.asnumpy(), before[parameter.name], equal_nan=True):
+                ops.assign(parameter, Tensor(before[parameter.name]))
+
+
+def use_device(device: str | None) -> None:
+    """Choose the device for everything that is built from now on; None leaves MindSpore's own choice.
+
+    Raises:
+        UsageError: this MindSpore cannot use it.
+    """
+    if device in (None, ms.get_context("device_target")):
+        return
+    try:
+        ms.set_device(device)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise UsageError(f"this MindSpore cannot use device {device}: {describe(error)}") from error

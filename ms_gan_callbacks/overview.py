@@ -1,0 +1,60 @@
+"""Prints what a recipe holds: its tunables, its networks, and the table of events and callbacks."""
+
+from __future__ import annotations
+
+from mindspore import nn
+from rich.console import Console as Terminal
+from rich.table import Table
+
+from ms_gan_callbacks.bus import CallbackBus
+from ms_gan_callbacks.errors import RecipeError
+from ms_gan_callbacks.networks import build_network
+from ms_gan_callbacks.recipe import Recipe, RecipeFile
+
+
+def overview(recipe: Recipe, terminal: Terminal | None = None) -> None:
+    """Print a recipe's parameters, networks and callbacks.
+
+    Raises:
+        RecipeError: the recipe was not loaded from a file, or a network cannot be built.
+    """
+    terminal = terminal or Terminal(highlight=False)
+    terminal.print(_parameters(recipe))
+    for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
+        terminal.print(_network(player, build_network(factory, player, recipe.seed)))
+    terminal.print(f"objective  {recipe.objective!r}", soft_wrap=True)
+    terminal.print(_events(recipe))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _parameters(recipe: Recipe) -> Table:
+    if recipe.origin is None:
+        raise RecipeError("only a recipe that was loaded from a file has parameters to show")
+    table = _table(f"Parameters of {recipe.origin.path}", "--set", "type", "default", "value")
+    for name, tunable in RecipeFile.open(recipe.origin.path).tunables.items():
+        value = recipe.origin.arguments[name]
+        default = "" if tunable.default is tunable.REQUIRED else repr(tunable.default)
+        table.add_row(name, tunable.type_name, default, "" if value == tunable.default else repr(value))
+    return table
+
+
+def _network(player: str, network: nn.Cell) -> Table:
+    total = sum(parameter.size for parameter in network.get_parameters())
+    trained = sum(parameter.size for parameter in network.trainable_params())
+    table = _table(f"The {player}: {trained:,} weights ({total:,} with statistics)", "parameter", "shape", "count")
+    for parameter in network.trainable_params():
+        table.add_row(parameter.name, str(tuple(parameter.shape)), f"{parameter.size:,}")
+    return table
+
+
+def _events(recipe: Recipe) -> Table:
+    table = _table("Events, in the order they happen, and who listens", "event", "callbacks")
+    for event, labels in CallbackBus(recipe.callbacks).table().items():
+        table.add_row(event.value, ", ".join(labels))
+    return table

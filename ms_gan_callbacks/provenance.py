@@ -1,0 +1,48 @@
+"""What made these pictures: the facts about a run that go into its ``run.json``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ms-gan-callbacks", "mindspore", "numpy", "tensorboardX")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a run's bytes depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_revision(folder: Path) -> str | None:
+    """Return the commit that a folder is at, with ``+`` when files differ from it; None outside git."""
+
+    def ask(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+
+    try:
+        return ask("rev-parse", "HEAD") + ("+" if ask("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def surroundings() -> dict[str, Any]:
+    """Return when and on what a run was started."""
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": versions(),
+    }

@@ -1,0 +1,194 @@
+"""A recipe: a Python file whose function ``recipe(...)`` describes a run, its signature being the tunables."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.data.sources import Source
+from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
+from ms_gan_callbacks.provenance import git_revision
+from ms_gan_callbacks.tunables import Tunable, convert, tunables
+
+if TYPE_CHECKING:
+    from ms_gan_callbacks.networks import Network, OptimizerFactory
+    from ms_gan_callbacks.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recipe came from: its file's path and text, and every argument it was called with."""
+
+    path: Path
+    source: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's ``run.json`` says of its recipe."""
+        return {
+            "recipe": str(self.path),
+            "recipe_sha256": hashlib.sha256(self.source.encode()).hexdigest(),
+            "arguments": dict(self.arguments),
+            "git_revision": git_revision(self.path.parent),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a run is made of. What is heavy is a factory, so that the runner seeds first and builds after.
+
+    Attributes:
+        generator: makes the cell that maps noise (N, noise_dim) to images (N, C, H, W).
+        discriminator: makes the cell that maps images to scores (N, 1).
+        objective: the losses.
+        optimizer: makes an optimizer from a player's parameters; called once for each player.
+        data: makes the source of real images.
+        noise_dim: length of a noise vector, at least 1.
+        epochs: passes over the data, at least 1.
+        seed: what every random number of the run follows from, 0 or more.
+        callbacks: what watches the run.
+        origin: the file it was loaded from; set by :func:`load_recipe`.
+
+    Raises:
+        RecipeError: a number is out of its range, or a factory cannot be called.
+    """
+
+    generator: Network
+    discriminator: Network
+    objective: Objective
+    optimizer: OptimizerFactory
+    data: Callable[[], Source]
+    noise_dim: int
+    epochs: int
+    seed: int = 0
+    callbacks: Sequence[Callback] = ()
+    origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("noise_dim", 1), ("epochs", 1), ("seed", 0)):
+            whole_number(name, getattr(self, name), least)
+        for name in ("generator", "discriminator", "optimizer", "data"):
+            if not callable(getattr(self, name)):
+                raise RecipeError(f"{name} must be a factory, something to call, not {getattr(self, name)!r}")
+        for method in ("discriminator_loss", "generator_loss", "probability"):
+            if isinstance(self.objective, type) or not callable(getattr(self.objective, method, None)):
+                raise RecipeError(f"objective must be an object with a method {method}, not {self.objective!r}")
+
+
+def whole_number(name: str, value: object, least: int) -> None:
+    """Raise RecipeError unless a value is an int of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe's file, imported but not called yet."""
+
+    path: Path
+    source: str
+    function: Callable[..., Any]
+    tunables: Mapping[str, Tunable]
+
+    @classmethod
+    def open(cls, path: str | Path) -> RecipeFile:
+        """Import a recipe's file under a module name of its own.
+
+        Raises:
+            RecipeError: there is no such file, it does not import, or it has no function ``recipe``.
+        """
+        path = Path(path)
+        source = _read(path)
+        module = _import(path, source)
+        function = getattr(module, "recipe", None)
+        if not inspect.isfunction(function):
+            found = "has no function recipe(...)" if function is None else f"has a recipe that is {function!r}"
+            raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
+        return cls(path, source, function, tunables(function, path))
+
+    def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """Call ``recipe(...)`` with overrides; text is converted to the type of the parameter.
+
+        Raises:
+            RecipeError: an override is unknown or untypable, one without a default is missing, the function
+                raises, or returns something else than a Recipe.
+        """
+        arguments = {name: tunable.default for name, tunable in self.tunables.items()}
+        for name, value in (overrides or {}).items():
+            if name not in self.tunables:
+                raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
+            arguments[name] = convert(self.tunables[name], value) if isinstance(value, str) else value
+        missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
+        if missing:
+            raise RecipeError(f"{self.path.name} needs a value: --set {missing[0]}=...")
+        try:
+            made = self.function(**arguments)
+        except GanError:
+            raise
+        except Exception as error:
+            raise RecipeError(f"recipe(...) raised {describe(error)}") from error
+        if not isinstance(made, Recipe):
+            raise RecipeError(f"recipe(...) in {self.path} returns {type(made).__name__}, not a Recipe")
+        return replace(made, origin=Origin(self.path, self.source, arguments))
+
+
+def load_recipe(path: str | Path, **overrides: Any) -> Recipe:
+    """Load a recipe from its file, with any of its parameters overridden.
+
+    Raises:
+        RecipeError: see :meth:`RecipeFile.open` and :meth:`RecipeFile.build`.
+    """
+    return RecipeFile.open(path).build(overrides)
+
+
+def _read(path: Path) -> str:
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder; a recipe is a Python file")
+    if not path.exists():
+        beside = sorted(entry.name for entry in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+
+
+def _import(path: Path, source: str) -> ModuleType:
+    # A name per path and content: compiled functions find their globals through it, and two recipes under one
+    # name would silently share the newer one's.
+    digest = hashlib.sha256(f"{path.resolve()}\n{source}".encode()).hexdigest()[:12]
+    name = f"ms_gan_recipe_{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{path} is not a Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, Exception):
+            raise RecipeError(_why_not_imported(error, path)) from error
+        raise
+    return module
+
+
+def _why_not_imported(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{path}, line {error.lineno}: {error.msg}"
+    if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").exists():
+        return f"{path} imports {error.name}.py from its own folder; a recipe stands alone, one file"
+    return f"importing the recipe raised {describe(error)}"

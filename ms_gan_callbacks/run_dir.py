@@ -1,0 +1,61 @@
+"""A run's folder: found a name for, claimed, and told what it holds.
+
+::
+
+    runs/mnist_mlp-20261123-101500/
+        recipe.py        the recipe, as it was
+        run.json         recipe hash, arguments, seed, versions, git revision, data, device
+        metrics.jsonl    scalars, one JSON object a line
+        samples/         picture grids
+        tensorboard/     event files
+        checkpoints/     one directory for each step kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ms_gan_callbacks.errors import RunDirError
+from ms_gan_callbacks.files import replace_file, to_json
+
+
+def fresh_run_dir(name: str, parent: Path = Path("runs")) -> Path:
+    """Return a folder name that nobody has taken: ``runs/<name>-<time>``."""
+    stem = parent / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    path, number = stem, 1
+    while path.exists():
+        number += 1
+        path = stem.with_name(f"{stem.name}-{number}")
+    return path
+
+
+def check_free(path: Path) -> None:
+    """Make sure that a new run may have this folder.
+
+    Raises:
+        RunDirError: it holds a run or other files, or is a file.
+    """
+    if (path / "run.json").exists():
+        raise RunDirError(f"{path} holds a run already; choose another --out (or leave it out for a fresh folder)")
+    if path.is_file():
+        raise RunDirError(f"{path} is a file; a run needs a folder of its own")
+    if path.is_dir() and any(path.iterdir()):
+        raise RunDirError(f"{path} holds other files; a run needs an empty or a new folder")
+
+
+def describe_run(path: Path, facts: Mapping[str, Any], recipe_source: str | None) -> None:
+    """Make the folder and write what the run is made of.
+
+    Raises:
+        RunDirError: the folder cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if recipe_source is not None:
+            replace_file(path / "recipe.py", recipe_source.encode())
+        replace_file(path / "run.json", to_json(facts))
+    except OSError as error:
+        raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error

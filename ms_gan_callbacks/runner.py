@@ -1,0 +1,297 @@
+"""Trains a generator against a discriminator, and tells the callbacks: the loop of this library."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks import provenance
+from ms_gan_callbacks.bus import CallbackBus
+from ms_gan_callbacks.callback import Callback, Event
+from ms_gan_callbacks.callbacks.console import Console
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
+from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
+from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
+from ms_gan_callbacks.objectives import NonSaturating, Objective
+from ms_gan_callbacks.recipe import Origin, Recipe, whole_number
+from ms_gan_callbacks.result import RunResult
+from ms_gan_callbacks.run import EpochMeans, Progress, Requests, Run
+from ms_gan_callbacks.run_dir import check_free, describe_run, fresh_run_dir
+from ms_gan_callbacks.store import CheckpointStore
+from ms_gan_callbacks.training import SCALARS, Players
+
+ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
+
+
+class Runner:
+    """Owns one run: both players, where it stands, and its folder.
+
+    ::
+
+        runner = Runner(Generator, Discriminator, optimizer=partial(nn.Adam, learning_rate=2e-4), noise_dim=128)
+        result = runner.train(10, images, callbacks=[TensorBoard(), ImageGrid(), Checkpoint()])
+        pictures = runner.sample(64)
+
+    Args:
+        generator: a cell that maps noise (N, noise_dim) to images (N, C, H, W), or a factory for one. A factory
+            is called with the seed set, so that the initial weights follow from it.
+        discriminator: a cell that maps images to scores (N, 1), or a factory.
+        objective: the losses; by default the non-saturating ones, on logits.
+        optimizer: makes an optimizer from a player's parameters.
+        noise_dim: length of a noise vector.
+        seed: what every random number of the run follows from.
+        out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
+        device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
+        name: what a default folder is called after.
+
+    Raises:
+        RecipeError: a network, the optimizer or a number cannot be used.
+        RunDirError: the folder is taken.
+    """
+
+    def __init__(
+        self,
+        generator: Network,
+        discriminator: Network,
+        *,
+        objective: Objective | None = None,
+        optimizer: OptimizerFactory,
+        noise_dim: int,
+        seed: int = 0,
+        out_dir: str | Path | None = None,
+        device: str | None = None,
+        name: str = "gan",
+    ) -> None:
+        whole_number("noise_dim", noise_dim, 1)
+        whole_number("seed", seed, 0)
+        self.out_dir = fresh_run_dir(name) if out_dir is None else Path(out_dir)
+        check_free(self.out_dir)
+        use_device(device)
+        self._recipe: Recipe | None = None
+        self._objective = NonSaturating() if objective is None else objective
+        self._noise_dim, self._seed = noise_dim, seed
+        self._players = Players(generator, discriminator, optimizer, seed)
+        self._store = CheckpointStore(self.out_dir / "checkpoints")
+        self._progress = Progress(epochs=0, steps_per_epoch=1)
+        self._epoch_means = EpochMeans(SCALARS)
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Recipe, out_dir: str | Path | None = None, *, device: str | None = None
+    ) -> Runner:
+        """Return a runner for a recipe; its :meth:`train` then needs no arguments.
+
+        Raises:
+            RecipeError, RunDirError: as the class does.
+        """
+        runner = cls(
+            recipe.generator,
+            recipe.discriminator,
+            objective=recipe.objective,
+            optimizer=recipe.optimizer,
+            noise_dim=recipe.noise_dim,
+            seed=recipe.seed,
+            out_dir=out_dir,
+            device=device,
+            name=recipe.origin.name if recipe.origin else "gan",
+        )
+        runner._recipe = recipe
+        return runner
+
+    def train(
+        self,
+        epochs: int | None = None,
+        data: Any = None,
+        callbacks: Iterable[Callback] | None = None,
+        *,
+        batch_size: int = 32,
+        quiet: bool = False,
+    ) -> RunResult:
+        """Train for some epochs; called again, train on from there.
+
+        Args:
+            epochs: passes over the data; by default the recipe's.
+            data: images as an array (N, C, H, W), a Source, or a batched ``mindspore.dataset`` pipeline; by
+                default the recipe's.
+            callbacks: by default the recipe's. The metrics log, and the console unless ``quiet``, are added.
+            batch_size: images in a batch, for an array.
+            quiet: leave the console and the closing summary out.
+
+        Raises:
+            GanError: something does not fit; nothing has been trained or written yet.
+            Exception: what a network or a callback raised, annotated with where.
+        """
+        began = perf_counter()
+        recipe = self._recipe
+        if recipe is not None:
+            epochs = recipe.epochs if epochs is None else epochs
+            data = recipe.data() if data is None else data
+            callbacks = recipe.callbacks if callbacks is None else callbacks
+        if epochs is None or data is None:
+            raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
+        whole_number("epochs", epochs, 1)
+        self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
+        first_step = self._progress.step
+        self._train()
+        result = self._result(perf_counter() - began, first_step)
+        if not quiet:
+            print(result.summary(), flush=True)
+        return result
+
+    def sample(self, count: int, name: str = "preview") -> Floats:
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name."""
+        noise = stream(self._seed, name, 0).standard_normal((count, self._noise_dim), dtype=np.float32)
+        return self._players.generate(noise)
+
+    def eval(self, images: NDArray[Any]) -> dict[str, float]:
+        """Return how both players do on held-out images: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value``.
+
+        As many images are generated; both networks are in evaluation mode.
+
+        Args:
+            images: (N, C, H, W), uint8 or floats in [-1, 1].
+        """
+        source = ArraySource(images, batch_size=len(images))
+        real = next(source.batches(self._seed, epoch=1))
+        return self._players.evaluate(self._objective, real, self.sample(len(real), "eval"))
+
+    def _prepare(self, epochs: int, source: Source, callbacks: list[Callback]) -> None:
+        """Look for everything that can go wrong before the first step; touch the disk last."""
+        self._source, self._bus = source, CallbackBus(callbacks)
+        first = self._progress.step == 0
+        probe = stream(self._seed, "probe", 0)
+        real = probe.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
+        self._players.compile_for(self._objective, real, self._noise(0, source.batch_size))
+        self._progress.epochs += epochs
+        self._progress.steps_per_epoch = source.steps_per_epoch
+        self._run = self._new_run()
+        for warning in self._bus.check(self._run):
+            warnings.warn(warning, GanWarning, stacklevel=3)
+        if first:
+            check_free(self.out_dir)
+            describe_run(self.out_dir, self._run.facts, self._run.recipe_source)
+
+    def _new_run(self) -> Run:
+        origin = self._recipe.origin if self._recipe else None
+        return Run(
+            progress=self._progress,
+            out_dir=self.out_dir,
+            seed=self._seed,
+            noise_dim=self._noise_dim,
+            generator=self._players.generator,
+            discriminator=self._players.discriminator,
+            generate=self._players.generate,
+            learning_rates=self._players.learning_rates,
+            epoch_means=self._epoch_means,
+            facts=self._facts(origin),
+            recipe_source=origin.source if origin else None,
+            monitors=frozenset(SCALARS) | self._bus.publishes(),
+        )
+
+    def _facts(self, origin: Origin | None) -> dict[str, Any]:
+        source = self._source
+        return {
+            **(origin.facts() if origin else {}),
+            "seed": self._seed,
+            "epochs": self._progress.epochs,
+            "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
+            "batch_size": source.batch_size,
+            "device": ms.get_context("device_target"),
+            **provenance.surroundings(),
+        }
+
+    def _train(self) -> None:
+        with self._bus:
+            self._emit(Event.TRAIN_BEGIN)
+            for epoch in range(self._progress.next_epoch, self._progress.epochs + 1):
+                self._train_epoch(epoch)
+                if self._run.stop_reason:
+                    break
+            self._emit(Event.TRAIN_END)
+            self._commit()
+
+    def _train_epoch(self, epoch: int) -> None:
+        done = self._progress.begin(epoch)  # batches of this epoch consumed already
+        if done == 0:
+            self._epoch_means.restart()
+            self._emit(Event.TRAIN_EPOCH_BEGIN)
+        for real in self._source.batches(self._seed, epoch, start=done):
+            self._train_step(real)
+            self._commit()  # the one place a checkpoint is written
+            if self._run.stop_reason:
+                return
+
+    def _train_step(self, real: Floats) -> None:
+        """Use one real batch: STEP_BEGIN, both updates, STEP_END, and at the epoch's last step EPOCH_END."""
+        self._progress.step += 1
+        self._emit(Event.TRAIN_STEP_BEGIN)
+        scalars = self._players.train_step(real, self._noise(self._progress.step, len(real)))
+        self._progress.d_updates += 1
+        self._progress.g_updates += 1
+        self._run.scalars.publish(SCALARS, scalars)
+        self._epoch_means.add(scalars)
+        self._emit(Event.TRAIN_STEP_END)
+        if self._progress.ends_epoch:
+            self._emit(Event.TRAIN_EPOCH_END)
+
+    def _noise(self, step: int, count: int) -> Floats:
+        """Return the noise of a step: a function of (seed, step) and of nothing that happened before."""
+        return stream(self._seed, "noise", step).standard_normal((count, self._noise_dim), dtype=np.float32)
+
+    def _emit(self, event: Event) -> None:
+        self._bus.emit(event, self._run)
+        if event in ENDS:
+            self._run.forget_logged()
+
+    def _commit(self) -> None:
+        """Write the checkpoint that was asked for, if one was: the step's events are all delivered."""
+        requests = self._run.requests
+        if not requests.checkpoint:
+            return
+        self._run.checkpoint = self._store.save(self._progress.step, self._players.weights(), self._state())
+        self._store.prune(requests.keep)
+        self._run.requests = Requests(stop_reason=requests.stop_reason)
+        self._emit(Event.CHECKPOINT)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "progress": asdict(self._progress),
+            "epoch_means": self._epoch_means.state(),
+            "metrics": self._run.metrics,
+            "callbacks": self._bus.state(),
+        }
+
+    def _result(self, seconds: float, first_step: int) -> RunResult:
+        run = self._run
+        return RunResult(
+            out_dir=self.out_dir,
+            epoch=run.epoch,
+            step=run.step,
+            seconds=seconds,
+            steps_per_second=(run.step - first_step) / seconds,
+            stop_reason=run.stop_reason,
+            scalars=dict(run.epoch_means),
+            metrics=dict(run.metrics),
+            data=run.facts["data"],
+            callback_seconds=self._bus.costs(),
+            highlights=self._bus.summaries(),
+            faults=tuple(self._bus.faults()),
+        )
+
+
+def _with_defaults(callbacks: list[Callback], quiet: bool) -> list[Callback]:
+    """Add the metrics log, and the console unless it is to be quiet, where the author has not."""
+    if not any(isinstance(callback, MetricsLog) for callback in callbacks):
+        callbacks.append(MetricsLog())
+    if not quiet and not any(isinstance(callback, Console) for callback in callbacks):
+        callbacks.append(Console())
+    return callbacks

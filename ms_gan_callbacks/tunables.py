@@ -1,0 +1,128 @@
+"""The parameters of a recipe: read off its signature, converted from what was typed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ms_gan_callbacks.errors import RecipeError
+
+
+class _Required(Enum):
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class Tunable:
+    """A parameter of ``recipe(...)``.
+
+    Attributes:
+        kinds: the types a value may have, ``NoneType`` among them where None is allowed.
+        default: its default; ``Tunable.REQUIRED`` where it has none.
+    """
+
+    REQUIRED: ClassVar[_Required] = _Required.REQUIRED
+
+    name: str
+    kinds: tuple[type, ...]
+    default: Any
+
+    @property
+    def type_name(self) -> str:
+        """The type as one writes it."""
+        return " | ".join("None" if kind is types.NoneType else kind.__name__ for kind in self.kinds)
+
+
+def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
+    """Return the tunables of a recipe's function, in the order of its signature.
+
+    Raises:
+        RecipeError: a parameter has neither a default nor an annotation to read its type from, or cannot be
+            given by name.
+    """
+    hints = _hints(function)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise RecipeError(f"{path}: recipe({parameter}) cannot be set by name; write its parameters out")
+        required = parameter.default is parameter.empty
+        kinds = _kinds(hints[name]) if name in hints else () if required else _kinds_of(parameter.default)
+        if not kinds:
+            raise RecipeError(f"{path}: parameter {name} of recipe(...) needs a default or a type")
+        found[name] = Tunable(name, kinds, Tunable.REQUIRED if required else parameter.default)
+    return found
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):
+        return {}  # an annotation that only a type checker can see: the defaults tell the types
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    origin = typing.get_origin(hint) or hint
+    return (origin,) if isinstance(origin, type) else (object,)
+
+
+def _kinds_of(default: Any) -> tuple[type, ...]:
+    return (str, types.NoneType) if default is None else (type(default),)
+
+
+def convert(tunable: Tunable, text: str) -> Any:
+    """Turn what was typed into a value of the tunable's type.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    if types.NoneType in tunable.kinds and text.strip().lower() in ("none", ""):
+        return None
+    for kind in tunable.kinds:
+        try:
+            return _as(kind, text)
+        except (ValueError, SyntaxError, TypeError):
+            continue
+    raise RecipeError(f"{tunable.name} takes {_wanted(tunable)}, not {text!r}")
+
+
+def _as(kind: type, text: str) -> Any:
+    if kind is str:
+        return text
+    if kind is bool:
+        return _truth(text)
+    if kind is int:
+        return int(text)
+    if kind is float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(text)
+        return value
+    if issubclass(kind, Path):
+        return kind(text)
+    value = ast.literal_eval(text)
+    if kind is not object and not isinstance(value, kind):
+        raise TypeError(text)
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text.lower() in ("true", "yes", "1"):
+        return True
+    if text.lower() in ("false", "no", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _wanted(tunable: Tunable) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "none"}
+    return " or ".join(words.get(kind, f"a {kind.__name__}") for kind in tunable.kinds)

@@ -1,0 +1,57 @@
+"""Checkpoints are asked for when due and after the last step, and as many stay as were asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import assert_same_weights, tiny_runner, weights_of
+from safetensors.numpy import load_file
+
+from ms_gan_callbacks import Callback, CallbackError, Checkpoint, Every, Run
+
+
+class StopsAt(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_step_end(self, run: Run) -> None:
+        if run.step == self.step:
+            run.stop("enough")
+
+
+def saved() -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in Path("run/checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "stop", "steps"),
+    [
+        ([Checkpoint(Every.steps(3), keep=None)], 99, [3, 6, 9, 10]),
+        ([Checkpoint(Every.steps(3), keep=2)], 99, [9, 10]),
+        ([Checkpoint(Every.steps(3), keep=1)], 99, [10]),
+        ([Checkpoint(Every.epochs(1))], 99, [5, 10]),
+        ([Checkpoint(Every.epochs(2))], 99, [10]),
+        ([Checkpoint()], 7, [5, 7]),
+        ([Checkpoint(Every.steps(4), keep=None), Checkpoint(Every.epochs(1), keep=None)], 99, [4, 5, 8, 10]),
+    ],
+    ids=str,
+)
+def test_what_stays(checkpoints: list[Checkpoint], stop: int, steps: list[int], images: np.ndarray) -> None:
+    tiny_runner().train(2, images, [*checkpoints, StopsAt(stop)], batch_size=4, quiet=True)
+    assert saved() == steps
+
+
+def test_the_newest_holds_the_final_weights_and_the_summary_names_it(images: np.ndarray) -> None:
+    runner = tiny_runner()
+    result = runner.train(2, images, [Checkpoint(Every.steps(4))], batch_size=4, quiet=True)
+    assert result.highlights["Checkpoint"] == "checkpoints/step-00000010"
+    newest = load_file(Path("run") / result.highlights["Checkpoint"] / "weights.safetensors")
+    assert_same_weights(newest, weights_of(runner))
+
+
+@pytest.mark.parametrize("keep", [0, -1, 1.5, "3", True])
+def test_keep_is_a_positive_whole_number_or_none(keep: object) -> None:
+    with pytest.raises(CallbackError, match=r"Checkpoint\(keep=...\) takes None or a whole number of at least 1"):
+        Checkpoint(keep=keep)  # type: ignore[arg-type]

@@ -1,0 +1,221 @@
+"""Early stopping against a plain oracle, in real runs, and in the words of its errors."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_runner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ms_gan_callbacks import Callback, CallbackError, EarlyStopping, GanWarning, Run
+from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.run import Progress
+
+# Quarters are exact in floating point, so that differences are too.
+numbers = st.lists(
+    st.one_of(st.integers(-8, 8).map(lambda n: n / 4), st.sampled_from([math.nan, math.inf, -math.inf])),
+    min_size=1,
+    max_size=30,
+)
+goals = st.sampled_from([{"mode": "min"}, {"mode": "max"}, {"target": 0.5}])
+quarters = st.integers(0, 4).map(lambda n: n / 4)
+
+
+def feed(stopping: EarlyStopping, values: list[float], first_epoch: int = 1) -> int | None:
+    """Give a stopper one value an epoch; return the epoch in which it asks to stop."""
+    for epoch, value in enumerate(values, start=first_epoch):
+        run = Run(Progress(len(values), 1, step=epoch, epoch=epoch), Path("nowhere"), metrics={"m": value})
+        stopping.on_train_epoch_end(run)
+        if run.stop_reason:
+            return epoch
+    return None
+
+
+def distance(value: float, goal: dict) -> float:
+    if not math.isfinite(value):
+        return math.inf
+    return {"min": value, "max": -value}[goal["mode"]] if "mode" in goal else abs(value - goal["target"])
+
+
+def oracle(values: list[float], goal: dict, patience: int, min_delta: float) -> int | None:
+    """Return the first epoch that lies ``patience`` epochs behind the newest record, or behind the start."""
+    distances = [distance(value, goal) for value in values]
+    records = [0]
+    for epoch, now in enumerate(distances, start=1):
+        best = distances[records[-1] - 1] if len(records) > 1 else math.inf
+        if best - now > min_delta:
+            records.append(epoch)
+        elif epoch - records[-1] == patience:
+            return epoch
+    return None
+
+
+@given(values=numbers, goal=goals, patience=st.integers(1, 6), min_delta=quarters)
+def test_it_stops_where_the_oracle_says(values: list[float], goal: dict, patience: int, min_delta: float) -> None:
+    stopping = EarlyStopping("m", patience=patience, min_delta=min_delta, **goal)
+    assert feed(stopping, values) == oracle(values, goal, patience, min_delta)
+
+
+@given(values=numbers, goal=goals, patience=st.integers(1, 6))
+def test_the_best_is_the_first_of_the_best(values: list[float], goal: dict, patience: int) -> None:
+    stopping = EarlyStopping("m", patience=patience, **goal)
+    seen = values[: feed(stopping, values) or len(values)]
+    finite = [distance(value, goal) for value in seen if math.isfinite(value)]
+    if finite:
+        assert stopping.best is not None
+        assert distance(stopping.best, goal) == min(finite)
+        assert [distance(value, goal) for value in seen].index(min(finite)) + 1 == stopping.best_epoch
+    else:
+        assert stopping.best is None
+
+
+@given(values=numbers, goal=goals, patience=st.integers(1, 6), min_delta=quarters, data=st.data())
+def test_interrupted_anywhere_it_stops_in_the_same_epoch(
+    values: list[float], goal: dict, patience: int, min_delta: float, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(values)))
+    before, after = (EarlyStopping("m", patience=patience, min_delta=min_delta, **goal) for _ in range(2))
+    stopped = feed(before, values[:cut])
+    after.load_state(json.loads(json.dumps(before.state())))
+    assert (stopped or feed(after, values[cut:], first_epoch=cut + 1)) == oracle(values, goal, patience, min_delta)
+
+
+@pytest.mark.parametrize(
+    ("goal", "values", "reason"),
+    [
+        ({"mode": "min"}, [3.0, 2.0, 2.5, 2.0], "m was best at epoch 2: 2; no better for 2 epochs, now 2"),
+        (
+            {"target": 0.5},
+            [0.9, 0.6, 0.2, 0.3],
+            "m was best at epoch 2: 0.6, target 0.5; no better for 2 epochs, now 0.3",
+        ),
+        ({"mode": "max"}, [1.0, math.nan, math.nan], "m was best at epoch 1: 1; no better for 2 epochs, now nan"),
+        ({"mode": "max"}, [math.nan, math.nan], "m was never a finite number; no better for 2 epochs, now nan"),
+    ],
+)
+def test_the_reason_tells_the_best_the_goal_and_the_wait(goal: dict, values: list[float], reason: str) -> None:
+    stopping = EarlyStopping("m", patience=2, **goal)
+    for epoch, value in enumerate(values, start=1):
+        run = Run(Progress(9, 1, step=epoch, epoch=epoch), Path("nowhere"), metrics={"m": value})
+        stopping.on_train_epoch_end(run)
+    assert run.stop_reason == reason
+
+
+class Publishes(Callback):
+    """Logs ``mine``: the given values, one an epoch, in the middle of it or at its end; None logs nothing."""
+
+    publishes = ("mine",)
+
+    def __init__(self, values: list[float | None], at_end: bool = False) -> None:
+        self.values, self.at_end = values, at_end
+
+    def log(self, run: Run) -> None:
+        value = self.values[run.epoch - 1]
+        if value is not None:
+            run.log(mine=value)
+
+    def on_train_step_end(self, run: Run) -> None:
+        if not self.at_end and run.step % run.steps_per_epoch == 2:
+            self.log(run)
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        if self.at_end:
+            self.log(run)
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize(
+    ("values", "epochs"),
+    [([1.0, 0.5, 0.75, 0.5, 0.0, 0.0], 4), ([None, None, None, 1.0, 0.5, 0.25], 6), ([math.nan] * 6, 2)],
+)
+def test_it_watches_what_another_callback_logs(
+    values: list[float | None], epochs: int, at_end: bool, images: np.ndarray
+) -> None:
+    stopping = EarlyStopping("mine", mode="min", patience=2)
+    result = tiny_runner().train(6, images, [stopping, Publishes(values, at_end)], batch_size=4, quiet=True)
+    assert result.epoch == epochs
+
+
+def test_it_watches_the_epoch_mean_of_a_scalar(images: np.ndarray) -> None:
+    stopping = EarlyStopping("d_fake", target=0.0, patience=1)
+    result = tiny_runner(seed=3).train(8, images, [stopping, MetricsLog()], batch_size=4, quiet=True)
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    means = [line["epoch_means"]["d_fake"] for line in lines if "epoch_means" in line]
+    rises = [n for n in range(1, len(means)) if abs(means[n]) >= abs(means[n - 1])]
+    assert stopping.best == min(means)
+    assert result.epoch == (rises[0] + 1 if rises else 8)
+
+
+def test_a_quality_metric_goes_before_a_scalar_of_its_name() -> None:
+    stopping = EarlyStopping("d_real", target=0.5)
+    run = Run(Progress(9, 1, step=1, epoch=1), Path("nowhere"), metrics={"d_real": 0.25})
+    run.scalars.add({"d_real": 0.75})
+    stopping.on_train_epoch_end(run)
+    assert stopping.best == 0.25
+
+
+def test_an_unknown_name_fails_before_the_first_step_and_leaves_no_folder(images: np.ndarray) -> None:
+    with pytest.raises(CallbackError) as caught:
+        tiny_runner().train(9, images, [EarlyStopping("d_rael", target=0.5)], batch_size=4, quiet=True)
+    assert "EarlyStopping monitors 'd_rael', which nobody publishes; did you mean 'd_real'?" in str(caught.value)
+    assert "d_fake, d_loss, d_real, g_loss, value" in str(caught.value)
+    assert not Path("run").exists()
+
+
+def test_patience_that_cannot_run_out_is_warned_about(images: np.ndarray) -> None:
+    with pytest.warns(GanWarning, match=r"patience=2 cannot run out within this run's 2 epochs; it will never"):
+        tiny_runner().train(2, images, [EarlyStopping("d_real", target=0.5, patience=2)], batch_size=4, quiet=True)
+
+
+def test_what_nobody_logged_is_said_in_the_summary(images: np.ndarray) -> None:
+    callbacks = [EarlyStopping("mine", mode="max", patience=1), Publishes([None] * 2)]
+    result = tiny_runner().train(2, images, callbacks, batch_size=4, quiet=True)
+    assert result.stop_reason is None
+    assert result.highlights["EarlyStopping"] == "nobody has logged mine"
+
+
+@pytest.mark.parametrize("loss", ["d_loss", "g_loss", "value"])
+def test_a_raw_loss_takes_an_opt_in(loss: str) -> None:
+    with pytest.raises(CallbackError, match=r"watches a raw loss.* allow_raw_loss=True"):
+        EarlyStopping(loss, mode="min")
+    assert EarlyStopping(loss, mode="min", allow_raw_loss=True).monitor == loss
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "one of mode='min', mode='max' and target"),
+        ({"mode": "min", "target": 1.0}, "one of mode='min', mode='max' and target"),
+        ({"mode": "auto"}, "mode 'min' or 'max', not 'auto'"),
+        ({"target": math.nan}, "a finite target"),
+        ({"mode": "min", "patience": 0}, "a patience of at least 1 epoch, got 0"),
+        ({"mode": "min", "patience": True}, "a patience of at least 1 epoch, got True"),
+        ({"mode": "min", "patience": 1.5}, "a patience of at least 1 epoch, got 1.5"),
+        ({"mode": "min", "min_delta": -1.0}, "a min_delta of 0 or more"),
+        ({"mode": "min", "min_delta": math.nan}, "a min_delta of 0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(CallbackError, match=message):
+        EarlyStopping("fld", **settings)
+
+
+@pytest.mark.parametrize("monitor", ["", None, 3])
+def test_the_monitor_is_a_name(monitor: object) -> None:
+    with pytest.raises(CallbackError, match="takes the name of a metric or scalar"):
+        EarlyStopping(monitor, mode="min")  # type: ignore[arg-type]
+
+
+def test_two_of_them_need_two_names(images: np.ndarray) -> None:
+    def both(name: str) -> list[Callback]:
+        return [EarlyStopping("d_real", target=0.5), EarlyStopping("d_fake", target=0.5, name=name)]
+
+    with pytest.raises(CallbackError, match="named 'EarlyStopping'"):
+        tiny_runner("one").train(6, images, both("EarlyStopping"), batch_size=4, quiet=True)
+    result = tiny_runner("two").train(6, images, both("Fakes"), batch_size=4, quiet=True)
+    assert {"EarlyStopping", "Fakes"} <= set(result.highlights)

@@ -1,0 +1,99 @@
+"""The metrics log: valid JSON, the run's own numbers, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_runner
+
+from ms_gan_callbacks import Callback, Every, GanWarning, Run
+from ms_gan_callbacks.callbacks import MetricsLog
+
+SCALARS = ["d_loss", "g_loss", "d_real", "d_fake", "value"]
+
+
+class Collects(Callback):
+    """Keeps every step's scalars, and logs numbers that JSON does not have."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.steps.append(dict(run.scalars))
+        if run.step == 4:
+            run.log(nan=math.nan, inf=-math.inf, one=np.float32(1))
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def lines(path: str) -> list[dict]:
+    return [json.loads(line, parse_constant=refuse) for line in Path(path).read_text().splitlines()]
+
+
+def train(folder: str, images: np.ndarray, seed: int = 0) -> Collects:
+    collects = Collects()
+    callbacks = [collects, MetricsLog(Every.steps(3))]
+    tiny_runner(folder, seed=seed).train(2, images, callbacks, batch_size=4, quiet=True)
+    return collects
+
+
+def test_lines_hold_the_runs_numbers_and_true_means(images: np.ndarray) -> None:
+    collected = train("run", images).steps
+    written = lines("run/metrics.jsonl")
+    steps = {line["step"]: line for line in written if "d_loss" in line}
+    assert list(steps) == [3, 6, 9, 10]
+    for step, line in steps.items():
+        assert line == {"step": step, "epoch": (step + 4) // 5, **collected[step - 1]}
+    means = {line["epoch"]: line for line in written if "epoch_means" in line}
+    assert {epoch: line["step"] for epoch, line in means.items()} == {1: 5, 2: 10}
+    for epoch, line in means.items():
+        of_epoch = collected[5 * (epoch - 1) : 5 * epoch]
+        expected = {name: math.fsum(step[name] for step in of_epoch) / 5 for name in SCALARS}
+        assert line["epoch_means"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_callbacks_log_is_written_and_null_stands_for_what_json_has_not(images: np.ndarray) -> None:
+    train("run", images)
+    assert [line for line in lines("run/metrics.jsonl") if "one" in line] == [
+        {"step": 4, "epoch": 1, "nan": None, "inf": None, "one": 1.0}
+    ]
+
+
+def test_one_seed_writes_the_same_bytes_and_another_seed_others(images: np.ndarray) -> None:
+    for folder, seed in (("first", 1), ("again", 1), ("other", 2)):
+        train(folder, images, seed)
+    first, again, other = (Path(name, "metrics.jsonl").read_bytes() for name in ("first", "again", "other"))
+    assert first == again
+    assert first != other
+
+
+def test_every_run_has_one_without_asking(images: np.ndarray) -> None:
+    tiny_runner().train(1, images, [], batch_size=4, quiet=True)
+    assert [line["step"] for line in lines("run/metrics.jsonl")] == [5, 5]
+
+
+def test_training_on_goes_on_below(images: np.ndarray) -> None:
+    runner = tiny_runner()
+    for _ in range(2):
+        runner.train(1, images, [MetricsLog(Every.steps(2))], batch_size=4, quiet=True)
+    steps = [line["step"] for line in lines("run/metrics.jsonl") if "d_loss" in line]
+    assert steps == [2, 4, 5, 6, 8, 10]
+
+
+class InTheWay(Callback):
+    order = -1
+
+    def on_train_begin(self, run: Run) -> None:
+        (run.out_dir / "metrics.jsonl").mkdir()
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_run(images: np.ndarray) -> None:
+    with pytest.warns(GanWarning, match=r"MetricsLog.on_train_begin at step 0 raised IsADirectoryError"):
+        result = tiny_runner().train(1, images, [InTheWay()], batch_size=4, quiet=True)
+    assert result.step == 5

@@ -1,0 +1,322 @@
+"""What TensorBoard's own reader finds in a run's folder: curves, pictures, texts, charts, and nothing twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import resource
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from conftest import assert_same_weights, tiny_runner, weights_of
+from mindspore import nn
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from ms_gan_callbacks import Callback, Every, GanWarning, ImageGrid, Run, Runner, TensorBoard, load_recipe
+from ms_gan_callbacks.callbacks import MetricsLog
+
+SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
+STEPS = [3, 6, 9, 10, 12, 15]  # every third of 2 epochs of 5 steps, their last, then every third of one epoch more
+TITLE = "it's | `so`"
+SOURCE = f'''\
+"""A tiny GAN.
+
+    # Not a heading, <b>not bold</b>, not a fence:
+```
+"""
+from conftest import TinyDiscriminator, TinyGenerator, adam
+from ms_gan_callbacks import ArraySource, NonSaturating, Recipe
+import numpy as np
+
+
+def recipe(batch_size: int = 4, title: str = "{TITLE}", folder: str | None = None) -> Recipe:
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
+    return Recipe(generator=TinyGenerator, discriminator=TinyDiscriminator, objective=NonSaturating(), epochs=2,
+                  optimizer=adam, data=lambda: ArraySource(images, batch_size), noise_dim=3, callbacks=[])
+'''
+
+
+class Logs(Callback):
+    picture = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+
+    def on_train_step_end(self, run: Run) -> None:
+        if run.step in (4, 6):
+            run.log(mine=run.step / 4)
+        if run.step == 4:
+            run.log(**{"mine/picture": self.picture, "mine/number": -1})
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        run.log(at_epoch=run.epoch)
+
+
+def callbacks() -> list[Callback]:
+    every = Every.steps(3)
+    return [TensorBoard(every), MetricsLog(every), ImageGrid(Every.epochs(1), rows=2, columns=3), Logs()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of two epochs, trained on for one more."""
+    folder = tmp_path_factory.mktemp("tensorboard")
+    path = folder / "tiny.py"
+    path.write_text(SOURCE)
+    runner = Runner.from_recipe(load_recipe(path), folder / "run")
+    runner.train(callbacks=callbacks(), quiet=True)
+    runner.train(1, callbacks=callbacks(), quiet=True)
+    return folder / "run"
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+@pytest.fixture(scope="module")
+def events(folder: Path) -> EventAccumulator:
+    return read(folder)
+
+
+def points(events: EventAccumulator, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def text(events: EventAccumulator, tag: str) -> str:
+    (event,) = events.Tensors(f"{tag}/text_summary")
+    return event.tensor_proto.string_val[0].decode()
+
+
+def test_the_curves_are_all_there_and_no_others(events: EventAccumulator) -> None:
+    assert set(events.Tags()["scalars"]) == {
+        *(f"train/{name}" for name in (*SCALARS, "mine", "at_epoch")),
+        "mine/number",
+        "learning_rate/generator",
+        "learning_rate/discriminator",
+        "performance/steps_per_second",
+    }
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_curve_has_one_point_a_due_step_equal_to_the_metrics_logs(
+    name: str, events: EventAccumulator, folder: Path
+) -> None:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    logged = [(line["step"], line[name]) for line in lines if name in line]
+    assert [step for step, _ in logged] == STEPS
+    assert points(events, f"train/{name}") == logged
+
+
+def test_what_callbacks_log_appears_once_at_its_step(events: EventAccumulator) -> None:
+    assert points(events, "train/mine") == [(4, 1.0), (6, 1.5)]
+    assert points(events, "mine/number") == [(4, -1.0)]
+    assert points(events, "train/at_epoch") == [(5, 1.0), (10, 2.0), (15, 3.0)]
+
+
+def test_learning_rates_and_speed_are_told_at_every_due_step(events: EventAccumulator) -> None:
+    for player in ("generator", "discriminator"):
+        assert points(events, f"learning_rate/{player}") == [(step, pytest.approx(0.01)) for step in STEPS]
+    speed = points(events, "performance/steps_per_second")
+    assert [step for step, _ in speed] == STEPS
+    assert all(value > 0 for _, value in speed)
+
+
+def pictures(events: EventAccumulator, tag: str) -> list[tuple[int, np.ndarray]]:
+    return [
+        (event.step, np.asarray(Image.open(io.BytesIO(event.encoded_image_string))))
+        for event in events.Images(tag)
+    ]
+
+
+def test_grids_are_the_pngs_on_disk(events: EventAccumulator, folder: Path) -> None:
+    shown = pictures(events, "samples/grid")
+    assert [step for step, _ in shown] == [5, 10, 15]
+    for epoch, (_, grid) in enumerate(shown, start=1):
+        on_disk = np.asarray(Image.open(folder / "samples" / f"epoch-{epoch:04d}.png").convert("RGB"))
+        assert on_disk.shape == (14, 20, 3)
+        np.testing.assert_array_equal(grid, on_disk)
+
+
+def test_pictures_of_other_callbacks_keep_their_colours(events: EventAccumulator) -> None:
+    ((step, picture),) = pictures(events, "mine/picture")
+    assert step == 4
+    np.testing.assert_array_equal(picture, Logs.picture)
+
+
+def test_the_recipe_is_shown_word_for_word_as_code(events: EventAccumulator) -> None:
+    lines = text(events, "recipe").split("\n")
+    assert all(line.startswith("\t") for line in lines)
+    assert [line[1:] for line in lines] == SOURCE.splitlines()
+
+
+def test_arguments_and_data_are_shown_as_text(events: EventAccumulator, folder: Path) -> None:
+    arguments = text(events, "arguments").split("\n")
+    assert arguments == ["\tbatch_size = 4", f"\ttitle      = {TITLE!r}", "\tfolder     = None"]
+    data = json.loads((folder / "run.json").read_text())["data"]
+    assert f"\tsha256 = {data['sha256']!r}" in text(events, "data").split("\n")
+    assert "\tcount  = 20" in text(events, "data").split("\n")
+
+
+def hparams(events: EventAccumulator, tag: str) -> HParamsPluginData:
+    content = events.SummaryMetadata(f"_hparams_/{tag}").plugin_data.content
+    return HParamsPluginData.FromString(content)
+
+
+def test_the_table_of_hparams_has_the_arguments_and_results(events: EventAccumulator) -> None:
+    start = hparams(events, "session_start_info").session_start_info.hparams
+    assert start["batch_size"].number_value == 4
+    assert start["title"].string_value == TITLE
+    assert start["folder"].string_value == "None"
+    experiment = hparams(events, "experiment").experiment
+    assert {info.name for info in experiment.hparam_infos} == {"batch_size", "title", "folder"}
+    results = {info.name.tag for info in experiment.metric_infos}
+    assert results
+    assert results <= set(events.Tags()["scalars"])
+
+
+def test_both_players_share_a_chart_and_every_chart_has_data(events: EventAccumulator) -> None:
+    (event,) = events.Tensors("custom_scalars__config__")
+    (category,) = Layout.FromString(event.tensor_proto.string_val[0]).category
+    charts = [set(chart.multiline.tag) for chart in category.chart]
+    assert {"train/d_loss", "train/g_loss"} in charts
+    assert {"train/d_real", "train/d_fake"} in charts
+    assert set().union(*charts) <= set(events.Tags()["scalars"])
+
+
+def test_each_call_of_train_writes_a_file_that_differs_in_more_than_its_second(folder: Path) -> None:
+    names = [path.name for path in (folder / "tensorboard").iterdir()]
+    assert len({re.sub(r"tfevents\.\d+", "", name) for name in names}) == len(names) == 2
+
+
+class Reads(Callback):
+    """Reads the curve at every step's end, as a TensorBoard that stands open does."""
+
+    order = 99
+
+    def __init__(self) -> None:
+        self.steps: list[list[int]] = []
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.steps.append([step for step, _ in points(read(run.out_dir), "train/d_loss")])
+
+
+def test_curves_grow_while_the_run_goes_on(images: np.ndarray) -> None:
+    reads = Reads()
+    tensorboard = TensorBoard(Every.steps(1), flush_seconds=0)
+    tiny_runner().train(1, images, [tensorboard, reads], batch_size=4, quiet=True)
+    assert reads.steps == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
+
+
+RATES = [0.01, 0.02, 0.0, 0.03, 0.04, 0.0, 0.05, 0.06, 0.07, 0.08]  # a rate of 0 leaves its mark: no weight moves
+
+
+class Stuck(Callback):
+    """Records the steps that left the discriminator's first weights alone."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def weights(self, run: Run) -> bytes:
+        return next(iter(run.discriminator.trainable_params())).asnumpy().tobytes()
+
+    def on_train_step_begin(self, run: Run) -> None:
+        self.before = self.weights(run)
+
+    def on_train_step_end(self, run: Run) -> None:
+        if self.weights(run) == self.before:
+            self.steps.append(run.step)
+
+
+def test_the_learning_rate_at_a_step_is_the_one_its_update_used(images: np.ndarray) -> None:
+    stuck, optimizer = Stuck(), partial(nn.Adam, learning_rate=RATES)
+    callbacks = [TensorBoard(Every.steps(1)), stuck]
+    tiny_runner(optimizer=optimizer).train(2, images, callbacks, batch_size=4, quiet=True)
+    written = points(read(Path("run")), "learning_rate/discriminator")
+    # Adam's moments move the weights only by way of the rate.
+    assert [step for step, rate in written if rate == 0] == stuck.steps == [3, 6]
+    assert written == [(step, pytest.approx(rate)) for step, rate in enumerate(RATES, start=1)]
+
+
+def cosine(parameters: list[ms.Parameter]) -> nn.Optimizer:
+    return nn.Adam(parameters, learning_rate=nn.CosineDecayLR(0.001, 0.01, 8))
+
+
+def exponential(parameters: list[ms.Parameter]) -> nn.Optimizer:
+    rates = nn.exponential_decay_lr(0.01, 0.5, total_step=10, step_per_epoch=5, decay_epoch=1)
+    return nn.Adam(parameters, learning_rate=rates)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [
+        (cosine, lambda done: 0.001 + 0.0045 * (1 + np.cos(np.pi * min(done, 8) / 8))),
+        (exponential, lambda done: 0.01 * 0.5 ** (done // 5)),
+    ],
+)
+def test_schedules_are_followed_and_not_disturbed(optimizer: object, rate: object, images: np.ndarray) -> None:
+    watched, alone = tiny_runner("watched", optimizer=optimizer), tiny_runner("alone", optimizer=optimizer)
+    watched.train(2, images, [TensorBoard(Every.steps(2))], batch_size=4, quiet=True)
+    alone.train(2, images, [], batch_size=4, quiet=True)
+    expected = [(step, pytest.approx(rate(step - 1), rel=1e-5)) for step in (2, 4, 6, 8, 10)]  # type: ignore[operator]
+    assert points(read(Path("watched")), "learning_rate/generator") == expected
+    assert_same_weights(weights_of(watched), weights_of(alone))
+
+
+class InTheWay(Callback):
+    """Puts a file where the event folder belongs."""
+
+    order = -1
+
+    def on_train_begin(self, run: Run) -> None:
+        (run.out_dir / "tensorboard").write_text("in the way")
+
+
+def test_a_folder_that_cannot_be_made_costs_the_curves_not_the_run(images: np.ndarray) -> None:
+    with pytest.warns(GanWarning, match=r"TensorBoard.on_train_begin.*the run goes on without it"):
+        result = tiny_runner().train(
+            2, images, [InTheWay(), TensorBoard(Every.steps(2))], batch_size=4, quiet=True
+        )
+    assert result.step == 10
+    assert len(result.faults) == 1
+
+
+class FullDisk(Callback):
+    """Lets no file grow beyond 20,000 bytes, and logs a picture of more than that at every step."""
+
+    order = -1
+
+    def on_train_begin(self, run: Run) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    def on_train_step_end(self, run: Run) -> None:
+        run.log(noise=np.random.default_rng(run.step).integers(0, 256, (150, 150), np.uint8))
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("file_size_limit")
+def test_a_full_disk_costs_the_curves_and_neither_ends_nor_hangs_the_run(images: np.ndarray) -> None:
+    with pytest.warns(GanWarning, match=r"TensorBoard.on_train_step_end.*File too large.*goes on without it"):
+        result = tiny_runner().train(
+            8, images, [FullDisk(), TensorBoard(Every.steps(2), flush_seconds=0)], batch_size=4, quiet=True
+        )
+    assert result.step == 40
+    assert result.faults[0].startswith("TensorBoard")
+
+
+def test_a_library_run_without_a_recipe_shows_what_there_is(images: np.ndarray) -> None:
+    tiny_runner().train(1, images, [TensorBoard(Every.steps(5))], batch_size=4, quiet=True)
+    tags: Mapping[str, list[str]] = read(Path("run")).Tags()
+    assert {"data/text_summary", "custom_scalars__config__"} == set(tags["tensors"])
+    assert "train/d_loss" in tags["scalars"]

@@ -1,0 +1,109 @@
+"""What the tests share: a GAN that trains in no time, real digits, and a clean surrounding for each test."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+# Before anything imports MindSpore.
+os.environ.setdefault("GLOG_v", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from ms_gan_callbacks import NonSaturating, Runner
+
+ROOT = Path(__file__).parent.parent
+RECIPE = ROOT / "recipes" / "mnist_mlp.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: pass --slow"))
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has its own working directory and cache, and no MNIST but what it asks for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MS_GAN_OFFLINE", "1")
+    monkeypatch.delenv("MS_GAN_DATA", raising=False)
+
+
+MNIST = os.environ.get("MS_GAN_DATA")
+
+
+@pytest.fixture
+def mnist_root() -> str:
+    """Return the folder that holds all of MNIST; the test skips by name where there is none."""
+    if not MNIST:
+        pytest.skip("needs all of MNIST: set MS_GAN_DATA to the folder of its IDX files")
+    return MNIST
+
+
+class TinyGenerator(nn.Cell):
+    """Noise (N, noise_dim) to images (N, 1, 4, 4), with batch normalisation."""
+
+    def __init__(self, noise_dim: int = 3) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            nn.Dense(noise_dim, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dense(8, 16), nn.Tanh()
+        )
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return self.layers(noise).reshape(-1, 1, 4, 4)
+
+
+class TinyDiscriminator(nn.Cell):
+    """Images (N, 1, 4, 4) to logits (N, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.layers(images.reshape(-1, 16))
+
+
+@pytest.fixture(scope="session")
+def images() -> np.ndarray:
+    """Return 20 images of shape (1, 4, 4): five batches of 4."""
+    return np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
+
+
+adam = partial(nn.Adam, learning_rate=1e-2)
+
+
+def tiny_runner(out_dir: Path | str = "run", **changes: object) -> Runner:
+    """Return a runner of the tiny GAN."""
+    settings: dict = {
+        "generator": TinyGenerator,
+        "discriminator": TinyDiscriminator,
+        "objective": NonSaturating(),
+        "optimizer": adam,
+        "noise_dim": 3,
+        "out_dir": out_dir,
+    }
+    return Runner(**(settings | changes))
+
+
+def weights_of(runner: Runner) -> dict[str, np.ndarray]:
+    """Return a copy of every parameter of a runner."""
+    return runner._players.weights()
+
+
+def assert_same_weights(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> None:
+    """Fail unless both hold the same parameters to the bit."""
+    assert left.keys() == right.keys()
+    different = [name for name in left if left[name].tobytes() != right[name].tobytes()]
+    assert not different

@@ -1,0 +1,214 @@
+"""Whatever the documentation shows is run: Python as one program a page, recipes from their files, commands.
+
+How a page is read::
+
+    ```python              executed, all blocks of a page in order, in one namespace
+    # my_gan.py            (as its first line) written to that file; a recipe is loaded and trained for an epoch
+    ```python no-run       not executed; every such block has its reason in NOT_RUN
+    ```text output         what the Python block before it prints, exactly
+    ```console             "$ ms-gan ..." is parsed, and run where it names a file of the page; lines below it
+                           are found in its output, in their order, "..." standing for any others
+    ```bash, ```sh         every "ms-gan ..." is parsed
+
+Functions named ``test_*`` that a page defines are called with a folder of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+
+from ms_gan_callbacks import GanWarning, Runner, load_recipe
+from ms_gan_callbacks.cli import main
+
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("README.md")])
+NOT_RUN: dict[tuple[str, int], str] = {}  # (page, line of the block): why it cannot run
+
+BLOCK = re.compile(r"^```(\w*) ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
+FILE = re.compile(r"# (\w+\.py)\n")
+SHELLS = ("console", "bash", "sh", "shell")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, the words after it, its text and the line where that begins."""
+
+    language: str
+    words: str
+    text: str
+    line: int
+
+    @property
+    def file(self) -> str | None:
+        """The file a Python block stands for, if it stands for one."""
+        named = FILE.match(self.text)
+        return named[1] if named and self.language == "python" else None
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [Block(*found.groups(), text.count("\n", 0, found.start(3)) + 1) for found in BLOCK.finditer(text)]
+
+
+def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """Yield every command of a shell block with the lines of output shown below it."""
+    if block.language != "console":
+        for line in block.text.replace("\\\n", " ").splitlines():
+            yield line, []
+        return
+    for part in re.split(r"^\$ ", block.text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+        command, *output = part.splitlines()
+        yield command, output
+
+
+def ms_gan_arguments(command: str) -> Iterator[list[str]]:
+    """Yield the arguments of every ``ms-gan`` in a line of shell, whatever is chained around it."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="();<>|&")
+    lexer.whitespace_split, lexer.commenters = True, "#"
+    words: list[str] = []
+    for token in [*lexer, ";"]:
+        if set(token) <= set(";|&()"):
+            while words and re.match(r"\w+=", words[0]):
+                words.pop(0)
+            if words and Path(words[0]).name == "ms-gan":
+                yield words[1:]
+            words = []
+        else:
+            words.append(token)
+
+
+def check_parses(arguments: list[str]) -> None:
+    """Fail unless the command line knows the command and its options."""
+    with contextlib.suppress(click.exceptions.Exit), contextlib.redirect_stdout(io.StringIO()):
+        context = main.make_context("ms-gan", list(arguments))
+        rest = [*context._protected_args, *context.args]
+        name, command, rest = main.resolve_command(context, rest)
+        assert command is not None
+        command.make_context(name, rest, parent=context)
+
+
+class Program:
+    """A page as the program that its blocks make up."""
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self.page, self.folder = page, folder
+        self.module = ModuleType(f"page_{page.stem.lower()}")
+        # MindSpore compiles from source text: a file in which every block has the lines it has in the page.
+        self.source = folder / f"{self.module.__name__}.py"
+        self.module.__file__ = str(self.source)
+        self.printed = ""
+        self.files: set[str] = set()
+
+    def run(self) -> None:
+        found = blocks(self.page)
+        lines = [""] * self.page.read_text(encoding="utf-8").count("\n")
+        for block in found:
+            if block.language == "python" and not block.file:
+                lines[block.line - 1 : block.line - 1 + block.text.count("\n")] = block.text.splitlines()
+        self.source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for block in found:
+            try:
+                self.take(block)
+            except BaseException as error:
+                raise AssertionError(f"{self.page.name}, block at line {block.line}: {error!r}") from error
+
+    def take(self, block: Block) -> None:
+        if (block.language, block.words) == ("text", "output"):
+            assert self.printed.splitlines() == block.text.splitlines()
+        elif block.file:
+            self.write(block.file, block.text)
+        elif block.language == "python" and "no-run" not in block.words.split():
+            self.execute(block)
+        elif block.language == "console":
+            for command, output in commands(block):
+                for arguments in ms_gan_arguments(command):
+                    if self.files & {Path(argument).name for argument in arguments}:
+                        self.call(arguments, output)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+        self.files.add(name)
+        if "def recipe(" in text:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", GanWarning)  # about schedules that suit the recipe's own length
+                result = Runner.from_recipe(load_recipe(name), f"trained-{name}").train(1, quiet=True)
+            assert result.epoch == 1
+            assert not result.faults
+
+    def execute(self, block: Block) -> None:
+        before = set(vars(self.module))
+        code = compile("\n" * (block.line - 1) + block.text, self.source, "exec", dont_inherit=True)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, vars(self.module))
+            for name in [name for name in vars(self.module) if name.startswith("test_") and name not in before]:
+                folder = self.folder / name
+                folder.mkdir()
+                getattr(self.module, name)(folder)
+        self.printed = printed.getvalue()
+
+    def call(self, arguments: list[str], expected: list[str]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", GanWarning)
+            result = CliRunner().invoke(main, arguments)
+        fails = any(line.startswith("Error:") for line in expected)
+        assert (result.exit_code != 0) == fails, result.output
+        shown = iter([" ".join(line.split()) for line in result.output.splitlines()])
+        for line in expected:
+            if line.strip() != "...":
+                assert " ".join(line.split()) in shown, f"{line!r} is not (or not there) in:\n{result.output}"
+
+
+@each_page
+@pytest.mark.filterwarnings("ignore:training on the 5,000 bundled digits")
+def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MS_OM_PATH", str(tmp_path))
+    program = Program(page, tmp_path)
+    monkeypatch.setitem(sys.modules, program.module.__name__, program.module)
+    program.run()
+
+
+@each_page
+def test_every_ms_gan_command_of_a_page_parses(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command line puts its own there
+    for block in blocks(page):
+        if block.language in SHELLS:
+            for command, _ in commands(block):
+                for arguments in ms_gan_arguments(command):
+                    try:
+                        check_parses(arguments)
+                    except click.ClickException as error:
+                        pytest.fail(
+                            f"{page.name}, block at line {block.line}: {command}: {error.format_message()}"
+                        )
+
+
+@each_page
+def test_every_fence_of_a_page_is_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(blocks(page)), "a fence is left open"
+    assert not re.search(r"^[ \t]+```(python|console|bash|sh)", text, re.MULTILINE), "an indented block is not run"
+
+
+def test_blocks_that_do_not_run_have_a_reason() -> None:
+    skipped = {
+        (page.name, block.line)
+        for page in PAGES
+        for block in blocks(page)
+        if block.language == "python" and "no-run" in block.words.split()
+    }
+    assert skipped == set(NOT_RUN)

@@ -1,0 +1,226 @@
+"""The compiled step is the tutorial's two-phase eager step, and leaves its surroundings alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import mindspore as ms
+import numpy as np
+import pytest
+from conftest import RECIPE, TinyDiscriminator, TinyGenerator, adam
+from mindspore import Tensor, nn, ops
+
+from ms_gan_callbacks import Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
+from ms_gan_callbacks.data import BUNDLED
+from ms_gan_callbacks.networks import check_fit
+from ms_gan_callbacks.training import SCALARS, Players
+
+
+class Tutorial:
+    """The tutorial's networks and loop, written out: each player has its own phase and its own forwards."""
+
+    def __init__(self) -> None:
+        widths = (128, 256, 512, 1024)
+        layers: list[nn.Cell] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Dense(before, after), nn.ReLU(), nn.BatchNorm1d(after)]
+        self.generator = nn.SequentialCell(*layers, nn.Dense(1024, 784), nn.Tanh())
+        self.discriminator = nn.SequentialCell(
+            nn.Dense(784, 512),
+            nn.LeakyReLU(0.2),
+            nn.Dense(512, 256),
+            nn.LeakyReLU(0.2),
+            nn.Dense(256, 1),
+            nn.Sigmoid(),
+        )
+        self.generator.update_parameters_name("generator.layers.")
+        self.discriminator.update_parameters_name("discriminator.layers.")
+        self.g_optimizer = nn.Adam(self.generator.trainable_params(), learning_rate=2e-4)
+        self.d_optimizer = nn.Adam(self.discriminator.trainable_params(), learning_rate=2e-4)
+        self.bce = nn.BCELoss(reduction="mean")
+        self.d_grad = ms.value_and_grad(self.d_forward, None, self.d_optimizer.parameters, has_aux=True)
+        self.g_grad = ms.value_and_grad(self.g_forward, None, self.g_optimizer.parameters)
+        self.generator.set_train(True)
+        self.discriminator.set_train(True)
+
+    def parameters(self) -> dict[str, ms.Parameter]:
+        cells = (self.generator, self.discriminator)
+        return {parameter.name: parameter for cell in cells for parameter in cell.get_parameters()}
+
+    def d_forward(self, real: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        real_scores = self.discriminator(real)
+        fake_scores = self.discriminator(self.generator(noise))
+        loss = self.bce(real_scores, ops.ones_like(real_scores)) + self.bce(
+            fake_scores, ops.zeros_like(fake_scores)
+        )
+        return loss, real_scores, fake_scores
+
+    def g_forward(self, noise: Tensor) -> Tensor:
+        scores = self.discriminator(self.generator(noise))
+        return self.bce(scores, ops.ones_like(scores))
+
+    def step(self, real: np.ndarray, noise: np.ndarray) -> dict[str, float]:
+        x, z = Tensor(real.reshape(len(real), -1)), Tensor(noise)
+        (d_loss, real_scores, fake_scores), gradients = self.d_grad(x, z)
+        self.d_optimizer(gradients)
+        g_loss, gradients = self.g_grad(z)
+        self.g_optimizer(gradients)
+        p_real, p_fake = real_scores.asnumpy().astype(np.float64), fake_scores.asnumpy().astype(np.float64)
+        return {
+            "d_loss": float(d_loss.asnumpy()),
+            "g_loss": float(g_loss.asnumpy()),
+            "d_real": p_real.mean(),
+            "d_fake": p_fake.mean(),
+            "value": np.log(p_real).mean() + np.log(1 - p_fake).mean(),
+        }
+
+
+def test_step_equals_the_tutorials_two_phase_eager_step_over_twenty_steps() -> None:
+    recipe = load_recipe(RECIPE)
+    players = Players(recipe.generator, recipe.discriminator, recipe.optimizer, seed=3)
+    tutorial = Tutorial()
+    ours = players.parameters()
+    for name, parameter in tutorial.parameters().items():
+        parameter.set_data(Tensor(ours[name].asnumpy().copy()))
+    source = mnist(BUNDLED, batch_size=32)
+    noises = [stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32) for step in range(20)]
+    for step, real in zip(range(20), source.batches(seed=0, epoch=1), strict=False):
+        players.compile_for(recipe.objective, real, noises[step])
+        got = dict(zip(SCALARS, players.train_step(real, noises[step]).asnumpy().tolist(), strict=True))
+        assert got == pytest.approx(tutorial.step(real, noises[step]), abs=1e-6), f"step {step}"
+    # The running averages of the generator's BatchNorm are among them: the recipe's momentum makes one update
+    # of ours two of the tutorial's.
+    theirs = {name: parameter.asnumpy() for name, parameter in tutorial.parameters().items()}
+    assert sum("moving" in name for name in theirs) == 6
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name].asnumpy(), value, rtol=0, atol=1e-5, err_msg=name)
+
+
+class BatchNormalised(TinyDiscriminator):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.BatchNorm1d(8), nn.Dense(8, 1))
+
+
+class ComparesImages(TinyDiscriminator):
+    """Scores an image by how far it is from the batch's mean: batch statistics without BatchNorm."""
+
+    def construct(self, images: Tensor) -> Tensor:
+        return super().construct(images - images.mean(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "joined"), [(TinyDiscriminator, True), (BatchNormalised, False), (ComparesImages, False)]
+)
+def test_real_and_fake_share_a_batch_only_where_no_image_changes_anothers_score(
+    discriminator: type[nn.Cell], joined: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    real = rng.uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
+    noise = rng.standard_normal((4, 3)).astype(np.float32)
+    players = Players(TinyGenerator, discriminator, adam, seed=0)
+    before = players.weights()
+    assert check_fit(players.generator, players.discriminator, real, noise) is joined
+    after = players.weights()
+    assert all(np.array_equal(before[name], after[name]) for name in before), "trying moved the statistics"
+
+
+def test_networks_whose_parameters_share_names_are_told_apart() -> None:
+    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    names = list(players.parameters())
+    trained = [*players.generator.trainable_params(), *players.discriminator.trainable_params()]
+    # Adam keeps two moments a weight; the rest are its counters, once for each player.
+    assert sum(".moment" in name for name in names) == 2 * len(trained)
+    assert {name.split(".")[0] for name in names} == {"generator", "discriminator", "g_optimizer", "d_optimizer"}
+    assert len({id(parameter) for parameter in players.parameters().values()}) == len(names)
+
+
+def test_initial_weights_follow_from_the_seed_and_leave_numpys_state_alone() -> None:
+    np.random.seed(5)
+    expected = np.random.random(3).tolist()
+    np.random.seed(5)
+    first = Players(TinyGenerator, TinyDiscriminator, adam, seed=1).weights()
+    assert np.random.random(3).tolist() == expected
+    again = Players(TinyGenerator, TinyDiscriminator, adam, seed=1).weights()
+    other = Players(TinyGenerator, TinyDiscriminator, adam, seed=2).weights()
+    kernel = "generator.layers.0.weight"
+    assert first[kernel].tobytes() == again[kernel].tobytes()
+    assert not np.array_equal(first[kernel], other[kernel])
+
+
+def test_training_leaves_mindspores_mode_as_it_was() -> None:
+    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    real, noise = np.zeros((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
+    assert ms.get_context("mode") == ms.PYNATIVE_MODE
+    players.compile_for(NonSaturating(), real, noise)
+    players.train_step(real, noise)
+    players.generate(noise)
+    assert ms.get_context("mode") == ms.PYNATIVE_MODE
+
+
+def test_generate_is_in_evaluation_mode_for_any_count_and_sees_new_weights() -> None:
+    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    noise = np.random.default_rng(0).standard_normal((70, 3)).astype(np.float32)
+    drawn = players.generate(noise)
+    assert drawn.shape == (70, 1, 4, 4)
+    # In evaluation mode an image depends on its own noise alone.
+    np.testing.assert_allclose(players.generate(noise[66:67])[0], drawn[66], atol=1e-6)
+    real = np.zeros((4, 1, 4, 4), np.float32)
+    players.compile_for(NonSaturating(), real, noise[:4])
+    for _ in range(5):
+        players.train_step(real, noise[:4])
+    assert np.abs(players.generate(noise) - drawn).max() > 1e-3
+
+
+def test_minimax_steps_minimise_what_the_paper_says() -> None:
+    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    rng = np.random.default_rng(0)
+    real = rng.uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
+    noise = rng.standard_normal((4, 3)).astype(np.float32)
+    players.compile_for(Minimax(), real, noise)
+    scalars = dict(zip(SCALARS, players.train_step(real, noise).asnumpy().tolist(), strict=True))
+    assert scalars["value"] == pytest.approx(-scalars["d_loss"], abs=1e-6)
+    assert scalars["g_loss"] < 0  # E[log(1 - D(G(z)))] of probabilities
+
+
+class WrongWay(nn.Cell):
+    def construct(self, images: Tensor) -> Tensor:
+        return images
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": np.zeros((4, 5), np.float32)}, r"the generator does not take noise of shape \(4, 5\)"),
+        (
+            {"real": np.zeros((4, 3, 4, 4), np.float32)},
+            r"makes images of shape \(1, 4, 4\), the data holds \(3, 4, 4\)",
+        ),
+        ({"discriminator": WrongWay()}, r"must return one score an image, \(4, 1\), not \(4, 1, 4, 4\)"),
+        ({"discriminator": nn.Dense(7, 1)}, r"does not take the generator's images, \(4, 1, 4, 4\)"),
+    ],
+)
+def test_networks_that_do_not_fit_are_told_in_one_line(changes: dict, message: str) -> None:
+    fitting = {
+        "generator": TinyGenerator(),
+        "discriminator": TinyDiscriminator(),
+        "real": np.zeros((4, 1, 4, 4), np.float32),
+        "noise": np.zeros((4, 3), np.float32),
+    }
+    with pytest.raises(RecipeError, match=message) as caught:
+        check_fit(**(fitting | changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generator": lambda: 3}, "the generator must be a mindspore.nn.Cell, not int"),
+        ({"discriminator": WrongWay}, "the network for d_optimizer has no parameters to train"),
+        ({"optimizer": lambda parameters: None}, "optimizer must make a mindspore.nn.Optimizer, not NoneType"),
+    ],
+)
+def test_factories_that_make_something_else_are_named(changes: dict, message: str) -> None:
+    fitting = {"generator": TinyGenerator, "discriminator": TinyDiscriminator, "optimizer": adam, "seed": 0}
+    with pytest.raises(RecipeError, match=message):
+        Players(**(fitting | changes))
