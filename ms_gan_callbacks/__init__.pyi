@@ -7,7 +7,7 @@ from .images import image_grid, save_png
 from .objectives import Minimax, NonSaturating, Objective
 from .recipe import Recipe, load_recipe
 from .result import RunResult
-from .run import Run
+from .run import Progress, Run
 from .runner import Runner
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "NonSaturating",
     "Objective",
     "Periodic",
+    "Progress",
     "Recipe",
     "RecipeError",
     "Run",

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from ms_gan_callbacks.callback import Callback, Event
-from ms_gan_callbacks.errors import CallbackError, GanWarning, annotate
+from ms_gan_callbacks.errors import CallbackError, GanError, GanWarning, annotate, describe
 from ms_gan_callbacks.run import Run
 
 
@@ -91,7 +91,8 @@ class CallbackBus:
         except Exception as error:
             where = f"{one.label}.{hook}" + (f" at step {run.step}" if run else "")
             if not one.callback.optional:
-                annotate(error, f"raised by {where}")
+                if not isinstance(error, GanError):  # ours say what is wrong themselves
+                    annotate(error, f"raised by {where}")
                 raise
             self._detach(one, f"{where} raised {type(error).__name__}: {error}")
         finally:
@@ -109,7 +110,9 @@ class CallbackBus:
         Raises:
             CallbackError: a callback says that it cannot.
         """
-        found = [warning for one in self._attached for warning in one.callback.check(run)]
+        found: list[str] = []
+        for one in self._attached:
+            self._guard(one, "check", None, lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
         claims = Counter(path for one in self._attached for path in set(one.callback.writes))
         for path, count in claims.items():
             if count > 1:
@@ -118,8 +121,13 @@ class CallbackBus:
         return found
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return the state of every callback that keeps some, by name."""
-        return {one.callback.name: one.callback.state() for one in self._attached if _stateful(one.callback)}
+        """Return the state of every callback that keeps some, by name.
+
+        Raises:
+            CallbackError: a state has become something that JSON cannot hold.
+        """
+        stateful = [one.callback for one in self._attached if _stateful(one.callback)]
+        return {callback.name: _checked_state(callback) for callback in stateful}
 
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Hand every callback its state back; one that is new to the run starts afresh."""
@@ -141,7 +149,7 @@ class CallbackBus:
 
     def summaries(self) -> dict[str, str]:
         """Return the summary line of every callback that has one, by label."""
-        lines = {one.label: one.callback.summary() for one in self._attached}
+        lines = {one.label: _summary(one.callback) for one in self._attached}
         return {label: line for label, line in lines.items() if line}
 
     def table(self) -> dict[Event, list[str]]:
@@ -180,12 +188,21 @@ def _check(callbacks: Sequence[Callback]) -> None:
                 f"two callbacks that keep state are named {callback.name!r}; give one of them another name"
             )
         names.add(callback.name)
-        _check_state(callback)
+        _checked_state(callback)
 
 
-def _check_state(callback: Callback) -> None:
+def _summary(callback: Callback) -> str | None:
     try:
-        json.dumps(callback.state())
+        return callback.summary()
+    except Exception as error:  # the run is over and its result must not be lost to a line about it
+        return f"summary() raised {describe(error)}"
+
+
+def _checked_state(callback: Callback) -> dict[str, Any]:
+    try:
+        state = callback.state()
+        json.dumps(state)
+        return state
     except AttributeError as error:
         raise CallbackError(
             f"{callback.name}: persistent names what __init__ did not set: {error.name!r}"

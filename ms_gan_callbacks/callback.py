@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.errors import CallbackError, choices, counted
 from ms_gan_callbacks.run import Run
 
 
@@ -113,6 +113,10 @@ class Callback:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.name = cls.__dict__.get("name", cls.__name__)
+        hooks = [event.value for event in Event]
+        for method in vars(cls):
+            if method.startswith("on_") and method not in hooks:
+                raise CallbackError(f"{cls.__name__}.{method} would never be called; {choices(method, hooks)}")
 
     def __enter__(self) -> Callback:
         """Acquire what the callback needs; called before ``on_train_begin``."""
@@ -168,6 +172,8 @@ class Callback:
 class Periodic(Callback):
     """Does one thing, :meth:`act`, whenever a schedule says so, and once more after the run's last step."""
 
+    every = Every.epochs(1)
+
     def __init__(self, every: Every) -> None:
         if not isinstance(every, Every):
             raise CallbackError(
@@ -195,7 +201,7 @@ class Periodic(Callback):
         length = run.epochs if self.every.by_epoch else run.steps
         if self.every.period > length:
             yield (
-                f"{self.name}: {self.every} lies beyond this run's {length} {self.every.unit}; "
+                f"{self.name}: {self.every} lies beyond this run's {counted(length, self.every.unit)}; "
                 "it will act only once, after the last step"
             )
 

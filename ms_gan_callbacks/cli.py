@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import traceback
 import warnings
@@ -37,6 +38,11 @@ class CommandLine(click.Group):
             code = _report(error.format_message().replace("\n", " ") + hint, error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             code = _report("interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output has left, as ``| head`` does; the work is done. Python would complain once
+            # more when it flushes on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
         except GanError as error:
             code = _report(_one_line(error), error.exit_code)
         except Exception as error:

@@ -60,11 +60,23 @@ def choices(wrong: str, known: Iterable[str]) -> str:
 
     >>> choices("epoch", ["epochs", "seed"])
     "did you mean 'epochs'? There are: epochs, seed"
+    >>> choices("x", ["epochs", "seed"])
+    'there are: epochs, seed'
     """
     names = list(known)
     nearest = get_close_matches(wrong, names, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"{hint}There are: {', '.join(names)}" if names else f"{hint}There are none"
+    if nearest:
+        return f"did you mean {nearest[0]!r}? There are: {', '.join(names)}"
+    return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+def counted(number: int, unit: str) -> str:
+    """Write a number and its unit, a plural such as ``"epochs"``, as one says them.
+
+    >>> counted(1, "epochs"), counted(1875, "steps")
+    ('1 epoch', '1,875 steps')
+    """
+    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def describe(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import mindspore as ms
 import numpy as np
@@ -123,11 +123,26 @@ class Forward(nn.Cell):  # type: ignore[misc]
         return outputs
 
 
-def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: Floats) -> bool:
-    """Try both networks on one batch; return whether real and fake may share one discriminator batch.
+GLARE = 1000.0
 
-    They may not where one image changes another's score: with batch statistics (BatchNorm, minibatch
-    discrimination) or in-network randomness. That is looked for, not guessed from layer names.
+
+class Fit(NamedTuple):
+    """What trying both networks has shown.
+
+    Attributes:
+        joined: whether the discriminator may see real and fake as one batch.
+        scores: its scores for fakes, for reals, and for reals ``GLARE`` times as bright.
+    """
+
+    joined: bool
+    scores: Floats
+
+
+def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: Floats) -> Fit:
+    """Try both networks on one batch, and put their moving statistics back.
+
+    Real and fake may not share a batch where one image changes another's score: with batch statistics
+    (BatchNorm, minibatch discrimination) or in-network randomness. That is looked for, not guessed from names.
 
     Raises:
         RecipeError: the generator does not take the noise, its images are not shaped like the data, the
@@ -145,8 +160,11 @@ def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: F
                 f"the discriminator must return one score an image, ({len(fake)}, 1), not {scores.shape}"
             )
         both = _try("discriminator", discriminator, np.concatenate((fake, real)), "images")
+        # An untrained network's scores huddle together: images out of all proportion drive them apart.
+        loud = _try("discriminator", discriminator, GLARE * real, "images")
     normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
-    return not normalised and bool(np.allclose(both[: len(fake)], scores, rtol=1e-3, atol=1e-4))
+    alone = not normalised and bool(np.allclose(both[: len(fake)], scores, rtol=1e-3, atol=1e-4))
+    return Fit(joined=alone, scores=np.concatenate((both, loud)))
 
 
 def _try(player: str, network: nn.Cell, inputs: Floats, what: str) -> Floats:

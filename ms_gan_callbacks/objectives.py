@@ -7,10 +7,15 @@ ends in a sigmoid, logits where it does not. An objective is any object with the
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from mindspore import Tensor, ops
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.errors import GanWarning, RecipeError
 
 
 class Objective(Protocol):
@@ -27,6 +32,31 @@ class Objective(Protocol):
     def probability(self, scores: Tensor) -> Tensor:
         """Read scores as the probability, in [0, 1], that an image is real."""
         ...
+
+
+def check_scores(objective: object, scores: NDArray[np.float32]) -> None:
+    """Look whether a discriminator's scores are of the kind that an objective is written for.
+
+    Warns:
+        GanWarning: logits are expected, and every score is a probability.
+
+    Raises:
+        RecipeError: probabilities are expected, and scores lie outside of [0, 1].
+    """
+    from_logits = getattr(objective, "from_logits", None)
+    kind = type(objective).__name__
+    if from_logits and ((scores >= 0) & (scores <= 1)).all():
+        warnings.warn(
+            f"{kind}(from_logits=True) takes logits, but all scores lie between 0 and 1: "
+            f"take the sigmoid off the discriminator's end, or use {kind}(from_logits=False)",
+            GanWarning,
+            stacklevel=2,
+        )
+    if from_logits is False and not ((scores >= 0) & (scores <= 1)).all():
+        raise RecipeError(
+            f"{kind}(from_logits=False) takes probabilities, but scores lie outside of [0, 1]: "
+            f"end the discriminator in a sigmoid, or use {kind}(from_logits=True)"
+        )
 
 
 def _cross_entropy(scores: Tensor, label: float, from_logits: bool) -> Tensor:

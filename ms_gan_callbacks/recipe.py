@@ -81,8 +81,15 @@ class Recipe:
         for name, least in (("noise_dim", 1), ("epochs", 1), ("seed", 0)):
             whole_number(name, getattr(self, name), least)
         for name in ("generator", "discriminator", "optimizer", "data"):
-            if not callable(getattr(self, name)):
-                raise RecipeError(f"{name} must be a factory, something to call, not {getattr(self, name)!r}")
+            factory = getattr(self, name)
+            if not callable(factory):
+                raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
+            if hasattr(factory, "construct") and not isinstance(factory, type):
+                # A cell can be called, but it was made before the seed was set.
+                made = type(factory).__name__
+                raise RecipeError(
+                    f"{name} must be a factory, not a {made} made already: write {made}, or a partial of it"
+                )
         for method in ("discriminator_loss", "generator_loss", "probability"):
             if isinstance(self.objective, type) or not callable(getattr(self.objective, method, None)):
                 raise RecipeError(f"objective must be an object with a method {method}, not {self.objective!r}")
@@ -145,7 +152,7 @@ class RecipeFile:
         return replace(made, origin=Origin(self.path, self.source, arguments))
 
 
-def load_recipe(path: str | Path, **overrides: Any) -> Recipe:
+def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:
     """Load a recipe from its file, with any of its parameters overridden.
 
     Raises:
@@ -180,7 +187,7 @@ def _import(path: Path, source: str) -> ModuleType:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, GanError):
             raise RecipeError(_why_not_imported(error, path)) from error
         raise
     return module

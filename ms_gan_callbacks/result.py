@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ms_gan_callbacks.errors import counted
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -42,11 +44,11 @@ class RunResult:
     def summary(self) -> str:
         """Return the closing summary, some lines of text."""
         ended = f"stopped: {self.stop_reason}" if self.stop_reason else "finished"
-        speed = f"{self.step:,} steps, {self.epoch} epochs; {_duration(self.seconds)}"
+        length = f"{counted(self.step, 'steps')}, {counted(self.epoch, 'epochs')}; {_duration(self.seconds)}"
         data = f"{self.data['name']}, {self.data['count']:,} images" if self.data else ""
         if self.data.get("sha256"):
             data += f", sha256 {str(self.data['sha256'])[:12]}..."
-        rows = [("run", ended), ("length", f"{speed}, {self.steps_per_second:.0f} steps/s"), ("data", data)]
+        rows = [("run", ended), ("length", f"{length}, {self.steps_per_second:.0f} steps/s"), ("data", data)]
         rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items()))]
         rows += list(self.highlights.items())
         rows += [("FAULT", fault) for fault in self.faults]

@@ -241,13 +241,18 @@ class Run:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""
         return self.generate(self.noise(count, name))
 
-    def log(self, **values: float | NDArray[np.uint8]) -> None:
-        """Publish numbers, and pictures as uint8 arrays, at the step at hand.
+    def log(self, values: Mapping[str, Any] | None = None, /, **named: float | NDArray[np.uint8]) -> None:
+        """Publish numbers, and pictures as uint8 arrays, at the step at hand, by name or as a mapping.
 
         Raises:
+            ValueError: a name is taken by the run's counters.
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
-        for name, value in values.items():
+        for name, value in {**(values or {}), **named}.items():
+            if name in ("step", "epoch", "epoch_means"):
+                raise ValueError(
+                    f"run.log({name}=...): {name!r} is what every line of the log has; take another name"
+                )
             if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
                 self.images[name] = value
             elif isinstance(value, (bool, int, float, np.number)):

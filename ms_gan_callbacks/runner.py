@@ -1,35 +1,35 @@
-"""Trains a generator against a discriminator, and tells the callbacks: the loop of this library."""
+"""A generator against a discriminator, Model-style: ``train``, ``sample``, ``eval``."""
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import mindspore as ms
 import numpy as np
+from mindspore import nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks import provenance
 from ms_gan_callbacks.bus import CallbackBus
-from ms_gan_callbacks.callback import Callback, Event
+from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.loop import TrainingLoop
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
 from ms_gan_callbacks.objectives import NonSaturating, Objective
 from ms_gan_callbacks.recipe import Origin, Recipe, whole_number
 from ms_gan_callbacks.result import RunResult
-from ms_gan_callbacks.run import EpochMeans, Progress, Requests, Run
+from ms_gan_callbacks.run import EpochMeans, Progress, Run
 from ms_gan_callbacks.run_dir import check_free, describe_run, fresh_run_dir
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
-
-ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
 
 
 class Runner:
@@ -83,6 +83,7 @@ class Runner:
         self._store = CheckpointStore(self.out_dir / "checkpoints")
         self._progress = Progress(epochs=0, steps_per_epoch=1)
         self._epoch_means = EpochMeans(SCALARS)
+        self._content: tuple[object, ...] | None = None
 
     @classmethod
     def from_recipe(
@@ -139,13 +140,29 @@ class Runner:
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
-        self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
+        loop = self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
         first_step = self._progress.step
-        self._train()
-        result = self._result(perf_counter() - began, first_step)
+        try:
+            loop.train()
+        except BaseException:
+            if self._progress.g_updates == 0:
+                # Nothing was trained, so that nothing is lost, and the folder is free for another try.
+                shutil.rmtree(self.out_dir, ignore_errors=True)
+            raise
+        result = _result(loop, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)
         return result
+
+    @property
+    def generator(self) -> nn.Cell:
+        """The generator's cell."""
+        return self._players.generator
+
+    @property
+    def discriminator(self) -> nn.Cell:
+        """The discriminator's cell."""
+        return self._players.discriminator
 
     def sample(self, count: int, name: str = "preview") -> Floats:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name."""
@@ -153,7 +170,7 @@ class Runner:
         return self._players.generate(noise)
 
     def eval(self, images: NDArray[Any]) -> dict[str, float]:
-        """Return how both players do on held-out images: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value``.
+        """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
 
         As many images are generated; both networks are in evaluation mode.
 
@@ -164,23 +181,36 @@ class Runner:
         real = next(source.batches(self._seed, epoch=1))
         return self._players.evaluate(self._objective, real, self.sample(len(real), "eval"))
 
-    def _prepare(self, epochs: int, source: Source, callbacks: list[Callback]) -> None:
+    def _prepare(self, epochs: int, source: Source, callbacks: list[Callback]) -> TrainingLoop:
         """Look for everything that can go wrong before the first step; touch the disk last."""
-        self._source, self._bus = source, CallbackBus(callbacks)
         first = self._progress.step == 0
-        probe = stream(self._seed, "probe", 0)
-        real = probe.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
-        self._players.compile_for(self._objective, real, self._noise(0, source.batch_size))
+        self._check_same_data(source)
+        bus = CallbackBus(callbacks)
+        draw = stream(self._seed, "probe", 0)
+        real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
+        noise = draw.standard_normal((source.batch_size, self._noise_dim), dtype=np.float32)
+        self._players.compile_for(self._objective, real, noise)
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
-        self._run = self._new_run()
-        for warning in self._bus.check(self._run):
+        run = self._new_run(source, bus)
+        for warning in bus.check(run):
             warnings.warn(warning, GanWarning, stacklevel=3)
         if first:
             check_free(self.out_dir)
-            describe_run(self.out_dir, self._run.facts, self._run.recipe_source)
+            describe_run(self.out_dir, run.facts, run.recipe_source)
+        return TrainingLoop(self._players, source, bus, run, self._store)
 
-    def _new_run(self) -> Run:
+    def _check_same_data(self, source: Source) -> None:
+        """Refuse to go on with other data: the epochs counted so far would lose their meaning."""
+        content = (source.batch_size, source.count, source.image_shape, source.sha256())
+        if self._content not in (None, content):
+            raise UsageError(
+                f"this run goes on with the data and batch size it began with, not with {source.name} in "
+                f"batches of {source.batch_size}; for other data make a new Runner, which takes the same cells"
+            )
+        self._content = content
+
+    def _new_run(self, source: Source, bus: CallbackBus) -> Run:
         origin = self._recipe.origin if self._recipe else None
         return Run(
             progress=self._progress,
@@ -192,13 +222,12 @@ class Runner:
             generate=self._players.generate,
             learning_rates=self._players.learning_rates,
             epoch_means=self._epoch_means,
-            facts=self._facts(origin),
+            facts=self._facts(origin, source),
             recipe_source=origin.source if origin else None,
-            monitors=frozenset(SCALARS) | self._bus.publishes(),
+            monitors=frozenset(SCALARS) | bus.publishes(),
         )
 
-    def _facts(self, origin: Origin | None) -> dict[str, Any]:
-        source = self._source
+    def _facts(self, origin: Origin | None, source: Source) -> dict[str, Any]:
         return {
             **(origin.facts() if origin else {}),
             "seed": self._seed,
@@ -209,83 +238,23 @@ class Runner:
             **provenance.surroundings(),
         }
 
-    def _train(self) -> None:
-        with self._bus:
-            self._emit(Event.TRAIN_BEGIN)
-            for epoch in range(self._progress.next_epoch, self._progress.epochs + 1):
-                self._train_epoch(epoch)
-                if self._run.stop_reason:
-                    break
-            self._emit(Event.TRAIN_END)
-            self._commit()
 
-    def _train_epoch(self, epoch: int) -> None:
-        done = self._progress.begin(epoch)  # batches of this epoch consumed already
-        if done == 0:
-            self._epoch_means.restart()
-            self._emit(Event.TRAIN_EPOCH_BEGIN)
-        for real in self._source.batches(self._seed, epoch, start=done):
-            self._train_step(real)
-            self._commit()  # the one place a checkpoint is written
-            if self._run.stop_reason:
-                return
-
-    def _train_step(self, real: Floats) -> None:
-        """Use one real batch: STEP_BEGIN, both updates, STEP_END, and at the epoch's last step EPOCH_END."""
-        self._progress.step += 1
-        self._emit(Event.TRAIN_STEP_BEGIN)
-        scalars = self._players.train_step(real, self._noise(self._progress.step, len(real)))
-        self._progress.d_updates += 1
-        self._progress.g_updates += 1
-        self._run.scalars.publish(SCALARS, scalars)
-        self._epoch_means.add(scalars)
-        self._emit(Event.TRAIN_STEP_END)
-        if self._progress.ends_epoch:
-            self._emit(Event.TRAIN_EPOCH_END)
-
-    def _noise(self, step: int, count: int) -> Floats:
-        """Return the noise of a step: a function of (seed, step) and of nothing that happened before."""
-        return stream(self._seed, "noise", step).standard_normal((count, self._noise_dim), dtype=np.float32)
-
-    def _emit(self, event: Event) -> None:
-        self._bus.emit(event, self._run)
-        if event in ENDS:
-            self._run.forget_logged()
-
-    def _commit(self) -> None:
-        """Write the checkpoint that was asked for, if one was: the step's events are all delivered."""
-        requests = self._run.requests
-        if not requests.checkpoint:
-            return
-        self._run.checkpoint = self._store.save(self._progress.step, self._players.weights(), self._state())
-        self._store.prune(requests.keep)
-        self._run.requests = Requests(stop_reason=requests.stop_reason)
-        self._emit(Event.CHECKPOINT)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "progress": asdict(self._progress),
-            "epoch_means": self._epoch_means.state(),
-            "metrics": self._run.metrics,
-            "callbacks": self._bus.state(),
-        }
-
-    def _result(self, seconds: float, first_step: int) -> RunResult:
-        run = self._run
-        return RunResult(
-            out_dir=self.out_dir,
-            epoch=run.epoch,
-            step=run.step,
-            seconds=seconds,
-            steps_per_second=(run.step - first_step) / seconds,
-            stop_reason=run.stop_reason,
-            scalars=dict(run.epoch_means),
-            metrics=dict(run.metrics),
-            data=run.facts["data"],
-            callback_seconds=self._bus.costs(),
-            highlights=self._bus.summaries(),
-            faults=tuple(self._bus.faults()),
-        )
+def _result(loop: TrainingLoop, seconds: float, first_step: int) -> RunResult:
+    run, bus = loop.run, loop.bus
+    return RunResult(
+        out_dir=run.out_dir,
+        epoch=run.epoch,
+        step=run.step,
+        seconds=seconds,
+        steps_per_second=(run.step - first_step) / seconds,
+        stop_reason=run.stop_reason,
+        scalars=dict(run.epoch_means),
+        metrics=dict(run.metrics),
+        data=run.facts["data"],
+        callback_seconds=bus.costs(),
+        highlights=bus.summaries(),
+        faults=tuple(bus.faults()),
+    )
 
 
 def _with_defaults(callbacks: list[Callback], quiet: bool) -> list[Callback]:

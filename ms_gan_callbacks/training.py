@@ -17,6 +17,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.errors import annotate
 from ms_gan_callbacks.networks import (
     Floats,
     Forward,
@@ -27,7 +28,7 @@ from ms_gan_callbacks.networks import (
     check_fit,
     graph_mode,
 )
-from ms_gan_callbacks.objectives import Objective
+from ms_gan_callbacks.objectives import Objective, check_scores
 
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
 """What a step publishes: both losses, the mean of D(x), the mean of D(G(z)), and V(D, G) =
@@ -127,8 +128,9 @@ class Players:
     def compile_for(self, objective: Objective, real: Floats, noise: Floats) -> None:
         """Fit the training step to a first batch, once; see :func:`check_fit` for what it may raise."""
         if self._step is None:
-            joined = check_fit(self.generator, self.discriminator, real, noise)
-            self._step = TrainingStep(self, objective, joined)
+            fit = check_fit(self.generator, self.discriminator, real, noise)
+            check_scores(objective, fit.scores)
+            self._step = TrainingStep(self, objective, fit.joined)
 
     def train_step(self, real: Floats, noise: Floats) -> Tensor:
         """Update both players on one batch; return the scalars on the device, shape (5,).
@@ -141,8 +143,12 @@ class Players:
             raise RuntimeError("compile_for comes before train_step")
         # What the networks are compiled as is decided by this flag at the first call for each shape.
         self._step.set_train(True)
-        with graph_mode():
-            return self._step(Tensor.from_numpy(real), Tensor.from_numpy(noise))
+        try:
+            with graph_mode():
+                return self._step(Tensor.from_numpy(real), Tensor.from_numpy(noise))
+        except Exception as error:
+            annotate(error, "raised by the compiled training step")
+            raise
 
     def generate(self, noise: Floats) -> Floats:
         """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator in evaluation mode."""
@@ -164,12 +170,13 @@ class Players:
         return {name: float(value.asnumpy()) for name, value in zip(SCALARS, values, strict=True)}
 
     def learning_rates(self) -> dict[str, float]:
-        """Return the learning rate that each player's next update will use."""
-        return {"discriminator": _rate(self.d_optimizer), "generator": _rate(self.g_optimizer)}
+        """Return the learning rate that each player's next update will use, a group's behind its number."""
+        return {**_rates("discriminator", self.d_optimizer), **_rates("generator", self.g_optimizer)}
 
 
-def _rate(optimizer: nn.Optimizer) -> float:
-    rate = optimizer.learning_rate
-    if isinstance(rate, nn.Cell):
-        rate = rate(optimizer.global_step)
-    return float(np.asarray(rate.asnumpy()).reshape(-1)[0])
+def _rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+    groups = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
+    names = [player] if len(groups) == 1 else [f"{player}_{number}" for number in range(len(groups))]
+    rates = [rate(optimizer.global_step) if isinstance(rate, nn.Cell) else rate for rate in groups]
+    values = [float(np.asarray(rate.asnumpy()).reshape(-1)[0]) for rate in rates]
+    return dict(zip(names, values, strict=True))

@@ -27,6 +27,7 @@ class Tunable:
     Attributes:
         kinds: the types a value may have, ``NoneType`` among them where None is allowed.
         default: its default; ``Tunable.REQUIRED`` where it has none.
+        choices: the only values allowed, where its annotation is a ``Literal``.
     """
 
     REQUIRED: ClassVar[_Required] = _Required.REQUIRED
@@ -34,10 +35,13 @@ class Tunable:
     name: str
     kinds: tuple[type, ...]
     default: Any
+    choices: tuple[Any, ...] = ()
 
     @property
     def type_name(self) -> str:
         """The type as one writes it."""
+        if self.choices:
+            return " | ".join(map(repr, self.choices))
         return " | ".join("None" if kind is types.NoneType else kind.__name__ for kind in self.kinds)
 
 
@@ -57,7 +61,8 @@ def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
         kinds = _kinds(hints[name]) if name in hints else () if required else _kinds_of(parameter.default)
         if not kinds:
             raise RecipeError(f"{path}: parameter {name} of recipe(...) needs a default or a type")
-        found[name] = Tunable(name, kinds, Tunable.REQUIRED if required else parameter.default)
+        default = Tunable.REQUIRED if required else parameter.default
+        found[name] = Tunable(name, kinds, default, _choices(hints.get(name)))
     return found
 
 
@@ -71,8 +76,14 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
 def _kinds(hint: Any) -> tuple[type, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    if typing.get_origin(hint) is typing.Literal:
+        return tuple(dict.fromkeys(type(choice) for choice in typing.get_args(hint)))
     origin = typing.get_origin(hint) or hint
     return (origin,) if isinstance(origin, type) else (object,)
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
 
 
 def _kinds_of(default: Any) -> tuple[type, ...]:
@@ -89,9 +100,11 @@ def convert(tunable: Tunable, text: str) -> Any:
         return None
     for kind in tunable.kinds:
         try:
-            return _as(kind, text)
+            value = _as(kind, text)
         except (ValueError, SyntaxError, TypeError):
             continue
+        if not tunable.choices or value in tunable.choices:
+            return value
     raise RecipeError(f"{tunable.name} takes {_wanted(tunable)}, not {text!r}")
 
 
@@ -124,5 +137,13 @@ def _truth(text: str) -> bool:
 
 
 def _wanted(tunable: Tunable) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", types.NoneType: "none"}
+    if tunable.choices:
+        return "one of " + ", ".join(map(repr, tunable.choices))
+    words = {
+        object: "a Python literal",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        types.NoneType: "none",
+    }
     return " or ".join(words.get(kind, f"a {kind.__name__}") for kind in tunable.kinds)

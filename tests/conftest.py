@@ -8,7 +8,8 @@ from pathlib import Path
 
 # Before anything imports MindSpore.
 os.environ.setdefault("GLOG_v", "3")
-os.environ.setdefault("MPLBACKEND", "Agg")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes share the cores
 
 import numpy as np
 import pytest

@@ -167,3 +167,48 @@ def test_time_is_booked_to_the_callback_that_took_it(run: Run) -> None:
     # Not how long it took, but who it is booked to: a sleep is never shorter than asked.
     assert costs["Sleeps (1)"] >= 0.02 <= costs["Sleeps (2)"]
     assert costs["Callback"] == 0
+
+
+def test_a_misspelled_hook_is_refused_where_it_is_written() -> None:
+    with pytest.raises(
+        CallbackError, match=r"Typo.on_train_epoch_ends would never be called; did you mean 'on_tr"
+    ):
+        type("Typo", (Callback,), {"on_train_epoch_ends": lambda self, run: None})
+
+
+class SummaryFails(Callback):
+    def summary(self) -> str:
+        raise ValueError("no words")
+
+
+class StateRots(Callback):
+    persistent = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept: object = 1
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.kept = np.float32(1)
+
+
+def test_a_result_is_not_lost_to_a_line_about_it(images: np.ndarray) -> None:
+    result = tiny_runner().train(1, images, [SummaryFails()], batch_size=4, quiet=True)
+    assert "summary() raised ValueError: no words" in result.highlights["SummaryFails"]
+
+
+def test_state_that_json_cannot_hold_any_more_is_named(images: np.ndarray) -> None:
+    with pytest.raises(CallbackError, match=r"StateRots keeps state that JSON cannot hold: .*float32"):
+        tiny_runner().train(1, images, [StateRots(), AsksForCheckpoints()], batch_size=4, quiet=True)
+
+
+class CheckFails(Callback):
+    def check(self, run: Run) -> list[str]:
+        raise KeyError("unchecked")
+
+
+def test_a_check_that_raises_is_named_or_detached(images: np.ndarray) -> None:
+    with pytest.raises(KeyError) as caught:
+        tiny_runner().train(1, images, [CheckFails()], batch_size=4, quiet=True)
+    assert caught.value.__notes__ == ["raised by CheckFails.check"]
+    with pytest.warns(GanWarning, match="CheckFails.check raised KeyError"):
+        assert tiny_runner().train(1, images, [optional(CheckFails())], batch_size=4, quiet=True).step == 5

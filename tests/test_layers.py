@@ -17,7 +17,7 @@ LAYERS = (
     {"run", "training"},
     {"callback"},
     {"bus", "callbacks"},
-    {"recipe", "result"},
+    {"recipe", "result", "loop"},
     {"runner", "overview"},
     {"cli"},
     {"__main__"},

@@ -120,6 +120,17 @@ def test_text_that_is_no_such_value_is_refused_by_name(kind: type, text: str, wa
     assert str(caught.value) == f"x takes {wanted}, not {text!r}"
 
 
+def test_a_literal_names_its_choices() -> None:
+    write("r.py", "act: Literal['relu', 'gelu', 3] = 'relu'", epochs="2", top="from typing import Literal")
+    file = RecipeFile.open("r.py")
+    assert file.tunables["act"].type_name == "'relu' | 'gelu' | 3"
+    for text, value in (("gelu", "gelu"), ("3", 3)):
+        origin = file.build({"act": text}).origin
+        assert origin is not None and origin.arguments["act"] == value
+    with pytest.raises(RecipeError, match="act takes one of 'relu', 'gelu', 3, not 'silu'"):
+        file.build({"act": "silu"})
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(), st.booleans())
 def test_what_python_prints_is_read_back(number: float, whole: int, truth: bool) -> None:
     for value in (number, whole, truth):
@@ -217,6 +228,7 @@ GOOD = {
         ("noise_dim", -1, "noise_dim must be a whole number of at least 1, got -1"),
         ("seed", -1, "seed must be a whole number of at least 0, got -1"),
         ("generator", 3, "generator must be a factory, something to call, not 3"),
+        ("generator", nn.ReLU(), "generator must be a factory, not a ReLU made already: write ReLU, or a partial"),
         ("data", "mnist", "data must be a factory, something to call, not 'mnist'"),
         ("objective", "bce", "objective must be an object with a method discriminator_loss, not 'bce'"),
         ("objective", type(GOOD["objective"]), "objective must be an object with a method"),

@@ -256,7 +256,7 @@ def test_schedules_beyond_the_run_and_shared_files_are_told_before_the_first_ste
         tiny_runner().train(1, images, callbacks, batch_size=4, quiet=True)
     texts = [str(warning.message) for warning in warned]
     assert texts == [
-        "Checkpoint: Every.epochs(5) lies beyond this run's 1 epochs; it will act only once, after the last step",
+        "Checkpoint: Every.epochs(5) lies beyond this run's 1 epoch; it will act only once, after the last step",
         "ImageGrid (1) and ImageGrid (2) write the same files, samples/epoch-*.png: the last one wins",
     ]
 
@@ -277,6 +277,43 @@ def test_train_refuses_what_is_no_number_of_epochs(
     with pytest.raises(error, match=message):
         tiny_runner().train(*arguments, images, batch_size=4, quiet=True)
     assert not Path("run").exists()
+
+
+def test_a_run_goes_on_with_its_own_data_only(images: np.ndarray) -> None:
+    runner = tiny_runner()
+    runner.train(1, images, batch_size=4, quiet=True)
+    with pytest.raises(UsageError, match="goes on with the data and batch size it began with"):
+        runner.train(1, images, batch_size=5, quiet=True)
+    with pytest.raises(UsageError, match="make a new Runner, which takes the same cells"):
+        runner.train(1, images[::-1], batch_size=4, quiet=True)
+    other = tiny_runner("other", generator=runner.generator, discriminator=runner.discriminator)
+    assert other.train(1, images[::-1], batch_size=5, quiet=True).step == 4
+
+
+class FailsAt(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_step_end(self, run: Run) -> None:
+        if run.step == self.step:
+            raise OSError("no more")
+
+
+class Jams(TinyDiscriminator):
+    def construct(self, images: ms.Tensor) -> ms.Tensor:
+        try:
+            return super().construct(images)
+        except ValueError:
+            return images
+
+
+def test_a_run_that_never_took_a_step_leaves_no_folder_and_one_that_did_keeps_it(images: np.ndarray) -> None:
+    with pytest.raises(RuntimeError, match="Unsupported statement 'Try'"):
+        tiny_runner(discriminator=Jams).train(1, images, batch_size=4, quiet=True)
+    assert not Path("run").exists()
+    with pytest.raises(OSError, match="no more"):
+        tiny_runner().train(1, images, [FailsAt(2)], batch_size=4, quiet=True)
+    assert Path("run/run.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from conftest import RECIPE, TinyDiscriminator, TinyGenerator, adam
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks import Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
+from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
 from ms_gan_callbacks.data import BUNDLED
 from ms_gan_callbacks.networks import check_fit
 from ms_gan_callbacks.training import SCALARS, Players
@@ -120,7 +120,7 @@ def test_real_and_fake_share_a_batch_only_where_no_image_changes_anothers_score(
     noise = rng.standard_normal((4, 3)).astype(np.float32)
     players = Players(TinyGenerator, discriminator, adam, seed=0)
     before = players.weights()
-    assert check_fit(players.generator, players.discriminator, real, noise) is joined
+    assert check_fit(players.generator, players.discriminator, real, noise).joined is joined
     after = players.weights()
     assert all(np.array_equal(before[name], after[name]) for name in before), "trying moved the statistics"
 
@@ -150,7 +150,7 @@ def test_initial_weights_follow_from_the_seed_and_leave_numpys_state_alone() -> 
 
 def test_training_leaves_mindspores_mode_as_it_was() -> None:
     players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
-    real, noise = np.zeros((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
+    real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
     assert ms.get_context("mode") == ms.PYNATIVE_MODE
     players.compile_for(NonSaturating(), real, noise)
     players.train_step(real, noise)
@@ -165,7 +165,7 @@ def test_generate_is_in_evaluation_mode_for_any_count_and_sees_new_weights() -> 
     assert drawn.shape == (70, 1, 4, 4)
     # In evaluation mode an image depends on its own noise alone.
     np.testing.assert_allclose(players.generate(noise[66:67])[0], drawn[66], atol=1e-6)
-    real = np.zeros((4, 1, 4, 4), np.float32)
+    real = np.ones((4, 1, 4, 4), np.float32)
     players.compile_for(NonSaturating(), real, noise[:4])
     for _ in range(5):
         players.train_step(real, noise[:4])
@@ -224,3 +224,58 @@ def test_factories_that_make_something_else_are_named(changes: dict, message: st
     fitting = {"generator": TinyGenerator, "discriminator": TinyDiscriminator, "optimizer": adam, "seed": 0}
     with pytest.raises(RecipeError, match=message):
         Players(**(fitting | changes))
+
+
+class Endless(nn.Cell):
+    """Scores (N, 1) that are what the test says."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.dense = nn.Dense(16, 1)
+        self.low, self.high = low, high
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * ops.sigmoid(self.dense(images.reshape(-1, 16)))
+
+
+def compiled(objective: object, low: float, high: float) -> None:
+    players = Players(TinyGenerator, lambda: Endless(low, high), adam, seed=0)
+    players.compile_for(objective, np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_logits_are_not_taken_for_probabilities_whatever_the_initial_weights(seed: int) -> None:
+    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=seed)
+    real = np.random.default_rng(seed).uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
+    players.compile_for(NonSaturating(), real, np.ones((4, 3), np.float32))  # a warning would fail this test
+    with pytest.raises(RecipeError, match="outside of"):
+        Players(TinyGenerator, TinyDiscriminator, adam, seed=seed).compile_for(
+            NonSaturating(from_logits=False), real, np.ones((4, 3), np.float32)
+        )
+
+
+def test_scores_of_the_wrong_kind_for_the_objective_are_told_before_the_first_step() -> None:
+    with pytest.warns(GanWarning, match=r"takes logits, but all scores lie between 0 and 1.*from_logits=False"):
+        compiled(NonSaturating(), 0, 1)
+    with pytest.raises(RecipeError, match=r"takes probabilities, but scores lie outside of \[0, 1\].*sigmoid"):
+        compiled(Minimax(from_logits=False), 2, 3)
+    compiled(NonSaturating(), -1, 2)
+    compiled(NonSaturating(from_logits=False), 0, 1)
+
+
+class TriesInConstruct(TinyDiscriminator):
+    def construct(self, images: Tensor) -> Tensor:
+        try:
+            return super().construct(images)
+        except ValueError:
+            return images
+
+
+def test_what_does_not_compile_says_so() -> None:
+    players = Players(TinyGenerator, TriesInConstruct, adam, seed=0)
+    real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
+    players.compile_for(NonSaturating(), real, noise)
+    with pytest.raises(RuntimeError, match="Unsupported statement 'Try'") as caught:
+        players.train_step(real, noise)
+    assert caught.value.__notes__ == ["raised by the compiled training step"]
+    assert ms.get_context("mode") == ms.PYNATIVE_MODE

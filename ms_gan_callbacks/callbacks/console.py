@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, 
 from rich.text import Text
 
 from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.errors import counted
 from ms_gan_callbacks.run import Run
 
 COMPILING = "compiling the training step, once"
@@ -93,18 +94,18 @@ class _LiveLines:
             BarColumn(bar_width=None),
             _Pace(""),
             TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[unit]}"),
             console=terminal,
             expand=True,
         )
-        self._task = self._bar.add_task(COMPILING, total=None)
+        self._task = self._bar.add_task(COMPILING, total=None, unit="")
         self._text = Text(no_wrap=True, overflow="ellipsis")
         self._display = Live(Group(self._bar, self._text), console=terminal, transient=True, refresh_per_second=4)
         self._display.start()
 
     def update(self, run: Run) -> None:
         line = f"epoch {run.epoch}/{run.epochs}  step {run.step:,}/{run.steps:,}"
-        self._bar.update(self._task, completed=run.step, total=run.steps, description=line)
+        self._bar.update(self._task, completed=run.step, total=run.steps, description=line, unit="left")
         self._text.plain = f"  {_numbers(run.scalars)}"
 
     def stop(self) -> None:
@@ -125,8 +126,8 @@ def _speed(steps_per_second: float) -> str:
 def _headline(run: Run) -> str:
     data = run.facts.get("data", {})
     what = f"{data['name']}, {data['count']:,} images; " if data else ""
-    epochs = "1 epoch" if run.epochs == 1 else f"{run.epochs} epochs"
-    return f"{what}{epochs} of {run.steps_per_epoch:,} steps; writing to {run.out_dir}"
+    length = f"{counted(run.epochs, 'epochs')} of {counted(run.steps_per_epoch, 'steps')}"
+    return f"{what}{length}; writing to {run.out_dir}"
 
 
 def _numbers(scalars: Mapping[str, float]) -> str:

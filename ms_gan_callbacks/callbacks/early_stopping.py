@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callback import Callback
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, choices, counted
 from ms_gan_callbacks.run import Run
 
 RAW_LOSSES = ("d_loss", "g_loss", "value")
@@ -62,8 +62,8 @@ class EarlyStopping(Callback):
             )
         if self.patience >= run.epochs:
             yield (
-                f"{self.name}: patience={self.patience} cannot run out within this run's {run.epochs} epochs; "
-                "it will never stop the run"
+                f"{self.name}: patience={self.patience} cannot run out within this run's "
+                f"{counted(run.epochs, 'epochs')}; it will never stop the run"
             )
 
     def on_train_step_end(self, run: Run) -> None:

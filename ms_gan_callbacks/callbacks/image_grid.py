@@ -53,7 +53,7 @@ class ImageGrid(Periodic):
         whole_epochs = self.every.by_epoch and self.every.due(run)
         name = f"epoch-{run.epoch:04d}.png" if whole_epochs else f"step-{run.step:08d}.png"
         save_png(run.out_dir / self.folder / name, grid)
-        run.log(**{f"{self.folder}/grid": grid})
+        run.log({f"{self.folder}/grid": grid})
         self._newest = f"{self.folder}/{name}"
 
     def summary(self) -> str | None:

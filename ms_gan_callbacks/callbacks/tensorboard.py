@@ -18,20 +18,20 @@ from ms_gan_callbacks.run import Run
 
 LAYOUT = {
     "Generator against discriminator": {
-        "losses": ["Multiline", ["train/d_loss", "train/g_loss"]],
-        "D(x) and D(G(z)), both 0.5 at equilibrium": ["Multiline", ["train/d_real", "train/d_fake"]],
-        "V(D, G), -1.386 at equilibrium": ["Multiline", ["train/value"]],
+        "losses": ["Multiline", ["gan/d_loss", "gan/g_loss"]],
+        "D(x) and D(G(z)), both 0.5 at equilibrium": ["Multiline", ["gan/d_real", "gan/d_fake"]],
+        "V(D, G), -1.386 at equilibrium": ["Multiline", ["gan/value"]],
     }
 }
 
 # What the HPARAMS tab shows beside the arguments of a run: without any, its table has no numbers.
-RESULTS = ("train/d_loss", "train/g_loss", "train/d_real", "train/d_fake")
+RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
 
 
 class TensorBoard(Writer):
     """Writes events to ``tensorboard/`` in the run's folder.
 
-    Scalars are tagged ``train/<name>``, learning rates ``learning_rate/<player>``, speed
+    Scalars are tagged ``gan/<name>``, learning rates ``optimizer/learning_rate_<player>``, speed
     ``performance/steps_per_second``; what callbacks log is written at the step they log it. The learning rate at a
     step is the one its update used; the speed is the mean since the point before, the compiling left out. A
     failure to write ends the writing, not the run.
@@ -84,12 +84,12 @@ class TensorBoard(Writer):
             self._file.add([success], run.step)
 
     def act(self, run: Run) -> None:
-        values = {f"train/{name}": value for name, value in run.scalars.of_step().items()}
-        values |= {f"learning_rate/{player}": rate for player, rate in self._rates.items()}
+        values = {f"gan/{name}": value for name, value in run.scalars.of_step().items()}
+        values |= {f"optimizer/learning_rate_{player}": rate for player, rate in self._rates.items()}
         self._add(run, values | self._speed(run))
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
-        self._add(run, {name if "/" in name else f"train/{name}": value for name, value in values.items()})
+        self._add(run, {name if "/" in name else f"gan/{name}": value for name, value in values.items()})
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
         if self._file is not None:

@@ -36,7 +36,6 @@ def saved() -> list[int]:
         ([Checkpoint()], 7, [5, 7]),
         ([Checkpoint(Every.steps(4), keep=None), Checkpoint(Every.epochs(1), keep=None)], 99, [4, 5, 8, 10]),
     ],
-    ids=str,
 )
 def test_what_stays(checkpoints: list[Checkpoint], stop: int, steps: list[int], images: np.ndarray) -> None:
     tiny_runner().train(2, images, [*checkpoints, StopsAt(stop)], batch_size=4, quiet=True)

@@ -143,7 +143,7 @@ def test_images_that_are_no_pictures_are_refused_before_the_first_step() -> None
 
 
 def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
-    with pytest.warns(GanWarning, match=r"ImageGrid: Every.epochs\(5\) lies beyond this run's 1 epochs"):
+    with pytest.warns(GanWarning, match=r"ImageGrid: Every.epochs\(5\) lies beyond this run's 1 epoch"):
         tiny_runner().train(1, images, [ImageGrid(Every.epochs(5))], batch_size=4, quiet=True)
     assert names("run/samples") == ["step-00000005.png"]
 

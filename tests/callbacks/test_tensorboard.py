@@ -5,22 +5,19 @@ from __future__ import annotations
 import io
 import json
 import re
-import resource
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pytest
-from conftest import assert_same_weights, tiny_runner, weights_of
-from mindspore import nn
+from conftest import tiny_runner
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from ms_gan_callbacks import Callback, Every, GanWarning, ImageGrid, Run, Runner, TensorBoard, load_recipe
+from callbacks.events import points, read
+from ms_gan_callbacks import Callback, Every, ImageGrid, Run, Runner, TensorBoard, load_recipe
 from ms_gan_callbacks.callbacks import MetricsLog
 
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
@@ -74,18 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def read(folder: Path) -> EventAccumulator:
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
-    return events.Reload()
-
-
 @pytest.fixture(scope="module")
 def events(folder: Path) -> EventAccumulator:
     return read(folder)
-
-
-def points(events: EventAccumulator, tag: str) -> list[tuple[int, float]]:
-    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 def text(events: EventAccumulator, tag: str) -> str:
@@ -95,10 +83,10 @@ def text(events: EventAccumulator, tag: str) -> str:
 
 def test_the_curves_are_all_there_and_no_others(events: EventAccumulator) -> None:
     assert set(events.Tags()["scalars"]) == {
-        *(f"train/{name}" for name in (*SCALARS, "mine", "at_epoch")),
+        *(f"gan/{name}" for name in (*SCALARS, "mine", "at_epoch")),
         "mine/number",
-        "learning_rate/generator",
-        "learning_rate/discriminator",
+        "optimizer/learning_rate_generator",
+        "optimizer/learning_rate_discriminator",
         "performance/steps_per_second",
     }
 
@@ -110,18 +98,20 @@ def test_a_curve_has_one_point_a_due_step_equal_to_the_metrics_logs(
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     logged = [(line["step"], line[name]) for line in lines if name in line]
     assert [step for step, _ in logged] == STEPS
-    assert points(events, f"train/{name}") == logged
+    assert points(events, f"gan/{name}") == logged
 
 
 def test_what_callbacks_log_appears_once_at_its_step(events: EventAccumulator) -> None:
-    assert points(events, "train/mine") == [(4, 1.0), (6, 1.5)]
+    assert points(events, "gan/mine") == [(4, 1.0), (6, 1.5)]
     assert points(events, "mine/number") == [(4, -1.0)]
-    assert points(events, "train/at_epoch") == [(5, 1.0), (10, 2.0), (15, 3.0)]
+    assert points(events, "gan/at_epoch") == [(5, 1.0), (10, 2.0), (15, 3.0)]
 
 
 def test_learning_rates_and_speed_are_told_at_every_due_step(events: EventAccumulator) -> None:
     for player in ("generator", "discriminator"):
-        assert points(events, f"learning_rate/{player}") == [(step, pytest.approx(0.01)) for step in STEPS]
+        assert points(events, f"optimizer/learning_rate_{player}") == [
+            (step, pytest.approx(0.01)) for step in STEPS
+        ]
     speed = points(events, "performance/steps_per_second")
     assert [step for step, _ in speed] == STEPS
     assert all(value > 0 for _, value in speed)
@@ -184,8 +174,8 @@ def test_both_players_share_a_chart_and_every_chart_has_data(events: EventAccumu
     (event,) = events.Tensors("custom_scalars__config__")
     (category,) = Layout.FromString(event.tensor_proto.string_val[0]).category
     charts = [set(chart.multiline.tag) for chart in category.chart]
-    assert {"train/d_loss", "train/g_loss"} in charts
-    assert {"train/d_real", "train/d_fake"} in charts
+    assert {"gan/d_loss", "gan/g_loss"} in charts
+    assert {"gan/d_real", "gan/d_fake"} in charts
     assert set().union(*charts) <= set(events.Tags()["scalars"])
 
 
@@ -194,129 +184,8 @@ def test_each_call_of_train_writes_a_file_that_differs_in_more_than_its_second(f
     assert len({re.sub(r"tfevents\.\d+", "", name) for name in names}) == len(names) == 2
 
 
-class Reads(Callback):
-    """Reads the curve at every step's end, as a TensorBoard that stands open does."""
-
-    order = 99
-
-    def __init__(self) -> None:
-        self.steps: list[list[int]] = []
-
-    def on_train_step_end(self, run: Run) -> None:
-        self.steps.append([step for step, _ in points(read(run.out_dir), "train/d_loss")])
-
-
-def test_curves_grow_while_the_run_goes_on(images: np.ndarray) -> None:
-    reads = Reads()
-    tensorboard = TensorBoard(Every.steps(1), flush_seconds=0)
-    tiny_runner().train(1, images, [tensorboard, reads], batch_size=4, quiet=True)
-    assert reads.steps == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
-
-
-RATES = [0.01, 0.02, 0.0, 0.03, 0.04, 0.0, 0.05, 0.06, 0.07, 0.08]  # a rate of 0 leaves its mark: no weight moves
-
-
-class Stuck(Callback):
-    """Records the steps that left the discriminator's first weights alone."""
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-
-    def weights(self, run: Run) -> bytes:
-        return next(iter(run.discriminator.trainable_params())).asnumpy().tobytes()
-
-    def on_train_step_begin(self, run: Run) -> None:
-        self.before = self.weights(run)
-
-    def on_train_step_end(self, run: Run) -> None:
-        if self.weights(run) == self.before:
-            self.steps.append(run.step)
-
-
-def test_the_learning_rate_at_a_step_is_the_one_its_update_used(images: np.ndarray) -> None:
-    stuck, optimizer = Stuck(), partial(nn.Adam, learning_rate=RATES)
-    callbacks = [TensorBoard(Every.steps(1)), stuck]
-    tiny_runner(optimizer=optimizer).train(2, images, callbacks, batch_size=4, quiet=True)
-    written = points(read(Path("run")), "learning_rate/discriminator")
-    # Adam's moments move the weights only by way of the rate.
-    assert [step for step, rate in written if rate == 0] == stuck.steps == [3, 6]
-    assert written == [(step, pytest.approx(rate)) for step, rate in enumerate(RATES, start=1)]
-
-
-def cosine(parameters: list[ms.Parameter]) -> nn.Optimizer:
-    return nn.Adam(parameters, learning_rate=nn.CosineDecayLR(0.001, 0.01, 8))
-
-
-def exponential(parameters: list[ms.Parameter]) -> nn.Optimizer:
-    rates = nn.exponential_decay_lr(0.01, 0.5, total_step=10, step_per_epoch=5, decay_epoch=1)
-    return nn.Adam(parameters, learning_rate=rates)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "rate"),
-    [
-        (cosine, lambda done: 0.001 + 0.0045 * (1 + np.cos(np.pi * min(done, 8) / 8))),
-        (exponential, lambda done: 0.01 * 0.5 ** (done // 5)),
-    ],
-)
-def test_schedules_are_followed_and_not_disturbed(optimizer: object, rate: object, images: np.ndarray) -> None:
-    watched, alone = tiny_runner("watched", optimizer=optimizer), tiny_runner("alone", optimizer=optimizer)
-    watched.train(2, images, [TensorBoard(Every.steps(2))], batch_size=4, quiet=True)
-    alone.train(2, images, [], batch_size=4, quiet=True)
-    expected = [(step, pytest.approx(rate(step - 1), rel=1e-5)) for step in (2, 4, 6, 8, 10)]  # type: ignore[operator]
-    assert points(read(Path("watched")), "learning_rate/generator") == expected
-    assert_same_weights(weights_of(watched), weights_of(alone))
-
-
-class InTheWay(Callback):
-    """Puts a file where the event folder belongs."""
-
-    order = -1
-
-    def on_train_begin(self, run: Run) -> None:
-        (run.out_dir / "tensorboard").write_text("in the way")
-
-
-def test_a_folder_that_cannot_be_made_costs_the_curves_not_the_run(images: np.ndarray) -> None:
-    with pytest.warns(GanWarning, match=r"TensorBoard.on_train_begin.*the run goes on without it"):
-        result = tiny_runner().train(
-            2, images, [InTheWay(), TensorBoard(Every.steps(2))], batch_size=4, quiet=True
-        )
-    assert result.step == 10
-    assert len(result.faults) == 1
-
-
-class FullDisk(Callback):
-    """Lets no file grow beyond 20,000 bytes, and logs a picture of more than that at every step."""
-
-    order = -1
-
-    def on_train_begin(self, run: Run) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-
-    def on_train_step_end(self, run: Run) -> None:
-        run.log(noise=np.random.default_rng(run.step).integers(0, 256, (150, 150), np.uint8))
-
-
-@pytest.fixture
-def file_size_limit() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("file_size_limit")
-def test_a_full_disk_costs_the_curves_and_neither_ends_nor_hangs_the_run(images: np.ndarray) -> None:
-    with pytest.warns(GanWarning, match=r"TensorBoard.on_train_step_end.*File too large.*goes on without it"):
-        result = tiny_runner().train(
-            8, images, [FullDisk(), TensorBoard(Every.steps(2), flush_seconds=0)], batch_size=4, quiet=True
-        )
-    assert result.step == 40
-    assert result.faults[0].startswith("TensorBoard")
-
-
 def test_a_library_run_without_a_recipe_shows_what_there_is(images: np.ndarray) -> None:
     tiny_runner().train(1, images, [TensorBoard(Every.steps(5))], batch_size=4, quiet=True)
     tags: Mapping[str, list[str]] = read(Path("run")).Tags()
     assert {"data/text_summary", "custom_scalars__config__"} == set(tags["tensors"])
-    assert "train/d_loss" in tags["scalars"]
+    assert "gan/d_loss" in tags["scalars"]

@@ -122,7 +122,7 @@ def test_the_argument_comes_before_the_variable(
 
 
 @pytest.mark.parametrize(
-    ("split", "hint"), [("tests", "did you mean 'test'"), ("valid", "There are: train, test")]
+    ("split", "hint"), [("tests", "did you mean 'test'"), ("valid", "there are: train, test")]
 )
 def test_a_wrong_split_is_answered_with_those_there_are(split: str, hint: str) -> None:
     with pytest.raises(RecipeError, match=f"no split {split!r}: .*{hint}"):
