@@ -126,8 +126,11 @@ class CallbackBus:
         Raises:
             CallbackError: a state has become something that JSON cannot hold.
         """
-        stateful = [one.callback for one in self._attached if _stateful(one.callback)]
-        return {callback.name: _checked_state(callback) for callback in stateful}
+        states: dict[str, dict[str, Any]] = {}
+        for one in self._attached:
+            if one.fault is None and _stateful(one.callback):
+                self._guard(one, "state", None, partial(_collect_state, one.callback, states))
+        return states
 
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Hand every callback its state back; one that is new to the run starts afresh."""
@@ -196,6 +199,11 @@ def _summary(callback: Callback) -> str | None:
         return callback.summary()
     except Exception as error:  # the run is over and its result must not be lost to a line about it
         return f"summary() raised {describe(error)}"
+
+
+def _collect_state(callback: Callback, states: dict[str, dict[str, Any]]) -> None:
+    if state := _checked_state(callback):
+        states[callback.name] = state
 
 
 def _checked_state(callback: Callback) -> dict[str, Any]:

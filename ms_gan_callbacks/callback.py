@@ -160,7 +160,11 @@ class Callback:
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the ``persistent`` attributes."""
+        """Return what a checkpoint keeps: the ``persistent`` attributes.
+
+        It is asked for just before a checkpoint is written: whoever writes files of their own makes sure here that
+        they are not behind it.
+        """
         return {attribute: getattr(self, attribute) for attribute in self.persistent}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

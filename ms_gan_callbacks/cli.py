@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ms_gan_callbacks.errors import GanError, GanWarning, RecipeError
+from ms_gan_callbacks.errors import GanError, GanWarning, Interrupted, RecipeError
+from ms_gan_callbacks.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.recipe import Recipe
+    from ms_gan_callbacks.runner import Runner
 
 INTERRUPTED = 130
 
@@ -43,6 +45,9 @@ class CommandLine(click.Group):
             # more when it flushes on exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
+        except Interrupted as error:
+            click.echo(str(error), err=True)
+            code = error.exit_code
         except GanError as error:
             code = _report(_one_line(error), error.exit_code)
         except Exception as error:
@@ -85,6 +90,7 @@ def main() -> None:
 
     \b
     ms-gan run recipes/mnist_mlp.py     train, with everything the recipe attaches
+    ms-gan resume                       go on with the newest run, as if it had never ended
     ms-gan show recipes/mnist_mlp.py    see its parameters, networks and callbacks
     """
     # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
@@ -121,6 +127,9 @@ device_option = click.option(
 )
 
 
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
+
+
 @main.command()
 @recipe_argument
 @click.option(
@@ -133,7 +142,7 @@ device_option = click.option(
 @set_option
 @seed_option
 @device_option
-@click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
+@quiet_option
 def run(
     recipe_path: Path,
     out_dir: Path | None,
@@ -148,12 +157,64 @@ def run(
     Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
     typed or written has to change; 130 interrupted.
     """
-    recipe = _load(recipe_path, overrides, seed)
-    from ms_gan_callbacks.runner import Runner
+    with Interrupts() as interrupts:
+        recipe = _load(recipe_path, overrides, seed)
+        from ms_gan_callbacks.runner import Runner
 
-    result = Runner.from_recipe(recipe, out_dir, device=device).train(quiet=quiet)
+        _train(Runner.from_recipe(recipe, out_dir, device=device, interruption=interrupts), quiet)
+
+
+def _train(runner: Runner, quiet: bool) -> None:
+    result = runner.train(quiet=quiet)
     if quiet:
         click.echo(result.summary())
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--from", "from_step", metavar="STEP", type=click.IntRange(min=0), help="Go on from this checkpoint."
+)
+@set_option
+@click.option(
+    "--allow-change",
+    "allowed",
+    metavar="NAME",
+    multiple=True,
+    help="Let this differ from the run: a parameter, or recipe, data, seed, batch_size; repeat for more.",
+)
+@device_option
+@quiet_option
+def resume(
+    run_dir: Path | None,
+    from_step: int | None,
+    overrides: dict[str, str],
+    allowed: tuple[str, ...],
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Go on with the run in RUN_DIR, by default the newest below runs/, as if it had never ended.
+
+    \b
+    ms-gan resume                                   the newest run, from its newest checkpoint
+    ms-gan resume runs/mine --set epochs=40         more epochs
+    ms-gan resume runs/mine --from 468              from an older checkpoint
+    """
+    with Interrupts() as interrupts:
+        from ms_gan_callbacks.run_dir import newest_run
+        from ms_gan_callbacks.runner import Runner
+
+        _train(
+            Runner.resume(
+                run_dir or newest_run(),
+                from_step=from_step,
+                overrides=overrides,
+                allow_change=allowed,
+                device=device,
+                interruption=interrupts,
+            ),
+            quiet,
+        )
 
 
 @main.command()

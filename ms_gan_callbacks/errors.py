@@ -7,7 +7,9 @@
     │   ├── RecipeError      a recipe file, its parameters, its networks
     │   ├── CallbackError    a callback's settings
     │   └── RunDirError      a run directory that cannot be used as asked
-    └── DataError            images that are missing, damaged or too few
+    ├── DataError            images that are missing, damaged or too few
+    ├── CheckpointError      a checkpoint that cannot be written, or not be trusted
+    └── Interrupted          a signal asked the run to end; exit code 128 + its number
 
     GanWarning               the run goes on, but not quite as its author may think
 
@@ -49,6 +51,23 @@ class RunDirError(UsageError):
 
 class DataError(GanError):
     """Images that are missing, damaged, mislabelled or too few."""
+
+
+class CheckpointError(GanError):
+    """A checkpoint that cannot be written, or that cannot be trusted."""
+
+
+class Interrupted(GanError):  # noqa: N818 - it is no error of anybody's
+    """A signal asked the run to end, and it has, between two steps.
+
+    Args:
+        message: where it stands and how it goes on.
+        signal_number: the signal; a shell expects exit code 128 + its number.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 class GanWarning(UserWarning):

@@ -1,9 +1,9 @@
 """Ctrl-C and SIGTERM for a command: noted while a step runs, acted on between two steps.
 
-MindSpore keeps replacing the process's SIGINT handler by one that ends the process on the spot. A signal that every
-thread blocks reaches no handler: a thread of ours takes it with ``sigwait``. For that the block must stand before
-MindSpore is imported and starts its threads, so it is the command line's business; as a library nothing of the host's
-signals is touched.
+MindSpore keeps replacing the process's SIGINT handler by one that ends the process on the spot. A signal that
+every thread blocks reaches no handler: a thread of ours takes it with ``sigtimedwait``. For that the block must
+stand before MindSpore is imported and starts its threads, so it is the command line's business; a library touches
+nothing of its host's signals.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from ms_gan_callbacks.errors import Interrupted
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 POLL_SECONDS = 0.1
 SHOW_CURSOR = "\x1b[?25h"
@@ -27,8 +29,8 @@ SHOW_CURSOR = "\x1b[?25h"
 class Interrupts:
     """Takes SIGINT and SIGTERM for as long as it is entered, in the main thread.
 
-    Within :meth:`deferred` a first signal is only noted in ``received``; outside it raises KeyboardInterrupt in the
-    main thread. A second signal ends the process at once.
+    Within :meth:`deferred` a first signal is only noted in ``received``; outside it raises KeyboardInterrupt in
+    the main thread. A second signal ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -50,6 +52,8 @@ class Interrupts:
         self._watcher.join(timeout=10 * POLL_SECONDS)
         subprocess.Popen._execute_child = self._execute_child  # type: ignore[attr-defined]
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        if kind is KeyboardInterrupt and self.received:
+            raise Interrupted("interrupted; nothing was lost", self.received) from error
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -93,10 +97,3 @@ class Interrupts:
     def _in_child(self) -> None:
         if not self._done.is_set():
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-
-
-def exit_code(number: int) -> int:
-    """Return what a shell expects of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
-    return 128 + number
-
-

@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import shlex
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
 from ms_gan_callbacks.data import Source, stream
+from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.networks import Floats
 from ms_gan_callbacks.run import Requests, Run
-from ms_gan_callbacks.store import CheckpointStore
+from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
 
 ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
 
 
+class Interruption(Protocol):
+    """Tells a loop that somebody wants it to end: the command line's signals."""
+
+    received: int | None
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Be patient within: the loop looks at ``received`` between two steps."""
+        ...
+
+
+class NoInterruption:
+    """What a library does about signals: nothing."""
+
+    received: int | None = None
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+
 @dataclass
 class TrainingLoop:
-    """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop."""
+    """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop.
+
+    Attributes:
+        interruption: looked at between two steps.
+        kept: the steps whose checkpoints stay, by who asked for them.
+        resumed_from: the step whose checkpoint this run continues; it stays, too.
+    """
 
     players: Players
     source: Source
     bus: CallbackBus
     run: Run
     store: CheckpointStore
+    interruption: Interruption
+    kept: dict[str, list[int]] = field(default_factory=dict)
+    resumed_from: int | None = None
 
     def train(self) -> None:
         """Train; what a network or a callback raises is raised, after every callback has released."""
-        with self.bus:
+        with self.interruption.deferred(), self.bus:
+            self._leave_if_interrupted()
             self._emit(Event.TRAIN_BEGIN)
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
@@ -46,7 +79,10 @@ class TrainingLoop:
             self._emit(Event.TRAIN_EPOCH_BEGIN)
         for real in self.source.batches(self.run.seed, epoch, start=done):
             self._train_step(real)
+            if self.interruption.received:
+                self.run.request_checkpoint(keep=1, owner="interruption")
             self._commit()  # the one place a checkpoint is written
+            self._leave_if_interrupted()
             if self.run.stop_reason:
                 return
 
@@ -72,14 +108,28 @@ class TrainingLoop:
         if event in ENDS:
             self.run.forget_logged()
 
+    def _leave_if_interrupted(self) -> None:
+        number, step = self.interruption.received, self.run.step
+        if not number:
+            return
+        if self.run.checkpoint is None:
+            raise Interrupted("interrupted before the first step; there is nothing to resume", number)
+        folder = shlex.quote(str(self.run.out_dir))
+        raise Interrupted(
+            f"interrupted after step {step:,}, which is saved; go on with: ms-gan resume {folder}", number
+        )
+
     def _commit(self) -> None:
         """Write the checkpoint that was asked for, if one was: the step's events are all delivered."""
-        requests = self.run.requests
-        if not requests.checkpoint:
+        asked, step = self.run.requests.checkpoints, self.run.step
+        if not asked:
             return
-        self.run.checkpoint = self.store.save(self.run.progress.step, self.players.weights(), self._state())
-        self.store.prune(requests.keep)
-        self.run.requests = Requests(stop_reason=requests.stop_reason)
+        self.run.requests = Requests(stop_reason=self.run.stop_reason)
+        for owner, keep in asked.items():
+            steps = [*(other for other in self.kept.get(owner, []) if other != step), step]
+            self.kept[owner] = steps if keep is None else steps[-keep:]
+        self.run.checkpoint = self.store.save(step, self.players.weights(), self._state())
+        self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
         self._emit(Event.CHECKPOINT)
 
     def _state(self) -> dict[str, Any]:
@@ -87,5 +137,19 @@ class TrainingLoop:
             "progress": asdict(self.run.progress),
             "epoch_means": self.run.epoch_means.state(),
             "metrics": self.run.metrics,
+            "kept": self.kept,
             "callbacks": self.bus.state(),
         }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stand where a checkpoint stood: call it before the first step."""
+        state = checkpoint.state
+        self.players.load_weights(checkpoint.weights)
+        for counter in ("step", "epoch", "d_updates", "g_updates"):
+            setattr(self.run.progress, counter, int(state["progress"][counter]))
+        self.run.epoch_means.load_state(state["epoch_means"])
+        self.run.metrics.update(state["metrics"])
+        self.bus.load_state(state["callbacks"])
+        self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
+        self.resumed_from = checkpoint.step
+        self.run.checkpoint = self.store.path(checkpoint.step)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.errors import counted
+from ms_gan_callbacks.run import Run
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,24 @@ class RunResult:
     callback_seconds: Mapping[str, float]
     highlights: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, run: Run, bus: CallbackBus, seconds: float, first_step: int) -> RunResult:
+        """Return how a run ended that took ``seconds`` from ``first_step`` on."""
+        return cls(
+            out_dir=run.out_dir,
+            epoch=run.epoch,
+            step=run.step,
+            seconds=seconds,
+            steps_per_second=(run.step - first_step) / seconds,
+            stop_reason=run.stop_reason,
+            scalars=dict(run.epoch_means),
+            metrics=dict(run.metrics),
+            data=run.facts["data"],
+            callback_seconds=bus.costs(),
+            highlights=bus.summaries(),
+            faults=tuple(bus.faults()),
+        )
 
     def summary(self) -> str:
         """Return the closing summary, some lines of text."""

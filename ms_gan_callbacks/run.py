@@ -148,8 +148,7 @@ class Requests:
     """What callbacks have asked for since the runner last looked."""
 
     stop_reason: str | None = None
-    checkpoint: bool = False
-    keep: int | None = 0
+    checkpoints: dict[str, int | None] = field(default_factory=dict)  # how many to keep, by who asked
 
 
 @dataclass
@@ -271,13 +270,11 @@ class Run:
         """Ask the run to end after this step; the first reason given is the one that is kept."""
         self.requests.stop_reason = self.requests.stop_reason or reason
 
-    def request_checkpoint(self, keep: int | None = None) -> None:
+    def request_checkpoint(self, keep: int | None = None, owner: str = "") -> None:
         """Ask for a checkpoint once this step's events are delivered.
 
         Args:
-            keep: how many checkpoints may stay, the newest first; None keeps all. Of several wishes for one
-                step the most generous counts.
+            keep: how many checkpoints asked for by this owner may stay, the newest first; None keeps all.
+            owner: whose they are: nobody's wish removes what another owner keeps.
         """
-        requests = self.requests
-        requests.keep = None if None in (keep, requests.keep) else max(keep or 0, requests.keep or 0)
-        requests.checkpoint = True
+        self.requests.checkpoints[owner] = keep

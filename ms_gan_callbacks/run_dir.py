@@ -13,10 +13,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.files import replace_file, to_json
@@ -42,8 +45,43 @@ def check_free(path: Path) -> None:
         raise RunDirError(f"{path} holds a run already; choose another --out (or leave it out for a fresh folder)")
     if path.is_file():
         raise RunDirError(f"{path} is a file; a run needs a folder of its own")
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
         raise RunDirError(f"{path} holds other files; a run needs an empty or a new folder")
+
+
+@contextmanager
+def claimed(path: Path, fresh: bool) -> Iterator[None]:
+    """Hold a run's folder, which is made for a fresh run, against any other process; a dead one holds nothing.
+
+    Raises:
+        RunDirError: the folder is taken, cannot be made, or another process is training in it.
+    """
+    lock = FileLock(path / ".lock", timeout=0)
+    try:
+        if fresh:
+            check_free(path)
+            path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise RunDirError(f"another process is training in {path}") from error
+    except OSError as error:
+        raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def newest_run(parent: Path = Path("runs")) -> Path:
+    """Return the run that was started or resumed last.
+
+    Raises:
+        RunDirError: there is none.
+    """
+    runs = sorted(parent.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise RunDirError(f"there is no run in {parent}; name the folder of one")
+    return runs[-1].parent
 
 
 def describe_run(path: Path, facts: Mapping[str, Any], recipe_source: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,13 +21,14 @@ from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
-from ms_gan_callbacks.loop import TrainingLoop
+from ms_gan_callbacks.lineage import go_on, read_facts, recipe_of
+from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
 from ms_gan_callbacks.objectives import NonSaturating, Objective
 from ms_gan_callbacks.recipe import Origin, Recipe, whole_number
 from ms_gan_callbacks.result import RunResult
 from ms_gan_callbacks.run import EpochMeans, Progress, Run
-from ms_gan_callbacks.run_dir import check_free, describe_run, fresh_run_dir
+from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
 
@@ -52,10 +53,14 @@ class Runner:
         out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
         device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
         name: what a default folder is called after.
+        resume: go on with the run in ``out_dir`` from its newest whole checkpoint (True) or from that of a step;
+            the first :meth:`train` then takes the number of epochs in all.
+        allow_change: names of what may differ from the run that is resumed.
+        interruption: tells the loop to end between two steps; the command line's signals.
 
     Raises:
         RecipeError: a network, the optimizer or a number cannot be used.
-        RunDirError: the folder is taken.
+        RunDirError: the folder is taken; or, to resume, holds no run.
     """
 
     def __init__(
@@ -70,12 +75,20 @@ class Runner:
         out_dir: str | Path | None = None,
         device: str | None = None,
         name: str = "gan",
+        resume: bool | int = False,
+        allow_change: Collection[str] = (),
+        interruption: Interruption | None = None,
     ) -> None:
         whole_number("noise_dim", noise_dim, 1)
         whole_number("seed", seed, 0)
         self.out_dir = fresh_run_dir(name) if out_dir is None else Path(out_dir)
-        check_free(self.out_dir)
+        if resume is False:
+            check_free(self.out_dir)
+        else:
+            read_facts(self.out_dir)
         use_device(device)
+        self._resume, self._allowed = resume, allow_change
+        self._interruption = interruption or NoInterruption()
         self._recipe: Recipe | None = None
         self._objective = NonSaturating() if objective is None else objective
         self._noise_dim, self._seed = noise_dim, seed
@@ -86,10 +99,13 @@ class Runner:
         self._content: tuple[object, ...] | None = None
 
     @classmethod
-    def from_recipe(
-        cls, recipe: Recipe, out_dir: str | Path | None = None, *, device: str | None = None
-    ) -> Runner:
+    def from_recipe(cls, recipe: Recipe, out_dir: str | Path | None = None, **options: Any) -> Runner:
         """Return a runner for a recipe; its :meth:`train` then needs no arguments.
+
+        Args:
+            recipe: networks, objective, optimizer, data, seed, epochs and callbacks.
+            out_dir: the run's folder, as for the class.
+            **options: ``device``, ``resume``, ``allow_change``, ``interruption``, as for the class.
 
         Raises:
             RecipeError, RunDirError: as the class does.
@@ -102,11 +118,35 @@ class Runner:
             noise_dim=recipe.noise_dim,
             seed=recipe.seed,
             out_dir=out_dir,
-            device=device,
             name=recipe.origin.name if recipe.origin else "gan",
+            **options,
         )
         runner._recipe = recipe
         return runner
+
+    @classmethod
+    def resume(
+        cls,
+        out_dir: str | Path,
+        *,
+        from_step: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Runner:
+        """Return a runner that goes on with the run in a folder, by the recipe that lies in it.
+
+        Args:
+            out_dir: the run's folder, wherever it has been moved to.
+            from_step: the step whose checkpoint to go on from; by default the newest that is whole.
+            overrides: parameters of the recipe to change; ``epochs`` may always, others with ``allow_change``.
+            **options: ``device``, ``allow_change``, ``interruption``, as for the class.
+
+        Raises:
+            RunDirError: the folder holds no run, or one that was not made by a recipe.
+            RecipeError: as :func:`load_recipe` does.
+        """
+        recipe = recipe_of(Path(out_dir), overrides or {})
+        return cls.from_recipe(recipe, out_dir, resume=True if from_step is None else from_step, **options)
 
     def train(
         self,
@@ -141,15 +181,22 @@ class Runner:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
         loop = self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
-        first_step = self._progress.step
-        try:
-            loop.train()
-        except BaseException:
-            if self._progress.g_updates == 0:
-                # Nothing was trained, so that nothing is lost, and the folder is free for another try.
-                shutil.rmtree(self.out_dir, ignore_errors=True)
-            raise
-        result = _result(loop, perf_counter() - began, first_step)
+        fresh = self._progress.step == 0 and self._resume is False
+        with claimed(self.out_dir, fresh):
+            if fresh:
+                describe_run(self.out_dir, loop.run.facts, loop.run.recipe_source)
+            elif self._resume is not False:
+                go_on(loop, self._resume, self._allowed)
+                self._resume = False
+            first_step = self._progress.step
+            try:
+                loop.train()
+            except BaseException:
+                if fresh and self._progress.g_updates == 0:
+                    # Nothing was trained, so that nothing is lost, and the folder is free for another try.
+                    shutil.rmtree(self.out_dir, ignore_errors=True)
+                raise
+        result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)
         return result
@@ -183,22 +230,19 @@ class Runner:
 
     def _prepare(self, epochs: int, source: Source, callbacks: list[Callback]) -> TrainingLoop:
         """Look for everything that can go wrong before the first step; touch the disk last."""
-        first = self._progress.step == 0
         self._check_same_data(source)
         bus = CallbackBus(callbacks)
         draw = stream(self._seed, "probe", 0)
         real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
         noise = draw.standard_normal((source.batch_size, self._noise_dim), dtype=np.float32)
         self._players.compile_for(self._objective, real, noise)
+        # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         run = self._new_run(source, bus)
         for warning in bus.check(run):
             warnings.warn(warning, GanWarning, stacklevel=3)
-        if first:
-            check_free(self.out_dir)
-            describe_run(self.out_dir, run.facts, run.recipe_source)
-        return TrainingLoop(self._players, source, bus, run, self._store)
+        return TrainingLoop(self._players, source, bus, run, self._store, self._interruption)
 
     def _check_same_data(self, source: Source) -> None:
         """Refuse to go on with other data: the epochs counted so far would lose their meaning."""
@@ -231,30 +275,13 @@ class Runner:
         return {
             **(origin.facts() if origin else {}),
             "seed": self._seed,
+            "noise_dim": self._noise_dim,
             "epochs": self._progress.epochs,
             "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
             "batch_size": source.batch_size,
             "device": ms.get_context("device_target"),
             **provenance.surroundings(),
         }
-
-
-def _result(loop: TrainingLoop, seconds: float, first_step: int) -> RunResult:
-    run, bus = loop.run, loop.bus
-    return RunResult(
-        out_dir=run.out_dir,
-        epoch=run.epoch,
-        step=run.step,
-        seconds=seconds,
-        steps_per_second=(run.step - first_step) / seconds,
-        stop_reason=run.stop_reason,
-        scalars=dict(run.epoch_means),
-        metrics=dict(run.metrics),
-        data=run.facts["data"],
-        callback_seconds=bus.costs(),
-        highlights=bus.summaries(),
-        faults=tuple(bus.faults()),
-    )
 
 
 def _with_defaults(callbacks: list[Callback], quiet: bool) -> list[Callback]:

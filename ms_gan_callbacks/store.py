@@ -1,29 +1,48 @@
-"""Checkpoints on disk: a directory for each step, there whole or not at all.
+"""Checkpoints on disk: a directory for each step, there whole or not at all, never trusted without its hashes.
 
 ::
 
     checkpoints/step-00000468/
         weights.safetensors   both networks and both optimizers
-        state.json            progress, metrics, callback states
+        state.json            progress, epoch means, metrics, callback states, who wants which checkpoint
         manifest.json         format, step, sha256 and size of the two files; written last
+    checkpoints/set-aside/    what a resume went back behind, or found damaged; nothing reads it
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
 
+from ms_gan_callbacks.errors import CheckpointError, GanWarning
 from ms_gan_callbacks.files import sync_folder, to_json, write_durably
 
 FORMAT = 1
+FILES = ("weights.safetensors", "state.json")
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read and found whole."""
+
+    step: int
+    weights: dict[str, NDArray[Any]]
+    state: dict[str, Any]
 
 
 class CheckpointStore:
@@ -37,49 +56,172 @@ class CheckpointStore:
         self.folder = folder
 
     def steps(self) -> list[int]:
-        """Return the steps that have a checkpoint, oldest first."""
-        names = (path.name for path in self.folder.glob("step-*") if (path / "manifest.json").is_file())
-        return sorted(int(name[5:]) for name in names if name[5:].isdigit())
+        """Return the steps that have a directory, oldest first, damaged ones included."""
+        names = [path.name.removeprefix("step-") for path in self.folder.glob("step-*") if path.is_dir()]
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def path(self, step: int) -> Path:
         """Return the directory of a step's checkpoint, whether it exists or not."""
         return self.folder / f"step-{step:08d}"
 
-    def save(self, step: int, weights: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> Path:
+    def save(self, step: int, weights: Arrays, state: Mapping[str, Any]) -> Path:
         """Write a checkpoint; return its directory once the disk has it.
 
         Raises:
-            OSError: the disk refuses; what was there before is untouched.
+            CheckpointError: the disk refuses; what was there before is untouched.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         final = self.path(step)
         draft = self.folder / f".{final.name}.{os.getpid()}.tmp"
         try:
-            draft.mkdir()
-            self._fill(draft, step, weights, state)
-            if final.exists():
-                shutil.rmtree(final)
-            draft.rename(final)
+            draft.mkdir(parents=True)
+            _fill(draft, step, weights, state)
+            self._publish(draft, final)
+        except OSError as error:
+            _discard(draft)
+            kept = [self.path(step).name for step in self.steps()]
+            raise CheckpointError(
+                f"cannot save a checkpoint at step {step}: {error.strerror or error}; "
+                + (f"the newest before it is {kept[-1]}" if kept else "there is none before it")
+            ) from error
         except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            _discard(draft)
             raise
-        sync_folder(self.folder)
         return final
 
-    def _fill(self, draft: Path, step: int, weights: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:
-        contiguous = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-        files = {"weights.safetensors": save(contiguous), "state.json": to_json(state)}
-        manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}}
-        for name, content in files.items():
-            write_durably(draft / name, content)
-            digest = hashlib.sha256(content).hexdigest()
-            manifest["files"][name] = {"sha256": digest, "bytes": len(content)}
-        write_durably(draft / "manifest.json", to_json(manifest))
-        sync_folder(draft)
+    def _publish(self, draft: Path, final: Path) -> None:
+        old = draft.with_suffix(".old")
+        if final.exists():
+            final.rename(old)
+        try:
+            draft.rename(final)
+        except BaseException:
+            if old.exists():
+                old.rename(final)
+            raise
+        sync_folder(self.folder)
+        _discard(old)
 
-    def prune(self, keep: int | None) -> None:
-        """Remove all but the newest ``keep`` checkpoints; None keeps all, and the newest always stays."""
-        if keep is None:
-            return
-        for step in self.steps()[: -max(keep, 1)]:
-            shutil.rmtree(self.path(step))
+    def load(self, step: int, like: Arrays) -> Checkpoint:
+        """Read a checkpoint, trusting nothing.
+
+        Args:
+            step: which.
+            like: parameters of the names, shapes and types that the run has.
+
+        Raises:
+            CheckpointError: it is not there, damaged, from a newer version, or of other networks.
+        """
+        path = self.path(step)
+        manifest = _manifest(path, step)
+        contents = {name: _checked(path / name, manifest["files"].get(name)) for name in FILES}
+        try:
+            weights = load_tensors(contents["weights.safetensors"])
+            state = json.loads(contents["state.json"])
+        except (SafetensorError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        _check_like(path, weights, like)
+        return Checkpoint(step, weights, state)
+
+    def newest(self, like: Arrays) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole; None where there is no checkpoint at all.
+
+        Raises:
+            CheckpointError: there are checkpoints, and none can be used.
+
+        Warns:
+            GanWarning: a newer one is damaged; says what is wrong with it.
+        """
+        wrong = []
+        for step in reversed(self.steps()):
+            try:
+                found = self.load(step, like)
+            except CheckpointError as error:
+                wrong.append(str(error))
+                continue
+            for reason in wrong:
+                warnings.warn(f"{reason}; going back to {self.path(step).name}", GanWarning, stacklevel=2)
+            return found
+        if wrong:
+            raise CheckpointError("no checkpoint can be used: " + "; ".join(wrong))
+        return None
+
+    def prune(self, wanted: Iterable[int]) -> None:
+        """Remove the checkpoints that nobody wants; the newest always stays."""
+        steps = self.steps()
+        for step in set(steps[:-1]) - set(wanted):
+            # Out of sight first: a kill in the middle of a removal must not leave half a checkpoint.
+            gone = self.folder / f".{self.path(step).name}.{os.getpid()}.gone"
+            self.path(step).rename(gone)
+            _discard(gone)
+
+    def go_back_to(self, step: int) -> None:
+        """Set aside every checkpoint after a step, and sweep up what a killed process left behind."""
+        for leftover in self.folder.glob(".step-*"):
+            _discard(leftover)
+        aside = self.folder / "set-aside"
+        for later in self.steps():
+            if later > step:
+                aside.mkdir(exist_ok=True)
+                _discard(aside / self.path(later).name)
+                self.path(later).rename(aside / self.path(later).name)
+
+
+def _discard(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _fill(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
+    contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
+    contents = dict(zip(FILES, (save_tensors(contiguous), to_json(state)), strict=True))
+    manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}}
+    for name, content in contents.items():
+        write_durably(draft / name, content)
+        manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    write_durably(draft / "manifest.json", to_json(manifest))
+    sync_folder(draft)
+
+
+def _manifest(path: Path, step: int) -> dict[str, Any]:
+    if not path.is_dir():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        manifest = json.loads((path / "manifest.json").read_bytes())
+        version, of_step, files = manifest["format"], manifest["step"], manifest["files"]
+        names = files.keys()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is damaged: it has no manifest.json") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: manifest.json cannot be read") from error
+    if version != FORMAT:
+        newer = isinstance(version, int) and version > FORMAT
+        why = "written by a newer version of ms-gan-callbacks" if newer else "of no known format"
+        raise CheckpointError(f"{path} is {why} (format {version!r}, this one reads {FORMAT})")
+    if of_step != step or not set(FILES) <= set(names):
+        raise CheckpointError(f"{path} is damaged: its manifest is that of another checkpoint")
+    return dict(manifest)
+
+
+def _checked(path: Path, entry: Any) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path.parent} is damaged: {path.name}: {error.strerror or error}") from error
+    size = entry.get("bytes") if isinstance(entry, dict) else None
+    if len(content) != size:
+        raise CheckpointError(f"{path.parent} is damaged: {path.name} has {len(content)} bytes instead of {size}")
+    if hashlib.sha256(content).hexdigest() != entry.get("sha256"):
+        raise CheckpointError(f"{path.parent} is damaged: the sha256 of {path.name} differs")
+    return content
+
+
+def _check_like(path: Path, weights: Arrays, like: Arrays) -> None:
+    for name in [*(name for name in like if name not in weights), *(name for name in weights if name not in like)]:
+        has, lacks = ("the run", "the checkpoint") if name in like else ("the checkpoint", "the run")
+        raise CheckpointError(f"{path} is of other networks: {has} has {name!r}, {lacks} has not")
+    for name, array in like.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (array.shape, array.dtype):
+            raise CheckpointError(
+                f"{path} is of other networks: {name} is {found.dtype} {found.shape}, "
+                f"the run's is {array.dtype} {array.shape}"
+            )

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import mindspore as ms
@@ -124,6 +125,12 @@ class Players:
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return a copy of every parameter's value."""
         return {name: parameter.asnumpy().copy() for name, parameter in self.parameters().items()}
+
+    def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Set every parameter, by name; names, shapes and types must be those of :meth:`parameters`."""
+        for name, parameter in self.parameters().items():
+            # Not set_data, which cuts a parameter off from a graph that has run already.
+            ops.assign(parameter, Tensor(weights[name]))
 
     def compile_for(self, objective: Objective, real: Floats, noise: Floats) -> None:
         """Fit the training step to a first batch, once; see :func:`check_fit` for what it may raise."""

@@ -108,6 +108,13 @@ def convert(tunable: Tunable, text: str) -> Any:
     raise RecipeError(f"{tunable.name} takes {_wanted(tunable)}, not {text!r}")
 
 
+def as_was(tunable: Tunable, value: Any) -> Any:
+    """Turn a value that went through JSON into what it was: text of a path, a tuple that became a list."""
+    if isinstance(value, str) and str not in tunable.kinds:
+        return convert(tunable, value)
+    return tuple(value) if isinstance(value, list) and tuple in tunable.kinds else value
+
+
 def _as(kind: type, text: str) -> Any:
     if kind is str:
         return text

@@ -50,6 +50,7 @@ def test_run_trains_and_says_where_everything_is() -> None:
     assert "epoch 3/3" in result.stderr
     assert "samples/epoch-0003.png" in result.stdout
     assert sorted(path.name for path in Path("here").iterdir()) == [
+        ".lock",
         "checkpoints",
         "metrics.jsonl",
         "recipe.py",

@@ -19,6 +19,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from types import ModuleType
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import RECIPE, ROOT
 
 from ms_gan_callbacks import GanWarning, Runner, load_recipe
 from ms_gan_callbacks.cli import main
@@ -177,6 +178,7 @@ class Program:
 @pytest.mark.filterwarnings("ignore:training on the 5,000 bundled digits")
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MS_OM_PATH", str(tmp_path))
+    shutil.copytree(RECIPE.parent, tmp_path / "recipes", ignore=shutil.ignore_patterns("__pycache__"))
     program = Program(page, tmp_path)
     monkeypatch.setitem(sys.modules, program.module.__name__, program.module)
     program.run()

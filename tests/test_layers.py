@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 
 LAYERS = (
     {"errors", "files", "__init__"},
-    {"objectives", "images", "data", "store", "run_dir", "provenance", "tunables", "networks"},
+    {"interrupts", "objectives", "images", "data", "store", "run_dir", "provenance", "tunables", "networks"},
     {"run", "training"},
     {"callback"},
     {"bus", "callbacks"},
     {"recipe", "result", "loop"},
+    {"lineage"},
     {"runner", "overview"},
     {"cli"},
     {"__main__"},

@@ -12,10 +12,10 @@ class Checkpoint(Periodic):
 
     Args:
         every: when to save; the state after the run's last step is saved in any case.
-        keep: how many checkpoints stay, the newest first; None keeps all.
+        keep: how many of these checkpoints stay, the newest first; None keeps all. What another one keeps, what a
+            run was resumed from and the newest of all stay in any case.
     """
 
-    # Two checkpointers, a frequent and a rare one, share a folder and the store: nothing is written twice.
     order = 100
 
     def __init__(self, every: Every = Every.epochs(1), keep: int | None = 3) -> None:
@@ -26,7 +26,7 @@ class Checkpoint(Periodic):
         self._newest: str | None = None
 
     def act(self, run: Run) -> None:
-        run.request_checkpoint(self.keep)
+        run.request_checkpoint(self.keep, owner=f"{self.name} {self.every}")
 
     def on_checkpoint(self, run: Run) -> None:
         self._newest = run.checkpoint.name if run.checkpoint else None

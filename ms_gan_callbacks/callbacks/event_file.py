@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
+
+from ms_gan_callbacks.files import replace_file
 
 
 class EventFile:
@@ -41,6 +44,41 @@ class EventFile:
             self._file.flush()
             self._flush_at = monotonic() + self._flush_seconds
 
+    def flush(self) -> None:
+        """Hand over to the system what the buffer holds."""
+        self._file.flush()
+
     def close(self) -> None:
         """Write out the rest."""
         self._file.close()
+
+
+def drop_events_after(folder: Path, step: int) -> None:
+    """Take out of a folder's event files whatever belongs to a later step: a run that goes on has one line.
+
+    A record that a kill tore in two goes, too, and a file that holds nothing any more. Files are replaced
+    whole.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    for path in sorted(folder.glob("*tfevents*")):
+        content = path.read_bytes()
+        events = [(Event.FromString(record), frame) for record, frame in _records(content)]
+        kept = [(event, frame) for event, frame in events if event.step <= step]
+        if all(event.HasField("file_version") for event, _ in kept):
+            path.unlink()
+        elif (rest := b"".join(frame for _, frame in kept)) != content:
+            replace_file(path, rest)
+
+
+def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Walk TFRecord frames: length (8 bytes), its checksum (4), the record, its checksum (4)."""
+    start = 0
+    while start + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        end = start + 12 + length + 4
+        if end > len(content):
+            return
+        yield content[start + 12 : end - 4], content[start:end]
+        start = end

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ms_gan_callbacks.callback import Every, Writer
+from ms_gan_callbacks.files import replace_file
 from ms_gan_callbacks.run import Run
 
 
@@ -41,7 +42,18 @@ class MetricsLog(Writer):
             self._file = None
 
     def on_train_begin(self, run: Run) -> None:
-        self._file = (run.out_dir / "metrics.jsonl").open("a", encoding="utf-8")
+        path = run.out_dir / "metrics.jsonl"
+        if path.exists():
+            # A run that goes on writes the lines after its step anew; a kill may have torn the last one.
+            replace_file(
+                path, b"".join(line for line in path.read_bytes().splitlines(True) if _until(line, run.step))
+            )
+        self._file = path.open("a", encoding="utf-8")
+
+    def state(self) -> dict[str, Any]:
+        if self._file is not None:
+            self._file.flush()  # a checkpoint must not be ahead of its log
+        return super().state()
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
         self._write(run, {name: _json_number(value) for name, value in values.items()})
@@ -53,9 +65,22 @@ class MetricsLog(Writer):
         if self._file is not None:
             self._file.flush()
 
+    def on_train_end(self, run: Run) -> None:
+        # Not the last step, which is no more due than it was: a run that is resumed and extended would have a line
+        # that an uninterrupted one has not.
+        self._write_logged(run)
+
     def _write(self, run: Run, values: Mapping[str, Any]) -> None:
         if self._file is not None:
             self._file.write(json.dumps({"step": run.step, "epoch": run.epoch, **values}, allow_nan=False) + "\n")
+
+
+def _until(line: bytes, step: int) -> bool:
+    """Whether a line is whole and belongs to the steps up to this one."""
+    try:
+        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _json_number(value: float) -> float | None:

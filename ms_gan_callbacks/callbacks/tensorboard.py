@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tensorboardX import summary
 
 from ms_gan_callbacks.callback import Every, Writer
-from ms_gan_callbacks.callbacks.event_file import EventFile
+from ms_gan_callbacks.callbacks.event_file import EventFile, drop_events_after
 from ms_gan_callbacks.run import Run
 
 LAYOUT = {
@@ -59,10 +59,16 @@ class TensorBoard(Writer):
             file.close()
 
     def on_train_begin(self, run: Run) -> None:
+        drop_events_after(run.out_dir / "tensorboard", run.step if run.step else -1)
         self._file = EventFile(run.out_dir / "tensorboard", f".{run.step}.{os.getpid()}", self.flush_seconds)
         self._seen = None
         if run.step == 0:
             self._file.add(_description(run), 0)
+
+    def state(self) -> dict[str, Any]:
+        if self._file is not None:
+            self._file.flush()  # a checkpoint must not be ahead of its curves
+        return super().state()
 
     def on_train_step_begin(self, run: Run) -> None:
         # Afterwards a schedule would answer with the next step's rate.

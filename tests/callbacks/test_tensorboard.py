@@ -97,8 +97,11 @@ def test_a_curve_has_one_point_a_due_step_equal_to_the_metrics_logs(
 ) -> None:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     logged = [(line["step"], line[name]) for line in lines if name in line]
-    assert [step for step, _ in logged] == STEPS
-    assert points(events, f"gan/{name}") == logged
+    # The log keeps to its schedule; TensorBoard also shows where a run ended, here in mid-schedule at step 10.
+    assert [step for step, _ in logged] == [step for step in STEPS if step % 3 == 0]
+    curve = points(events, f"gan/{name}")
+    assert [step for step, _ in curve] == STEPS
+    assert [point for point in curve if point[0] % 3 == 0] == logged
 
 
 def test_what_callbacks_log_appears_once_at_its_step(events: EventAccumulator) -> None:

@@ -1,0 +1,128 @@
+"""A run that goes on must be the run that it was: what may differ, what must be allowed, what is written down."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Collection, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, counted
+from ms_gan_callbacks.loop import TrainingLoop
+from ms_gan_callbacks.recipe import Recipe, RecipeFile
+from ms_gan_callbacks.run_dir import describe_run
+from ms_gan_callbacks.tunables import as_was
+
+# What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with.
+DECISIVE = {"recipe": "recipe_sha256", "seed": "seed", "noise_dim": "noise_dim", "batch_size": "batch_size"}
+
+
+def read_facts(out_dir: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run.
+
+    Raises:
+        RunDirError: the folder holds no run, or its ``run.json`` cannot be read.
+    """
+    path = out_dir / "run.json"
+    if not out_dir.is_dir():
+        raise RunDirError(f"there is no run {out_dir}")
+    if not path.is_file():
+        raise RunDirError(f"{out_dir} holds no run: it has no run.json")
+    try:
+        facts = json.loads(path.read_bytes())
+        return dict(facts)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunDirError(f"{path} is damaged: {error}") from error
+
+
+def recipe_of(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that a run was made by, its arguments as they were but for the overrides.
+
+    Raises:
+        RunDirError: the folder holds no run, or one that was not made by a recipe.
+        RecipeError: as :func:`load_recipe` does.
+    """
+    arguments = read_facts(out_dir).get("arguments")
+    if arguments is None or not (out_dir / "recipe.py").is_file():
+        raise RunDirError(
+            f"{out_dir} was not made by a recipe: resume it with the code that made it, Runner(..., resume=True)"
+        )
+    file = RecipeFile.open(out_dir / "recipe.py")
+    then = {name: as_was(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables}
+    return file.build({**then, **overrides})
+
+
+def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> None:
+    """Put a loop where its run stood, and tell the run's folder; what was damaged or lies ahead is set aside.
+
+    Args:
+        loop: ready to train, its folder that of the run.
+        wanted: True for the newest checkpoint that is whole, or a step.
+        allowed: names of what may differ from the run as it was.
+
+    Raises:
+        CheckpointError: no checkpoint can be used.
+        RunDirError: something differs that was not allowed to.
+        UsageError: the run has come to its end already.
+    """
+    run, store, like = loop.run, loop.store, loop.players.weights()
+    then = read_facts(run.out_dir)
+    continued(then, run.facts, 0, allowed)  # what differs says more than a checkpoint that does not fit
+    checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
+    step = checkpoint.step if checkpoint else 0
+    if step >= run.steps:
+        epochs = counted(run.epochs, "epochs")
+        raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
+    if checkpoint:
+        loop.restore(checkpoint)
+    else:
+        warnings.warn(f"{run.out_dir} has no checkpoint: it starts from its first step", GanWarning, stacklevel=4)
+    for package, version in then.get("versions", {}).items():
+        if (other := run.facts["versions"].get(package)) != version:
+            warnings.warn(
+                f"this run was made with {package} {version}, not {other}: bytes may differ", GanWarning, 4
+            )
+    store.go_back_to(step)
+    run.facts = continued(then, run.facts, step, allowed)
+    describe_run(run.out_dir, run.facts, run.recipe_source)
+
+
+def continued(
+    then: Mapping[str, Any], now: Mapping[str, Any], step: int, allowed: Collection[str]
+) -> dict[str, Any]:
+    """Return the facts of a run that goes on, its history one entry longer.
+
+    Args:
+        then: the facts that the run was started or last resumed with.
+        now: the facts that it is to go on with.
+        step: where it goes on from.
+        allowed: what may differ; ``epochs`` always may.
+
+    Raises:
+        RunDirError: something differs that was not allowed to; nothing has been changed.
+    """
+    changes = _changes(then, now)
+    for name, (old, new) in changes.items():
+        if name not in {*allowed, "epochs"}:
+            raise RunDirError(
+                f"this run has {name} = {_short(old)}, not {_short(new)}; going on with something else makes "
+                f"another run of it: --allow-change {name} if that is what you want"
+            )
+    entry = {"resumed": datetime.now(timezone.utc).isoformat(timespec="seconds"), "from_step": step}
+    entry |= {"changes": {name: list(pair) for name, pair in changes.items()}} if changes else {}
+    return {**now, "started": then.get("started"), "history": [*then.get("history", []), entry]}
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    pairs = {name: (then.get(key), now.get(key)) for name, key in DECISIVE.items()}
+    pairs["data"] = (then.get("data", {}).get("sha256"), now["data"]["sha256"])
+    old, new = then.get("arguments") or {}, json.loads(json.dumps(now.get("arguments") or {}, default=str))
+    pairs |= {name: (old.get(name), new.get(name)) for name in {**old, **new}}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 20 else text[:17] + "..."
