@@ -1,6 +1,6 @@
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
-from .callbacks import Checkpoint, Console, EarlyStopping, ImageGrid, MetricsLog, TensorBoard
+from .callbacks import BestCheckpoint, Checkpoint, Console, EarlyStopping, ImageGrid, MetricsLog, TensorBoard
 from .data import ArraySource, DatasetSource, Source, mnist, stream
 from .errors import CallbackError, DataError, GanError, GanWarning, RecipeError, RunDirError, UsageError
 from .images import image_grid, save_png
@@ -12,6 +12,7 @@ from .runner import Runner
 
 __all__ = [
     "ArraySource",
+    "BestCheckpoint",
     "Callback",
     "CallbackBus",
     "CallbackError",

@@ -1,99 +1,180 @@
 """Ctrl-C and SIGTERM for a command: noted while a step runs, acted on between two steps.
 
 MindSpore keeps replacing the process's SIGINT handler by one that ends the process on the spot. A signal that
-every thread blocks reaches no handler: a thread of ours takes it with ``sigtimedwait``. For that the block must
-stand before MindSpore is imported and starts its threads, so it is the command line's business; a library touches
+every thread blocks reaches no handler: a thread of ours takes it with ``sigwait``. For that the block must stand
+before MindSpore is imported and starts its threads, so it is the command line's business; a library touches
 nothing of its host's signals.
 """
 
 from __future__ import annotations
 
-import _thread
+import atexit
 import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from multiprocessing import resource_tracker
+from multiprocessing import util as multiprocessing_util
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from ms_gan_callbacks.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-POLL_SECONDS = 0.1
-SHOW_CURSOR = "\x1b[?25h"
+# Ends the main thread's sleep or read, and the watcher's wait. Nobody sends it, and it is ignored by default.
+WAKE: int = getattr(signal, "SIGURG", 0)
+# ``timeout`` and wrappers such as ``uv run`` pass on what the terminal has sent already: that is no second wish.
+SAME_WISH_SECONDS = 0.3
+SHOW_CURSOR = b"\x1b[?25h"
+# What starts a child by itself, without a fork that Python could tell us of.
+STARTERS: tuple[tuple[Any, str], ...] = (
+    (subprocess.Popen, "_execute_child"),
+    (multiprocessing_util, "spawnv_passfds"),
+    (resource_tracker.ResourceTracker, "ensure_running"),  # it also unblocks what it has found blocked
+)
 
 
 class Interrupts:
-    """Takes SIGINT and SIGTERM for as long as it is entered, in the main thread.
+    """Takes SIGINT and SIGTERM for as long as it is entered.
 
     Within :meth:`deferred` a first signal is only noted in ``received``; outside it raises KeyboardInterrupt in
-    the main thread. A second signal ends the process at once.
+    the main thread. A second signal ends the process at once. A signal that was ignored before stays ignored.
+    Where threads cannot block signals (Windows), and in any thread but the main one, nothing is taken.
     """
+
+    entered: Interrupts | None = None
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._deferring = False
-        self._done = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="ms-gan signals", daemon=True)
+        self._received_at = 0.0
+        self._deferring = self._raised = False
+        self._undo = ExitStack()
 
     def __enter__(self) -> Interrupts:
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._give_children(self._mask)
-        self._watcher.start()
+        if hasattr(signal, "pthread_sigmask") and threading.current_thread() is threading.main_thread():
+            self._block()
+            self._give_children()
+            self._watch()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        self._watcher.join(timeout=10 * POLL_SECONDS)
-        subprocess.Popen._execute_child = self._execute_child  # type: ignore[attr-defined]
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        if kind is KeyboardInterrupt and self.received:
+        self._deferring = True  # nothing is raised any more
+        self._undo.close()
+        if self.received and (error is None or self._raised):
+            # Whatever was raised after ours is its consequence: MindSpore, for one, wraps what it runs into.
             raise Interrupted("interrupted; nothing was lost", self.received) from error
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Let whoever trains finish a step first; they look at ``received`` between two."""
-        self._deferring = True
+        before, self._deferring = self._deferring, True
         try:
             yield
         finally:
-            self._deferring = False
+            self._deferring = before
+
+    def _block(self) -> None:
+        self._main = threading.get_ident()
+        self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, WAKE})
+        self._undo.callback(atexit.register, _deafen)
+        self._undo.callback(atexit.unregister, _deafen)
+        self._undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
+        self._undo.callback(self._take_pending)
+        self._undo.callback(self._set_handlers)
+        self._undo.callback(signal.signal, WAKE, signal.signal(WAKE, self._interrupt_main))
 
     def _watch(self) -> None:
-        while not self._done.is_set():
-            taken = signal.sigtimedwait(SIGNALS, POLL_SECONDS)
-            if taken is not None:
-                self._take(taken.si_signo)
+        done = threading.Event()
 
-    def _take(self, number: int) -> None:
-        if self.received is not None:
-            sys.stderr.write(SHOW_CURSOR if sys.stderr.isatty() else "")
-            sys.stderr.flush()
+        def watch() -> None:
+            while True:
+                number = signal.sigwait({*SIGNALS, WAKE})
+                if done.is_set():
+                    return
+                self._take(number)
+
+        def stop() -> None:
+            done.set()
+            if watcher.is_alive() and watcher.ident:  # it is not in a child that was forked
+                signal.pthread_kill(watcher.ident, WAKE)
+                watcher.join(timeout=1)
+
+        watcher = threading.Thread(target=watch, name="ms-gan signals", daemon=True)
+        watcher.start()
+        self._undo.callback(stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})  # in this thread: the watcher has inherited the block
+
+    def _take(self, number: int, _: Any = None) -> None:
+        if number not in SIGNALS or self._handlers[signal.Signals(number)] is signal.SIG_IGN:
+            return
+        if self.received is None:
+            self.received, self._received_at = number, monotonic()
+            if not self._deferring:
+                signal.pthread_kill(self._main, WAKE)
+        elif monotonic() - self._received_at > SAME_WISH_SECONDS:
+            # Past every lock and buffer: whoever holds them may be what hangs.
+            if os.isatty(2):
+                os.write(2, SHOW_CURSOR)
             os._exit(128 + number)
-        self.received = number
-        if not self._deferring:
-            _thread.interrupt_main()
 
-    def _give_children(self, mask: set[Any]) -> None:
+    def _take_pending(self) -> None:
+        for number in signal.sigpending() & set(SIGNALS):
+            self._take(signal.sigwait({number}))
+
+    def _interrupt_main(self, *_: Any) -> None:
+        # In the main thread: whether it defers cannot change meanwhile.
+        if self.received and not self._deferring and not self._raised:
+            self._raised = True
+            raise KeyboardInterrupt
+
+    def _set_handlers(self, ours: bool = False) -> None:
+        """Set the process's handlers, which MindSpore has replaced behind Python's back, to these or those."""
+        for number, handler in self._handlers.items():
+            if handler not in (None, signal.SIG_IGN):
+                signal.signal(number, self._take if ours else handler)
+
+    def _give_children(self) -> None:
         """Start child processes with the mask that this one was started with: a blocked signal is inherited."""
-        self._execute_child = execute = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+        for owner, name in STARTERS:
+            start = getattr(owner, name)
+            self._undo.callback(setattr, owner, name, start)
+            setattr(owner, name, self._unblocked(start))
+        self._undo.callback(setattr, Interrupts, "entered", Interrupts.entered)
+        Interrupts.entered = self
 
-        def execute_child(*arguments: Any, **named: Any) -> Any:
-            blocked = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    def _unblocked(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(start)
+        def unblocked(*arguments: Any, **named: Any) -> Any:
+            in_main = threading.get_ident() == self._main  # only there may handlers be set
+            if in_main:
+                self._set_handlers(ours=True)
+            blocked = signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             try:
-                return execute(*arguments, **named)
+                return start(*arguments, **named)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                if in_main:
+                    self._set_handlers()
 
-        subprocess.Popen._execute_child = execute_child  # type: ignore[attr-defined]
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
+        return unblocked
 
-    def _in_child(self) -> None:
-        if not self._done.is_set():
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+def _deafen() -> None:
+    """Let a process that is ending anyway end: MindSpore takes half a second to, and a signal would kill it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _unblock_in_child() -> None:
+    if Interrupts.entered is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, Interrupts.entered._mask)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unblock_in_child)

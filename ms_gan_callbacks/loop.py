@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -63,7 +63,8 @@ class TrainingLoop:
     def train(self) -> None:
         """Train; what a network or a callback raises is raised, after every callback has released."""
         with self.interruption.deferred(), self.bus:
-            self._leave_if_interrupted()
+            if self.interruption.received:
+                self._leave(self.interruption.received)
             self._emit(Event.TRAIN_BEGIN)
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
@@ -79,12 +80,14 @@ class TrainingLoop:
             self._emit(Event.TRAIN_EPOCH_BEGIN)
         for real in self.source.batches(self.run.seed, epoch, start=done):
             self._train_step(real)
-            if self.interruption.received:
+            number = self.interruption.received  # looked at once: one that comes during the save waits for a step
+            if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
             self._commit()  # the one place a checkpoint is written
-            self._leave_if_interrupted()
-            if self.run.stop_reason:
-                return
+            if self.run.stop_reason or self.run.step == self.run.steps:
+                return  # the run ends by itself
+            if number:
+                self._leave(number)
 
     def _train_step(self, real: Floats) -> None:
         """Use one real batch: STEP_BEGIN, both updates, STEP_END, and at the epoch's last step EPOCH_END."""
@@ -108,10 +111,8 @@ class TrainingLoop:
         if event in ENDS:
             self.run.forget_logged()
 
-    def _leave_if_interrupted(self) -> None:
-        number, step = self.interruption.received, self.run.step
-        if not number:
-            return
+    def _leave(self, number: int) -> NoReturn:
+        step = self.run.step
         if self.run.checkpoint is None:
             raise Interrupted("interrupted before the first step; there is nothing to resume", number)
         folder = shlex.quote(str(self.run.out_dir))

@@ -16,7 +16,8 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,10 @@ class CheckpointStore:
 
     def steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, damaged ones included."""
-        names = [path.name.removeprefix("step-") for path in self.folder.glob("step-*") if path.is_dir()]
-        return sorted(int(name) for name in names if name.isdecimal())
+        with _told(f"look into {self.folder}"):
+            names = [path.name for path in self.folder.glob("step-*") if path.is_dir()]
+        numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
+        return sorted(step for step in set(numbers) if self.path(step).name in names)
 
     def path(self, step: int) -> Path:
         """Return the directory of a step's checkpoint, whether it exists or not."""
@@ -72,30 +75,28 @@ class CheckpointStore:
         """
         final = self.path(step)
         draft = self.folder / f".{final.name}.{os.getpid()}.tmp"
-        try:
-            draft.mkdir(parents=True)
-            _fill(draft, step, weights, state)
-            self._publish(draft, final)
-        except OSError as error:
-            _discard(draft)
-            kept = [self.path(step).name for step in self.steps()]
-            raise CheckpointError(
-                f"cannot save a checkpoint at step {step}: {error.strerror or error}; "
-                + (f"the newest before it is {kept[-1]}" if kept else "there is none before it")
-            ) from error
-        except BaseException:
-            _discard(draft)
-            raise
+        older = [self.path(other).name for other in self.steps() if other < step]
+        rest = f"the newest before it is {older[-1]}" if older else "there is none before it"
+        with _told(f"save a checkpoint at step {step}", rest):
+            _discard(draft)  # of a killed process that had the same id
+            try:
+                draft.mkdir(parents=True)
+                _fill(draft, step, weights, state)
+                self._publish(draft, final)
+            except BaseException:
+                _discard(draft)
+                raise
         return final
 
     def _publish(self, draft: Path, final: Path) -> None:
         old = draft.with_suffix(".old")
-        if final.exists():
-            final.rename(old)
         try:
+            if final.exists():
+                _discard(old)
+                final.rename(old)
             draft.rename(final)
         except BaseException:
-            if old.exists():
+            if old.exists() and not final.exists():
                 old.rename(final)
             raise
         sync_folder(self.folder)
@@ -125,12 +126,15 @@ class CheckpointStore:
     def newest(self, like: Arrays) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None where there is no checkpoint at all.
 
+        Whoever calls this holds the run: what a kill left out of its place is put back.
+
         Raises:
             CheckpointError: there are checkpoints, and none can be used.
 
         Warns:
             GanWarning: a newer one is damaged; says what is wrong with it.
         """
+        self._put_back()
         wrong = []
         for step in reversed(self.steps()):
             try:
@@ -146,24 +150,54 @@ class CheckpointStore:
         return None
 
     def prune(self, wanted: Iterable[int]) -> None:
-        """Remove the checkpoints that nobody wants; the newest always stays."""
+        """Remove the checkpoints that nobody wants; the newest always stays.
+
+        Raises:
+            CheckpointError: the disk refuses; no checkpoint is damaged.
+        """
         steps = self.steps()
         for step in set(steps[:-1]) - set(wanted):
             # Out of sight first: a kill in the middle of a removal must not leave half a checkpoint.
             gone = self.folder / f".{self.path(step).name}.{os.getpid()}.gone"
-            self.path(step).rename(gone)
+            _discard(gone)
+            with _told(f"remove {self.path(step)}"):
+                self.path(step).rename(gone)
             _discard(gone)
 
     def go_back_to(self, step: int) -> None:
-        """Set aside every checkpoint after a step, and sweep up what a killed process left behind."""
+        """Set aside every checkpoint after a step, and sweep up what a killed process left behind.
+
+        Raises:
+            CheckpointError: the disk refuses; no checkpoint is damaged.
+        """
+        self._put_back()
         for leftover in self.folder.glob(".step-*"):
             _discard(leftover)
         aside = self.folder / "set-aside"
         for later in self.steps():
             if later > step:
-                aside.mkdir(exist_ok=True)
-                _discard(aside / self.path(later).name)
-                self.path(later).rename(aside / self.path(later).name)
+                with _told(f"set {self.path(later)} aside"):
+                    aside.mkdir(exist_ok=True)
+                    _discard(aside / self.path(later).name)
+                    self.path(later).rename(aside / self.path(later).name)
+
+    def _put_back(self) -> None:
+        """Undo a replacement that a kill cut short: the old checkpoint of that step is still out of its place."""
+        for old in self.folder.glob(".step-*.old"):
+            final = self.folder / old.name[1:].split(".")[0]
+            if not final.exists():
+                with suppress(OSError):
+                    old.rename(final)
+
+
+@contextmanager
+def _told(what: str, rest: str = "") -> Iterator[None]:
+    """Say in one line what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot {what}: {error.strerror or error}"
+        raise CheckpointError(f"{reason}; {rest}" if rest else reason) from error
 
 
 def _discard(path: Path) -> None:
@@ -190,9 +224,9 @@ def _manifest(path: Path, step: int) -> dict[str, Any]:
         names = files.keys()
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is damaged: it has no manifest.json") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: manifest.json cannot be read") from error
-    if version != FORMAT:
+    if version != FORMAT or isinstance(version, bool):
         newer = isinstance(version, int) and version > FORMAT
         why = "written by a newer version of ms-gan-callbacks" if newer else "of no known format"
         raise CheckpointError(f"{path} is {why} (format {version!r}, this one reads {FORMAT})")

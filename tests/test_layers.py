@@ -19,12 +19,12 @@ LAYERS = (
     {"bus", "callbacks"},
     {"recipe", "result", "loop"},
     {"lineage"},
-    {"runner", "overview"},
+    {"runner", "overview", "verify"},
     {"cli"},
     {"__main__"},
 )
 # Within a layer, what comes later here may import what comes before.
-WITHIN = (("data", "networks"), ("objectives", "networks"))
+WITHIN = (("runner", "verify"), ("data", "networks"), ("objectives", "networks"))
 
 
 def modules() -> list[Path]:

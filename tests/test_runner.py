@@ -100,9 +100,8 @@ def test_training_in_two_calls_is_training_in_one(images: np.ndarray) -> None:
     result = parts.train(2, images, batch_size=4, quiet=True)
     assert (result.epoch, result.step) == (3, 15)
     assert_same_weights(weights_of(whole), weights_of(parts))
-    lines = [Path(name, "metrics.jsonl").read_text().splitlines() for name in ("whole", "parts")]
-    means = [[line for line in of if "epoch_means" in line] for of in lines]
-    assert means[0] == means[1] and len(means[0]) == 3
+    assert Path("whole/metrics.jsonl").read_bytes() == Path("parts/metrics.jsonl").read_bytes()
+    assert Path("whole/metrics.jsonl").read_text().count("epoch_means") == 3
 
 
 class StopsAt(Callback):

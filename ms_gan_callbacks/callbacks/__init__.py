@@ -1,5 +1,6 @@
 """The callbacks that come with the library, one file each."""
 
+from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.callbacks.checkpoint import Checkpoint
 from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.early_stopping import EarlyStopping
@@ -7,4 +8,4 @@ from ms_gan_callbacks.callbacks.image_grid import ImageGrid
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.callbacks.tensorboard import TensorBoard
 
-__all__ = ["Checkpoint", "Console", "EarlyStopping", "ImageGrid", "MetricsLog", "TensorBoard"]
+__all__ = ["BestCheckpoint", "Checkpoint", "Console", "EarlyStopping", "ImageGrid", "MetricsLog", "TensorBoard"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from conftest import assert_same_weights, tiny_runner, weights_of
 from safetensors.numpy import load_file
 
-from ms_gan_callbacks import Callback, CallbackError, Checkpoint, Every, Run
+from ms_gan_callbacks import BestCheckpoint, Callback, CallbackError, Checkpoint, Every, Run
 
 
 class StopsAt(Callback):
@@ -54,3 +55,53 @@ def test_the_newest_holds_the_final_weights_and_the_summary_names_it(images: np.
 def test_keep_is_a_positive_whole_number_or_none(keep: object) -> None:
     with pytest.raises(CallbackError, match=r"Checkpoint\(keep=...\) takes None or a whole number of at least 1"):
         Checkpoint(keep=keep)  # type: ignore[arg-type]
+
+
+class Logs(Callback):
+    """Publishes a score an epoch."""
+
+    publishes = ("score",)
+
+    def __init__(self, scores: list[float]) -> None:
+        self.scores = scores
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        run.log(score=self.scores[run.epoch - 1])
+
+
+@pytest.mark.parametrize(
+    ("goal", "best"), [({"mode": "min"}, 10), ({"mode": "max"}, 5), ({"target": 2.0}, 15), ({"target": 3.1}, 5)]
+)
+def test_the_best_stays_though_newer_ones_come_and_go(goal: dict, best: int, images: np.ndarray) -> None:
+    scores = [3.0, 1.0, 2.0, math.nan]
+    callbacks = [Logs(scores), BestCheckpoint("score", **goal), Checkpoint(Every.epochs(1), keep=1)]
+    result = tiny_runner().train(4, images, callbacks, batch_size=4, quiet=True)
+    assert saved() == sorted({best, 20})
+    assert result.highlights["BestCheckpoint"].startswith(f"checkpoints/step-{best:08d}, score was best at epoch")
+
+
+def test_the_best_is_remembered_over_a_resume(images: np.ndarray) -> None:
+    def callbacks() -> list[Callback]:
+        return [
+            Logs([1.0, 2.0, 3.0, 0.5]),
+            BestCheckpoint("score", mode="min"),
+            Checkpoint(Every.epochs(1), keep=1),
+        ]
+
+    tiny_runner().train(2, images, callbacks(), batch_size=4, quiet=True)
+    assert saved() == [5, 10]
+    tiny_runner(resume=True).train(3, images, callbacks(), batch_size=4, quiet=True)
+    assert saved() == [5, 10, 15]  # the best, the one it was resumed from, the newest
+    tiny_runner(resume=True).train(4, images, callbacks(), batch_size=4, quiet=True)
+    assert saved() == [15, 20]
+
+
+def test_one_checkpointer_does_not_remove_what_another_keeps(images: np.ndarray) -> None:
+    class Asks(Callback):
+        def on_train_step_end(self, run: Run) -> None:
+            if run.step == 2:
+                run.request_checkpoint()
+
+    callbacks = [Asks(), Checkpoint(Every.epochs(1), keep=None), Checkpoint(Every.steps(2), keep=2)]
+    tiny_runner().train(2, images, callbacks, batch_size=4, quiet=True)
+    assert saved() == [2, 5, 8, 10]
