@@ -27,8 +27,9 @@ from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_dev
 from ms_gan_callbacks.objectives import NonSaturating, Objective
 from ms_gan_callbacks.recipe import Origin, Recipe, whole_number
 from ms_gan_callbacks.result import RunResult
-from ms_gan_callbacks.run import EpochMeans, Progress, Run
+from ms_gan_callbacks.run import Progress, Run
 from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir
+from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
 

@@ -13,7 +13,18 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 
 LAYERS = (
     {"errors", "files", "__init__"},
-    {"interrupts", "objectives", "images", "data", "store", "run_dir", "provenance", "tunables", "networks"},
+    {
+        "interrupts",
+        "objectives",
+        "images",
+        "data",
+        "store",
+        "run_dir",
+        "scalars",
+        "provenance",
+        "tunables",
+        "networks",
+    },
     {"run", "training"},
     {"callback"},
     {"bus", "callbacks"},
