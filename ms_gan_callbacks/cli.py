@@ -51,7 +51,7 @@ class CommandLine(click.Group):
         except GanError as error:
             code = _report(_one_line(error), error.exit_code)
         except Exception as error:
-            code = _report(f"{_one_line(error)}; traceback in {_keep_traceback()}", 1)
+            code = _report(f"{_one_line(error)}; {_keep_traceback()}", 1)
         raise SystemExit(code or 0)
 
 
@@ -68,12 +68,15 @@ def _one_line(error: BaseException) -> str:
     return f"{kind}{first}" + (f" ({notes})" if notes else "")
 
 
-def _keep_traceback() -> Path:
-    """Write the traceback at hand to a file, for whoever wants to see more than a line."""
-    descriptor, name = tempfile.mkstemp(prefix="ms-gan-", suffix=".txt")
-    with open(descriptor, "w", encoding="utf-8") as file:
-        traceback.print_exc(file=file)
-    return Path(name)
+def _keep_traceback() -> str:
+    """Write the traceback at hand to a file, for whoever wants to see more than a line; tell where it is."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="ms-gan-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+    except OSError as error:
+        return f"the traceback cannot be kept: {error.strerror or error}"
+    return f"traceback in {name}"
 
 
 def _show_warning(
