@@ -12,13 +12,14 @@ import atexit
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from multiprocessing import resource_tracker
 from multiprocessing import util as multiprocessing_util
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAKE: int = getattr(signal, "SIGURG", 0)
 # ``timeout`` and wrappers such as ``uv run`` pass on what the terminal has sent already: that is no second wish.
 SAME_WISH_SECONDS = 0.3
+INSIST_SECONDS = 0.02
 SHOW_CURSOR = b"\x1b[?25h"
 # What starts a child by itself, without a fork that Python could tell us of.
 STARTERS: tuple[tuple[Any, str], ...] = (
@@ -116,13 +118,17 @@ class Interrupts:
             return
         if self.received is None:
             self.received, self._received_at = number, monotonic()
-            if not self._deferring:
-                signal.pthread_kill(self._main, WAKE)
+            threading.Thread(target=self._insist, name="ms-gan interrupt", daemon=True).start()
         elif monotonic() - self._received_at > SAME_WISH_SECONDS:
             # Past every lock and buffer: whoever holds them may be what hangs.
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
             os._exit(128 + number)
+
+    def _insist(self) -> None:
+        while not self._deferring and not self._raised:
+            signal.pthread_kill(self._main, WAKE)
+            sleep(INSIST_SECONDS)
 
     def _take_pending(self) -> None:
         for number in signal.sigpending() & set(SIGNALS):
@@ -130,7 +136,7 @@ class Interrupts:
 
     def _interrupt_main(self, *_: Any) -> None:
         # In the main thread: whether it defers cannot change meanwhile.
-        if self.received and not self._deferring and not self._raised:
+        if self.received and not self._deferring and not self._raised and not _imports_mindspore():
             self._raised = True
             raise KeyboardInterrupt
 
@@ -164,6 +170,12 @@ class Interrupts:
                     self._set_handlers()
 
         return unblocked
+
+
+def _imports_mindspore() -> bool:
+    """Whether MindSpore is half imported: left like that, it aborts the process on exit."""
+    spec = getattr(sys.modules.get("mindspore"), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def _deafen() -> None:

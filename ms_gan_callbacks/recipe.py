@@ -165,7 +165,9 @@ def _read(path: Path) -> str:
     if path.is_dir():
         raise RecipeError(f"{path} is a folder; a recipe is a Python file")
     if not path.exists():
-        beside = sorted(entry.name for entry in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        if not path.parent.is_dir():
+            raise RecipeError(f"there is no recipe {path}: there is no folder {path.parent}")
+        beside = sorted(entry.name for entry in path.parent.glob("*.py"))
         raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
     try:
         return path.read_text(encoding="utf-8")

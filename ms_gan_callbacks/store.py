@@ -171,7 +171,9 @@ class CheckpointStore:
             CheckpointError: the disk refuses; no checkpoint is damaged.
         """
         self._put_back()
-        for leftover in self.folder.glob(".step-*"):
+        with _told(f"look into {self.folder}"):
+            leftovers = list(self.folder.glob(".step-*"))
+        for leftover in leftovers:
             _discard(leftover)
         aside = self.folder / "set-aside"
         for later in self.steps():
@@ -183,10 +185,10 @@ class CheckpointStore:
 
     def _put_back(self) -> None:
         """Undo a replacement that a kill cut short: the old checkpoint of that step is still out of its place."""
-        for old in self.folder.glob(".step-*.old"):
-            final = self.folder / old.name[1:].split(".")[0]
-            if not final.exists():
-                with suppress(OSError):
+        with suppress(OSError):
+            for old in self.folder.glob(".step-*.old"):
+                final = self.folder / old.name[1:].split(".")[0]
+                if not final.exists():
                     old.rename(final)
 
 
@@ -201,7 +203,8 @@ def _told(what: str, rest: str = "") -> Iterator[None]:
 
 
 def _discard(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # which rmtree may raise nevertheless, when it closes a folder
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _fill(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:

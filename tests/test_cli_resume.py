@@ -60,7 +60,9 @@ def test_more_epochs_let_the_newest_run_go_on(finished: Path) -> None:
     assert "history" not in json.loads(Path("runs/older/run.json").read_text())
     # The recipe that lies in the folder is what counts, not the one it once came from.
     Path("tiny.py").unlink()
-    assert ms_gan("resume", "runs/one", "--set", "epochs=4", "--quiet").exit_code == 0
+    again = ms_gan("resume", "runs/one", "--set", "epochs=4")
+    assert again.exit_code == 0
+    assert "4 epochs of 5 steps; going on after step 15; writing to runs/one" in again.stderr
     assert len(json.loads((finished / "run.json").read_text())["history"]) == 2
 
 

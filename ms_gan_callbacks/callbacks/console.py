@@ -127,7 +127,8 @@ def _headline(run: Run) -> str:
     data = run.facts.get("data", {})
     what = f"{data['name']}, {data['count']:,} images; " if data else ""
     length = f"{counted(run.epochs, 'epochs')} of {counted(run.steps_per_epoch, 'steps')}"
-    return f"{what}{length}; writing to {run.out_dir}"
+    start = f"going on after step {run.step:,}; " if run.step else ""
+    return f"{what}{length}; {start}writing to {run.out_dir}"
 
 
 def _numbers(scalars: Mapping[str, float]) -> str:
