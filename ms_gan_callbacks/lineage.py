@@ -84,9 +84,9 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> N
             warnings.warn(
                 f"this run was made with {package} {version}, not {other}: bytes may differ", GanWarning, 4
             )
-    store.go_back_to(step)
     run.facts = continued(then, run.facts, step, allowed)
     describe_run(run.out_dir, run.facts, run.recipe_source)
+    store.go_back_to(step)  # last: whatever failed before it has set nothing aside
 
 
 def continued(

@@ -205,7 +205,7 @@ def test_a_wrong_name_is_answered_with_what_there_is() -> None:
     )
     with pytest.raises(RecipeError, match=r"there is no recipe mine2.py; did you mean 'mine.py'\?"):
         load_recipe("mine2.py")
-    with pytest.raises(RecipeError, match="there is no recipe none/mine.py: there is no folder none"):
+    with pytest.raises(RecipeError, match=r"there is no recipe none/mine.py: there is no folder none"):
         load_recipe("none/mine.py")
     with pytest.raises(RecipeError, match="is a folder"):
         load_recipe(".")
