@@ -45,8 +45,13 @@ def check_free(path: Path) -> None:
         raise RunDirError(f"{path} holds a run already; choose another --out (or leave it out for a fresh folder)")
     if path.is_file():
         raise RunDirError(f"{path} is a file; a run needs a folder of its own")
-    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+    if path.is_dir() and any(not _begun(entry.name) for entry in path.iterdir()):
         raise RunDirError(f"{path} holds other files; a run needs an empty or a new folder")
+
+
+def _begun(name: str) -> bool:
+    """Whether a file is what a run leaves that was killed before it had begun."""
+    return name in (".lock", "recipe.py") or (name.startswith(".") and name.endswith(".tmp"))
 
 
 @contextmanager

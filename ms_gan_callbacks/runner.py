@@ -183,7 +183,7 @@ class Runner:
         whole_number("epochs", epochs, 1)
         loop = self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
         fresh = self._progress.step == 0 and self._resume is False
-        with claimed(self.out_dir, fresh):
+        with self._interruption.deferred(), claimed(self.out_dir, fresh):
             if fresh:
                 describe_run(self.out_dir, loop.run.facts, loop.run.recipe_source)
             elif self._resume is not False:

@@ -334,6 +334,10 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) ->
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     with pytest.raises(RunDirError, match="run holds a run already"):
         tiny_runner("run")
+    Path("begun").mkdir()
+    for name in (".lock", "recipe.py", ".run.json.12.tmp"):  # killed before run.json was there
+        Path("begun", name).write_text("")
+    assert tiny_runner("begun").train(1, images, batch_size=4, quiet=True).step == 5
     Path("other").mkdir()
     Path("other/notes.txt").write_text("mine")
     with pytest.raises(RunDirError, match="other holds other files"):
