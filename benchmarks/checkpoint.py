@@ -29,9 +29,8 @@ def main() -> None:
             store.prune([step - 1])
             stalls.append(1000 * (perf_counter() - began))
         size = (store.path(20) / "weights.safetensors").stat().st_size
-    print(
-        f"{size / 1e6:.0f} MB: median {statistics.median(stalls):.0f} ms, from {min(stalls):.0f} to {max(stalls):.0f}"
-    )
+    low, median, high = min(stalls), statistics.median(stalls), max(stalls)
+    print(f"{size / 1e6:.0f} MB: median {median:.0f} ms, from {low:.0f} to {high:.0f}")
 
 
 if __name__ == "__main__":
