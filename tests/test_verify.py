@@ -31,7 +31,11 @@ def recipe(epochs: int = 3) -> Recipe:
 
 
 @pytest.mark.parametrize(
-    ("middle", "code", "verdict"), [("nn.BatchNorm1d(8)", 0, "the same"), ("nn.Dropout(p=0.5)", 1, "DIFFERENT")]
+    ("middle", "code", "verdict"),
+    [
+        ("nn.BatchNorm1d(8)", 0, "the same"),
+        pytest.param("nn.Dropout(p=0.5)", 1, "DIFFERENT", marks=pytest.mark.slow),
+    ],
 )
 def test_a_recipe_is_proved_to_resume_exactly_or_not_to(middle: str, code: int, verdict: str) -> None:
     Path("r.py").write_text(RECIPE.format(middle=middle))
@@ -42,6 +46,7 @@ def test_a_recipe_is_proved_to_resume_exactly_or_not_to(middle: str, code: int, 
     assert ("Error: the resumed run differs" in result.stderr) == bool(code)
 
 
+@pytest.mark.slow
 def test_a_step_beyond_the_run_is_one_line() -> None:
     Path("r.py").write_text(RECIPE.format(middle="nn.ReLU()"))
     result = CliRunner().invoke(main, ["verify-resume", "r.py", "--at", "29"])
