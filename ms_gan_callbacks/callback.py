@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import CallbackError, choices, counted
+from ms_gan_callbacks.errors import CallbackError, choices, counted, is_whole
 from ms_gan_callbacks.run import Run
 
 
@@ -63,7 +63,7 @@ class Every:
     unit: str
 
     def __post_init__(self) -> None:
-        if isinstance(self.period, bool) or not isinstance(self.period, int) or self.period < 1:
+        if not is_whole(self.period, 1):
             raise CallbackError(f"Every.{self.unit}(...) takes a whole number of at least 1, got {self.period!r}")
 
     @classmethod

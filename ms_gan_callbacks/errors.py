@@ -89,6 +89,11 @@ def choices(wrong: str, known: Iterable[str]) -> str:
     return f"there are: {', '.join(names)}" if names else "there are none"
 
 
+def is_whole(value: object, least: int) -> bool:
+    """Whether a value is an int, not a bool, of at least ``least``."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def counted(number: int, unit: str) -> str:
     """Write a number and its unit, a plural such as ``"epochs"``, as one says them.
 

@@ -69,7 +69,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> N
     """
     run, store, like = loop.run, loop.store, loop.players.weights()
     then = read_facts(run.out_dir)
-    continued(then, run.facts, 0, allowed)  # what differs says more than a checkpoint that does not fit
+    changes = allowed_changes(then, run.facts, allowed)  # first: it says more than a checkpoint that does not fit
     checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
     step = checkpoint.step if checkpoint else 0
     if step >= run.steps:
@@ -84,24 +84,28 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> N
             warnings.warn(
                 f"this run was made with {package} {version}, not {other}: bytes may differ", GanWarning, 4
             )
-    run.facts = continued(then, run.facts, step, allowed)
+    entry: dict[str, Any] = {
+        "resumed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "from_step": step,
+    }
+    entry |= {"changes": changes} if changes else {}
+    run.facts = {**run.facts, "started": then.get("started"), "history": [*then.get("history", []), entry]}
     describe_run(run.out_dir, run.facts, run.recipe_source)
     store.go_back_to(step)  # last: whatever failed before it has set nothing aside
 
 
-def continued(
-    then: Mapping[str, Any], now: Mapping[str, Any], step: int, allowed: Collection[str]
-) -> dict[str, Any]:
-    """Return the facts of a run that goes on, its history one entry longer.
+def allowed_changes(
+    then: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Return what differs between a run as it was and as it is to go on, by name: the old and the new value.
 
     Args:
         then: the facts that the run was started or last resumed with.
         now: the facts that it is to go on with.
-        step: where it goes on from.
         allowed: what may differ; ``epochs`` always may.
 
     Raises:
-        RunDirError: something differs that was not allowed to; nothing has been changed.
+        RunDirError: something differs that was not allowed to.
     """
     changes = _changes(then, now)
     for name, (old, new) in changes.items():
@@ -110,9 +114,7 @@ def continued(
                 f"this run has {name} = {_short(old)}, not {_short(new)}; going on with something else makes "
                 f"another run of it: --allow-change {name} if that is what you want"
             )
-    entry = {"resumed": datetime.now(timezone.utc).isoformat(timespec="seconds"), "from_step": step}
-    entry |= {"changes": {name: list(pair) for name, pair in changes.items()}} if changes else {}
-    return {**now, "started": then.get("started"), "history": [*then.get("history", []), entry]}
+    return changes
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

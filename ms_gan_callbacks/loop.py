@@ -7,11 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, Protocol
 
-import numpy as np
-
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
-from ms_gan_callbacks.data import Source, stream
+from ms_gan_callbacks.data import Source, noise
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.networks import Floats
 from ms_gan_callbacks.run import Requests, Run
@@ -93,7 +91,8 @@ class TrainingLoop:
         """Use one real batch: STEP_BEGIN, both updates, STEP_END, and at the epoch's last step EPOCH_END."""
         self.run.progress.step += 1
         self._emit(Event.TRAIN_STEP_BEGIN)
-        scalars = self.players.train_step(real, self._noise(self.run.progress.step, len(real)))
+        draw = noise(self.run.seed, "noise", self.run.step, len(real), self.run.noise_dim)
+        scalars = self.players.train_step(real, draw)
         self.run.progress.d_updates += 1
         self.run.progress.g_updates += 1
         self.run.scalars.publish(SCALARS, scalars)
@@ -101,10 +100,6 @@ class TrainingLoop:
         self._emit(Event.TRAIN_STEP_END)
         if self.run.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END)
-
-    def _noise(self, step: int, count: int) -> Floats:
-        """Return the noise of a step: a function of (seed, step) and of nothing that happened before."""
-        return stream(self.run.seed, "noise", step).standard_normal((count, self.run.noise_dim), dtype=np.float32)
 
     def _emit(self, event: Event) -> None:
         self.bus.emit(event, self.run)

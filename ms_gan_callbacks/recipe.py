@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.data.sources import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
+from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe, is_whole
 from ms_gan_callbacks.provenance import git_revision
 from ms_gan_callbacks.tunables import Tunable, convert, tunables
 
@@ -97,7 +97,7 @@ class Recipe:
 
 def whole_number(name: str, value: object, least: int) -> None:
     """Raise RecipeError unless a value is an int of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value, least):
         raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.streams import noise
 from ms_gan_callbacks.scalars import EpochMeans, Scalars
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Run:
 
     def noise(self, count: int, name: str = "preview") -> Floats:
         """Return ``count`` noise vectors, shape (count, noise_dim), N(0, 1): the same for a name, always."""
-        return stream(self.seed, name, 0).standard_normal((count, self.noise_dim), dtype=np.float32)
+        return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""

@@ -19,7 +19,7 @@ from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
-from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
+from ms_gan_callbacks.data import ArraySource, Source, as_source, noise, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
 from ms_gan_callbacks.lineage import go_on, read_facts, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
@@ -214,8 +214,7 @@ class Runner:
 
     def sample(self, count: int, name: str = "preview") -> Floats:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name."""
-        noise = stream(self._seed, name, 0).standard_normal((count, self._noise_dim), dtype=np.float32)
-        return self._players.generate(noise)
+        return self._players.generate(noise(self._seed, name, 0, count, self._noise_dim))
 
     def eval(self, images: NDArray[Any]) -> dict[str, float]:
         """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
@@ -235,8 +234,8 @@ class Runner:
         bus = CallbackBus(callbacks)
         draw = stream(self._seed, "probe", 0)
         real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
-        noise = draw.standard_normal((source.batch_size, self._noise_dim), dtype=np.float32)
-        self._players.compile_for(self._objective, real, noise)
+        probe = noise(self._seed, "probe", 1, source.batch_size, self._noise_dim)
+        self._players.compile_for(self._objective, real, probe)
         # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch

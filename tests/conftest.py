@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from ms_gan_callbacks import NonSaturating, Runner
+from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "mnist_mlp.py"
@@ -74,6 +74,17 @@ class TinyDiscriminator(nn.Cell):
 
     def construct(self, images: Tensor) -> Tensor:
         return self.layers(images.reshape(-1, 16))
+
+
+class StopsAt(Callback):
+    """Asks a run to stop after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_step_end(self, run: Run) -> None:
+        if run.step == self.step:
+            run.stop("enough")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_runner
+from conftest import StopsAt, tiny_runner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,15 +66,6 @@ def test_what_is_periodic_acts_when_due_and_after_the_last_step(
     callback = Acts(every)
     tiny_runner().train(2, images, [callback], batch_size=4, quiet=True)
     assert callback.steps == steps
-
-
-class StopsAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_step_end(self, run: Run) -> None:
-        if run.step == self.step:
-            run.stop("enough")
 
 
 def test_a_run_that_is_stopped_still_has_its_last_act(images: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ms_gan_callbacks.callback import Every, Periodic
-from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.run import Run
 
 
@@ -20,7 +20,7 @@ class Checkpoint(Periodic):
 
     def __init__(self, every: Every = Every.epochs(1), keep: int | None = 3) -> None:
         super().__init__(every)
-        if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+        if keep is not None and not is_whole(keep, 1):
             raise CallbackError(f"Checkpoint(keep=...) takes None or a whole number of at least 1, got {keep!r}")
         self.keep = keep
         self._newest: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.watcher import Watcher
-from ms_gan_callbacks.errors import CallbackError, counted
+from ms_gan_callbacks.errors import CallbackError, counted, is_whole
 from ms_gan_callbacks.run import Run
 
 
@@ -46,7 +46,7 @@ class EarlyStopping(Watcher):
         super().__init__(
             monitor, mode=mode, target=target, min_delta=min_delta, allow_raw_loss=allow_raw_loss, name=name
         )
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+        if not is_whole(patience, 1):
             raise CallbackError(f"{name}({monitor!r}) takes a patience of at least 1 epoch, got {patience!r}")
         self.patience, self.waited = patience, 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ms_gan_callbacks.callback import Every, Periodic
-from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.images import image_grid, save_png
 from ms_gan_callbacks.run import Run
 
@@ -32,7 +32,7 @@ class ImageGrid(Periodic):
     ) -> None:
         super().__init__(every)
         for name, value in (("rows", rows), ("columns", columns)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
         self.rows, self.columns, self.folder = rows, columns, folder
         self.writes = (f"{folder}/{'epoch' if every.by_epoch else 'step'}-*.png",)

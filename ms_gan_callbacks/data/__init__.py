@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from ms_gan_callbacks.data.mnist import BUNDLED, mnist
 from ms_gan_callbacks.data.sources import ArraySource, DatasetSource, Source, as_source
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.streams import noise, stream
 
-__all__ = ["BUNDLED", "ArraySource", "DatasetSource", "Source", "as_source", "mnist", "stream"]
+__all__ = ["BUNDLED", "ArraySource", "DatasetSource", "Source", "as_source", "mnist", "noise", "stream"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError
 
@@ -28,3 +29,8 @@ def stream(seed: int, name: str, index: int) -> np.random.Generator:
     # crc32 and not hash(): Python salts the hash of a string anew in every process.
     key = (zlib.crc32(name.encode()), index)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+def noise(seed: int, name: str, index: int, count: int, dim: int) -> NDArray[np.float32]:
+    """Return ``count`` noise vectors, shape (count, dim), N(0, 1): a function of (seed, name, index) alone."""
+    return stream(seed, name, index).standard_normal((count, dim), dtype=np.float32)

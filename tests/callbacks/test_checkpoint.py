@@ -7,19 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_same_weights, tiny_runner, weights_of
+from conftest import StopsAt, assert_same_weights, tiny_runner, weights_of
 from safetensors.numpy import load_file
 
 from ms_gan_callbacks import BestCheckpoint, Callback, CallbackError, Checkpoint, Every, Run
-
-
-class StopsAt(Callback):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_step_end(self, run: Run) -> None:
-        if run.step == self.step:
-            run.stop("enough")
 
 
 def saved() -> list[int]:
