@@ -4,6 +4,7 @@ from .callbacks import BestCheckpoint, Checkpoint, Console, EarlyStopping, Image
 from .data import ArraySource, DatasetSource, Source, mnist, stream
 from .errors import CallbackError, DataError, GanError, GanWarning, RecipeError, RunDirError, UsageError
 from .images import image_grid, save_png
+from .layers import accelerate
 from .objectives import Minimax, NonSaturating, Objective
 from .recipe import Recipe, load_recipe
 from .result import RunResult
@@ -42,6 +43,7 @@ __all__ = [
     "TensorBoard",
     "UsageError",
     "Writer",
+    "accelerate",
     "image_grid",
     "load_recipe",
     "mnist",

@@ -16,7 +16,13 @@ from ms_gan_callbacks.run_dir import describe_run
 from ms_gan_callbacks.tunables import as_was
 
 # What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with.
-DECISIVE = {"recipe": "recipe_sha256", "seed": "seed", "noise_dim": "noise_dim", "batch_size": "batch_size"}
+DECISIVE = {
+    "recipe": "recipe_sha256",
+    "seed": "seed",
+    "noise_dim": "noise_dim",
+    "batch_size": "batch_size",
+    "accelerate": "accelerated",
+}
 
 
 def read_facts(out_dir: Path) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Recipe:
         noise_dim: length of a noise vector, at least 1.
         epochs: passes over the data, at least 1.
         seed: what every random number of the run follows from, 0 or more.
+        accelerate: whether stock layers are replaced, on a CPU, by their fast equals.
         callbacks: what watches the run.
         origin: the file it was loaded from; set by :func:`load_recipe`.
 
@@ -74,6 +75,7 @@ class Recipe:
     noise_dim: int
     epochs: int
     seed: int = 0
+    accelerate: bool = True
     callbacks: Sequence[Callback] = ()
     origin: Origin | None = None
 

@@ -25,6 +25,7 @@ class RunResult:
         scalars: the last epoch's mean of every scalar.
         metrics: the newest quality metrics.
         data: name, count and sha256 of what it trained on.
+        accelerated: how many stock layers of each kind were replaced by their fast equals.
         callback_seconds: the time spent in each callback.
         highlights: what callbacks have to tell, such as the newest picture.
         faults: what went wrong in optional callbacks.
@@ -40,6 +41,7 @@ class RunResult:
     metrics: Mapping[str, float]
     data: Mapping[str, str | int | None]
     callback_seconds: Mapping[str, float]
+    accelerated: Mapping[str, int] = field(default_factory=dict)
     highlights: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
@@ -57,6 +59,7 @@ class RunResult:
             metrics=dict(run.metrics),
             data=run.facts["data"],
             callback_seconds=bus.costs(),
+            accelerated=run.facts.get("accelerated", {}),
             highlights=bus.summaries(),
             faults=tuple(bus.faults()),
         )
@@ -69,6 +72,7 @@ class RunResult:
         if self.data.get("sha256"):
             data += f", sha256 {str(self.data['sha256'])[:12]}..."
         rows = [("run", ended), ("length", f"{length}, {self.steps_per_second:.0f} steps/s"), ("data", data)]
+        rows += [("fast layers", ", ".join(f"{count} {kind}" for kind, count in self.accelerated.items()))]
         rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items()))]
         rows += list(self.highlights.items())
         rows += [("FAULT", fault) for fault in self.faults]

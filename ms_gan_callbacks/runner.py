@@ -51,6 +51,7 @@ class Runner:
         optimizer: makes an optimizer from a player's parameters.
         noise_dim: length of a noise vector.
         seed: what every random number of the run follows from.
+        accelerate: replace stock layers by their fast equals, on a CPU; see :func:`accelerate`.
         out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
         device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
         name: what a default folder is called after.
@@ -73,6 +74,7 @@ class Runner:
         optimizer: OptimizerFactory,
         noise_dim: int,
         seed: int = 0,
+        accelerate: bool = True,
         out_dir: str | Path | None = None,
         device: str | None = None,
         name: str = "gan",
@@ -93,7 +95,7 @@ class Runner:
         self._recipe: Recipe | None = None
         self._objective = NonSaturating() if objective is None else objective
         self._noise_dim, self._seed = noise_dim, seed
-        self._players = Players(generator, discriminator, optimizer, seed)
+        self._players = Players(generator, discriminator, optimizer, seed, accelerate)
         self._store = CheckpointStore(self.out_dir / "checkpoints")
         self._progress = Progress(epochs=0, steps_per_epoch=1)
         self._epoch_means = EpochMeans(SCALARS)
@@ -118,6 +120,7 @@ class Runner:
             optimizer=recipe.optimizer,
             noise_dim=recipe.noise_dim,
             seed=recipe.seed,
+            accelerate=recipe.accelerate,
             out_dir=out_dir,
             name=recipe.origin.name if recipe.origin else "gan",
             **options,
@@ -279,6 +282,7 @@ class Runner:
             "epochs": self._progress.epochs,
             "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
             "batch_size": source.batch_size,
+            "accelerated": self._players.accelerated,
             "device": ms.get_context("device_target"),
             **provenance.surroundings(),
         }

@@ -23,6 +23,7 @@ LAYERS = (
         "scalars",
         "provenance",
         "tunables",
+        "layers",
         "networks",
     },
     {"run", "training"},

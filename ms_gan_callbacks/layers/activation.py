@@ -1,0 +1,47 @@
+"""Activations whose gradient is not a handful of comparisons."""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from ms_gan_callbacks.layers.primitives import relu_grad
+
+
+class Leak(nn.Cell):  # type: ignore[misc]
+    """max(x, alpha x), which is the leaky ReLU for a slope alpha from 0 to 1."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return the activation."""
+        return ops.maximum(x, x * self.alpha)
+
+    def bprop(self, x: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+        """Return the gradient: grad where x > 0, else alpha grad."""
+        return (grad * self.alpha + relu_grad(grad, x) * (1 - self.alpha),)
+
+
+class LeakyReLU(nn.LeakyReLU):  # type: ignore[misc]
+    """:class:`mindspore.nn.LeakyReLU`; see there for its argument.
+
+    With alpha outside 0 to 1 it is the stock layer.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.refit()
+
+    @staticmethod
+    def stands_for(layer: nn.LeakyReLU) -> bool:
+        """Whether this class does better than a stock layer."""
+        return bool(0 <= layer.alpha <= 1)
+
+    def refit(self) -> None:
+        """Derive what :meth:`construct` needs from the stock layer's settings."""
+        self.leak, self.leaks = Leak(self.alpha), self.stands_for(self)
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return x where it is positive, else alpha x."""
+        return self.leak(x) if self.leaks else super().construct(x)

@@ -1,0 +1,88 @@
+"""Convolutions as one gather and one matrix product, where the stock ones take a path many times slower."""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from ms_gan_callbacks.layers.dense import AddBias
+from ms_gan_callbacks.layers.primitives import times, times_transposed
+from ms_gan_callbacks.layers.windows import (
+    Fold,
+    Geometry,
+    Unfold,
+    channels_first,
+    channels_last,
+    window_grid,
+)
+
+
+def geometry_of(layer: nn.Cell) -> Geometry:
+    """Return how a stock convolution's kernel walks."""
+    padding = layer.padding if isinstance(layer.padding, tuple) else (layer.padding,) * 4
+    return Geometry(layer.kernel_size, layer.stride, layer.dilation, layer.pad_mode, padding)
+
+
+class Conv2d(nn.Conv2d):  # type: ignore[misc]
+    """:class:`mindspore.nn.Conv2d` as windows times weights; see there for its arguments.
+
+    With ``group`` other than 1 it is the stock layer. The windows take taps / (stride * stride) times the memory
+    of the images.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.refit()
+
+    @staticmethod
+    def stands_for(layer: nn.Conv2d) -> bool:
+        """Whether this class does better than a stock layer."""
+        return bool(layer.data_format == "NCHW" and layer.group == 1)
+
+    def refit(self) -> None:
+        """Derive what :meth:`construct` needs from the stock layer's settings."""
+        self.unfold, self.add_bias = Unfold(geometry_of(self)), AddBias()
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
+        if self.group != 1:
+            return super().construct(x)
+        height, width = window_grid(self.unfold.geometry, x.shape[2:])
+        windows = self.unfold(channels_last(x)).reshape(x.shape[0] * height * width, -1)
+        rows = times_transposed(windows, ops.transpose(self.weight, (0, 2, 3, 1)).reshape(self.out_channels, -1))
+        if self.has_bias:
+            rows = self.add_bias(rows, self.bias)
+        return channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
+
+
+class Conv2dTranspose(nn.Conv2dTranspose):  # type: ignore[misc]
+    """:class:`mindspore.nn.Conv2dTranspose` as pixels times weights, folded; see there for its arguments.
+
+    With ``group`` other than 1 or an ``output_padding`` it is the stock layer. The windows take
+    taps / (stride * stride) times the memory of the images it makes.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.refit()
+
+    @staticmethod
+    def stands_for(layer: nn.Conv2dTranspose) -> bool:
+        """Whether this class does better than a stock layer."""
+        return bool(layer.group == 1 and layer.output_padding in (0, (0, 0)))
+
+    def refit(self) -> None:
+        """Derive what :meth:`construct` needs from the stock layer's settings."""
+        self.fold, self.add_bias = Fold(geometry_of(self)), AddBias()
+        self.folds = self.stands_for(self)
+
+    def construct(self, x: Tensor) -> Tensor:
+        """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
+        if not self.folds:
+            return super().construct(x)
+        batch, channels, height, width = x.shape
+        weight = ops.transpose(self.weight, (0, 2, 3, 1)).reshape(channels, -1)
+        windows = times(channels_last(x).reshape(-1, channels), weight)
+        pixels = self.fold(windows.reshape(batch, height, width, -1))
+        if self.has_bias:
+            pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
+        return channels_first(pixels)

@@ -1,0 +1,187 @@
+"""Images to the windows that a kernel sees, and back: the half of a convolution that is not a matrix product.
+
+::
+
+    pixels (N, H, W, C)  ── Unfold ──>  windows (N, windows, taps * C)
+    pixels (N, H, W, C)  <── Fold ────  windows          each pixel the sum of what its windows hold for it
+
+Each is the other's gradient. Both are gathers of whole pixels (C numbers that lie together), which a CPU does at
+the speed of its memory.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.layers.primitives import add_n, each, gather
+
+Pair: TypeAlias = tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """How a kernel walks over an image; everything a static pair is (vertical, horizontal).
+
+    Attributes:
+        kernel: taps.
+        stride: pixels from one window to the next.
+        dilation: pixels from one tap to the next.
+        mode: "pad", "same" or "valid", MindSpore's ``pad_mode``.
+        padding: pixels of zeros at (top, bottom, left, right), for "pad".
+    """
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    mode: str
+    padding: tuple[int, int, int, int]
+
+    def reach(self, axis: int) -> int:
+        """Return the pixels from a kernel's first tap to its last, both counted."""
+        return (self.kernel[axis] - 1) * self.dilation[axis] + 1
+
+    def windows(self, axis: int, size: int) -> tuple[int, int]:
+        """Return how many windows an image of a size has, and the zeros before its first pixel."""
+        stride, reach = self.stride[axis], self.reach(axis)
+        if self.mode == "same":
+            count = -(-size // stride)
+            return count, max((count - 1) * stride + reach - size, 0) // 2
+        before, after = self.padding[2 * axis : 2 * axis + 2] if self.mode == "pad" else (0, 0)
+        return (size + before + after - reach) // stride + 1, before
+
+    def size(self, axis: int, count: int) -> int:
+        """Return the size of the image that a transposed convolution makes of so many windows."""
+        stride, reach = self.stride[axis], self.reach(axis)
+        if self.mode == "same":
+            return count * stride
+        if self.mode == "valid":
+            return count * stride + max(reach - stride, 0)
+        before, after = self.padding[2 * axis : 2 * axis + 2]
+        return count * stride - before - after + reach - stride
+
+
+def pixels_of_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
+    """Return the pixel under every tap of every window, (windows, taps); H * W where there is none."""
+    along = []
+    for axis in (0, 1):
+        count, before = geometry.windows(axis, size[axis])
+        first = np.arange(count)[:, None] * geometry.stride[axis] - before
+        along.append(first + np.arange(geometry.kernel[axis]) * geometry.dilation[axis])
+    rows, columns = along[0][:, None, :, None], along[1][None, :, None, :]
+    inside = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
+    pixels = np.where(inside, rows * size[1] + columns, size[0] * size[1])
+    return pixels.reshape(-1, geometry.kernel[0] * geometry.kernel[1]).astype(np.int32)
+
+
+def taps_of_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
+    """Return the taps over every pixel, (most taps over one pixel, H * W), filled up with the number of taps."""
+    pixels = pixels_of_taps(geometry, size).reshape(-1)
+    order = np.argsort(pixels, kind="stable").astype(np.int32)
+    order = order[pixels[order] < size[0] * size[1]]
+    counts = np.bincount(pixels[order], minlength=size[0] * size[1])
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    taps = np.full((counts.max(initial=1), size[0] * size[1]), len(pixels), np.int32)
+    taps[rank, pixels[order]] = order
+    return taps
+
+
+# Worked out once, while the graph is compiled. What follows holds no branch and no loop: MindSpore's compiler
+# fails with "the func graph is empty" on either inside a gradient written by hand.
+@ops.constexpr  # type: ignore[untyped-decorator]
+def _gathered_by_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
+    return Tensor(pixels_of_taps(Geometry(*geometry), size).reshape(-1))
+
+
+@ops.constexpr  # type: ignore[untyped-decorator]
+def _gathered_by_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # type: ignore[type-arg]
+    return tuple(Tensor(taps) for taps in taps_of_pixels(Geometry(*geometry), size))
+
+
+@ops.constexpr  # type: ignore[untyped-decorator]
+def window_grid(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg]
+    """Return how many windows an image of a size has: (vertical, horizontal)."""
+    return tuple(Geometry(*geometry).windows(axis, size[axis])[0] for axis in (0, 1))  # type: ignore[return-value]
+
+
+@ops.constexpr  # type: ignore[untyped-decorator]
+def image_size(geometry: tuple, grid: Pair) -> Pair:  # type: ignore[type-arg]
+    """Return the size of the image that a transposed convolution makes of a grid of windows."""
+    return tuple(Geometry(*geometry).size(axis, grid[axis]) for axis in (0, 1))  # type: ignore[return-value]
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) as (N, H, W, C)."""
+    batch, channels, height, width = images.shape
+    if channels > 1:
+        images = ops.transpose(images.reshape(batch, channels, height * width), (0, 2, 1))
+    return images.reshape(batch, height, width, channels)
+
+
+def channels_first(pixels: Tensor) -> Tensor:
+    """Return pixels (N, H, W, C) as images (N, C, H, W)."""
+    batch, height, width, channels = pixels.shape
+    if channels > 1:
+        pixels = ops.transpose(pixels.reshape(batch, height * width, channels), (0, 2, 1))
+    return pixels.reshape(batch, channels, height, width)
+
+
+def with_zeros(rows: Tensor) -> Tensor:
+    """Return rows (N, R, C) with one of zeros behind the last: what a gather finds where there is nothing."""
+    return ops.concat((rows, ops.zeros((rows.shape[0], 1, rows.shape[2]), rows.dtype)), 1)
+
+
+def _pick(rows: Tensor, indices: Tensor) -> Tensor:
+    return gather(rows, indices, 1)
+
+
+def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
+    """Return the windows (N, windows, taps * C) of pixels (N, H, W, C)."""
+    batch, height, width, channels = pixels.shape
+    rows = with_zeros(pixels.reshape(batch, height * width, channels))
+    taps = gather(rows, _gathered_by_windows(geometry, (height, width)), 1)
+    return taps.reshape(batch, -1, geometry[0][0] * geometry[0][1] * channels)
+
+
+def fold(windows: Tensor, size: Pair, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
+    """Return pixels (N, H, W, C) for windows (N, windows, taps * C), each the sum of its taps in all windows."""
+    batch, channels = windows.shape[0], windows.shape[2] // (geometry[0][0] * geometry[0][1])
+    rows = with_zeros(windows.reshape(batch, -1, channels))
+    taps = _gathered_by_pixels(geometry, size)
+    return add_n(each(ops.partial(_pick, rows), taps)).reshape(batch, size[0], size[1], channels)
+
+
+class Unfold(nn.Cell):  # type: ignore[misc]
+    """Pixels (N, H, W, C) to their windows (N, windows, taps * C), folded back for a gradient."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = tuple(geometry)
+
+    def construct(self, pixels: Tensor) -> Tensor:
+        """Return the windows."""
+        return unfold(pixels, self.geometry)
+
+    def bprop(self, pixels: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+        """Return the gradient with respect to the pixels."""
+        return (fold(grad, pixels.shape[1:3], self.geometry),)
+
+
+class Fold(nn.Cell):  # type: ignore[misc]
+    """Windows (N, h, w, taps * C) to the pixels (N, H, W, C) they make, unfolded again for a gradient."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = tuple(geometry)
+
+    def construct(self, windows: Tensor) -> Tensor:
+        """Return the pixels."""
+        batch, height, width, taps = windows.shape
+        size = image_size(self.geometry, (height, width))
+        return fold(windows.reshape(batch, height * width, taps), size, self.geometry)
+
+    def bprop(self, windows: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+        """Return the gradient with respect to the windows."""
+        return (unfold(grad, self.geometry).reshape(windows.shape),)
