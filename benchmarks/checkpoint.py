@@ -5,31 +5,37 @@ Run as ``python -m benchmarks.checkpoint [FOLDER]``, FOLDER being on the disk in
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
 
+from benchmarks import ROOT
+from benchmarks.numbers import Spread
 from ms_gan_callbacks import load_recipe
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import Players
 
 
-def main() -> None:
-    """Save twenty times and print the stall."""
-    recipe = load_recipe(Path(__file__).parent.parent / "recipes" / "mnist_mlp.py")
+def stalls(saves: int, folder: str | None = None) -> tuple[list[float], int]:
+    """Save some times below a folder; return the milliseconds of each, and the size in bytes."""
+    recipe = load_recipe(ROOT / "recipes" / "mnist_mlp.py")
     players = Players(recipe.generator, recipe.discriminator, recipe.optimizer, seed=0)
-    stalls = []
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        store = CheckpointStore(Path(folder))
-        for step in range(1, 21):
+    milliseconds = []
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        store = CheckpointStore(Path(name))
+        for step in range(1, saves + 1):
             began = perf_counter()
             store.save(step, players.weights(), {})
             store.prune([step - 1])
-            stalls.append(1000 * (perf_counter() - began))
-        size = (store.path(20) / "weights.safetensors").stat().st_size
-    low, median, high = min(stalls), statistics.median(stalls), max(stalls)
+            milliseconds.append(1000 * (perf_counter() - began))
+        return milliseconds, (store.path(saves) / "weights.safetensors").stat().st_size
+
+
+def main() -> None:
+    """Save twenty times and print the stall."""
+    milliseconds, size = stalls(20, sys.argv[1] if len(sys.argv) > 1 else None)
+    low, median, high = min(milliseconds), Spread.of(milliseconds).median, max(milliseconds)
     print(f"{size / 1e6:.0f} MB: median {median:.0f} ms, from {low:.0f} to {high:.0f}")
 
 

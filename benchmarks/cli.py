@@ -1,0 +1,137 @@
+"""The command line: ``python -m benchmarks [speed|callbacks|scaling|report|epoch]``, everything by default."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console as Terminal
+
+from benchmarks import ROOT, callbacks, data, epoch, plot, results, scaling, speed
+from benchmarks.contestants import have_torch
+from benchmarks.report import tables
+from ms_gan_callbacks import GanError
+
+terminal = Terminal(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options say."""
+
+    quick: bool
+    rounds: int | None
+    pair_rounds: int | None
+    only: str
+    out: Path
+
+    def names(self) -> list[str]:
+        """Return the names in ``--only``."""
+        return [name.strip() for name in self.only.split(",") if name.strip()]
+
+    def count(self) -> int:
+        """Return the rounds among all contestants."""
+        return self.rounds or (3 if self.quick else 12)
+
+    def pair_count(self) -> int:
+        """Return the rounds of a close pair; in a quick run there are none."""
+        return self.pair_rounds if self.pair_rounds is not None else 0 if self.quick else 20
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every measurement takes."""
+    for option in (
+        click.option("--out", type=click.Path(path_type=Path), default=ROOT / "benchmarks" / "results",
+                     show_default="benchmarks/results", help="Folder for results.json and results.png."),
+        click.option("--only", default="", metavar="NAME,...", help="Settings and contestants of `speed`."),
+        click.option("--pair-rounds", type=click.IntRange(0), help="Rounds of close pairs."),
+        click.option("--rounds", type=click.IntRange(1), help="Rounds among all contestants."),
+        click.option("--quick", is_flag=True, help="Little of everything, in about two minutes."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+MEASUREMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
+    "speed": lambda s: speed.measure(s.count(), s.pair_count(), s.quick, s.names(), terminal.print),
+    "callbacks": lambda s: callbacks.measure(s.count(), s.pair_count(), s.quick, terminal.print),
+    "scaling": lambda s: scaling.measure(s.count(), s.quick, terminal.print),
+}
+
+
+def measure(names: list[str], settings: Settings) -> None:
+    """Measure some sections, save each as it ends, and show all that the folder then holds."""
+    data.folder()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # or workers stay behind, asleep
+    if not have_torch():
+        terminal.print("PyTorch is not installed (pip install torch): its contestants are left out")
+    for name in names:
+        facts = results.facts(settings.quick)
+        results.save(settings.out, name, {"facts": facts, **MEASUREMENTS[name](settings)})
+    show(settings.out / "results.json")
+
+
+def show(path: Path, markdown: bool = False) -> None:
+    """Print the tables of a file of results, and draw its picture beside it."""
+    measured = results.load(path)
+    for table in tables(measured):
+        if markdown:
+            click.echo(table.markdown() + "\n")
+        else:
+            table.print(terminal)
+    if plot.draw(measured, path.with_suffix(".png")) and not markdown:
+        terminal.print(f"{path}, {path.with_suffix('.png').name}")
+
+
+class Group(click.Group):
+    """Says what is wrong in one line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except GanError as error:
+            told = click.ClickException(str(error))
+            told.exit_code = error.exit_code
+            raise told from error
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@options
+@click.pass_context
+def main(context: click.Context, **chosen: Any) -> None:
+    """Measure how fast this package trains; MS_GAN_DATA names the folder of MNIST's IDX files."""
+    if context.invoked_subcommand is None:
+        measure(list(MEASUREMENTS), Settings(**chosen))
+
+
+def _add(name: str, help: str) -> None:
+    @options
+    def command(**chosen: Any) -> None:
+        measure([name], Settings(**chosen))
+
+    main.command(name, help=help)(command)
+
+
+_add("speed", "Time per step against the tutorial's loop, PyTorch and the floor.")
+_add("callbacks", "What callbacks cost.")
+_add("scaling", "Longer runs, larger data, bigger batches.")
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def report(path: Path) -> None:
+    """Write the tables of a results.json in Markdown, and draw its picture beside it."""
+    show(path, markdown=True)
+
+
+@main.command("epoch")
+@click.argument("pairs", type=click.IntRange(1), default=1)
+def whole_epoch(pairs: int) -> None:
+    """Time whole processes for one epoch: the tutorial, then ms-gan run; a pair takes minutes."""
+    epoch.measure(pairs, terminal.print)

@@ -1,0 +1,55 @@
+"""MNIST as every contestant reads it: one uint8 array, gathered, scaled and joined by noise batch by batch."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks import DataError, mnist
+
+WHOLE = 60_000
+
+
+def folder() -> Path:
+    """Return the folder of MNIST's IDX files.
+
+    Raises:
+        DataError: nobody has said where it is.
+    """
+    if not os.environ.get("MS_GAN_DATA"):
+        raise DataError(
+            "set MS_GAN_DATA to the folder of MNIST's IDX files; ms_gan_callbacks/data/digits has 5,000 of them"
+        )
+    return Path(os.environ["MS_GAN_DATA"])
+
+
+def digits(count: int = WHOLE) -> NDArray[np.uint8]:
+    """Return that many digits, (count, 1, 28, 28), from the first on and over again if there are fewer."""
+    images: NDArray[np.uint8] = mnist(folder()).images
+    return images if len(images) == count else np.resize(images, (count, *images.shape[1:]))
+
+
+def feed(images: NDArray[np.uint8], batch: int, noise_dim: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (real, noise) without end, shuffled anew each epoch: float32 in [-1, 1], and N(0, 1)."""
+    draw = np.random.default_rng(0)
+    while True:
+        order = draw.permutation(len(images))
+        for end in range(batch, len(images) + 1, batch):
+            real = np.divide(images.take(order[end - batch : end], axis=0), np.float32(127.5), dtype=np.float32)
+            real -= np.float32(1)
+            yield real, draw.standard_normal((batch, noise_dim), dtype=np.float32)
+
+
+def unpack(into: Path) -> None:
+    """Put MNIST's files, unpacked, where MnistDataset can read them."""
+    into.mkdir(parents=True, exist_ok=True)
+    for path in folder().glob("*-ubyte*"):
+        content = path.read_bytes()
+        (into / path.name.removesuffix(".gz")).write_bytes(
+            gzip.decompress(content) if path.suffix == ".gz" else content
+        )

@@ -1,0 +1,99 @@
+"""The marks this package wants to hit, each beside what was measured."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.numbers import Spread, per_step, ratio
+
+Results = Mapping[str, Any]
+LINEAR = 1.05  # how much longer a late epoch may take, this machine's swings aside
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A limit for something that was measured.
+
+    Attributes:
+        number: which of the six it belongs to.
+        what: what is measured, in words.
+        limit: the most it may be; or the least, where ``at_least``.
+        find: takes it out of the results; None where it was not measured.
+    """
+
+    number: int
+    what: str
+    limit: float
+    find: Callable[[Results], Spread | None]
+    at_least: bool = False
+
+    def judge(self, results: Results) -> dict[str, Any]:
+        """Return the verdict: ``holds`` is None where nothing was measured."""
+        found = self.find(results)
+        beyond = operator.ge if self.at_least else operator.le
+        sign = ">=" if self.at_least else "<="
+        return {
+            "number": self.number,
+            "what": self.what,
+            "limit": f"{sign} {self.limit:g}",
+            "measured": None if found is None else found._asdict(),
+            "holds": None if found is None else beyond(found.median, self.limit),
+        }
+
+
+def speed_ratio(setting: str, above: str, below: str) -> Callable[[Results], Spread | None]:
+    """Return what takes the ratio of two contestants out of a setting of ``speed``."""
+
+    def find(results: Results) -> Spread | None:
+        match = results.get("speed", {}).get(setting)
+        return ratio(match, above, below) if match else None
+
+    return find
+
+
+def callbacks_ratio(results: Results) -> Spread | None:
+    """Return the time of a run with all default callbacks over one without."""
+    match = results.get("callbacks", {}).get("all")
+    return ratio(match, "runner", "runner-plain") if match else None
+
+
+def _epochs(results: Results) -> list[dict[str, Any]]:
+    bouts = results.get("scaling", {}).get("epochs", {}).get("bouts", [])
+    return bouts[0].get("runner", []) if bouts else []
+
+
+def late_epochs(results: Results) -> Spread | None:
+    """Return the time of the last ten epochs, each over the median of the ten that follow the first."""
+    times = [per_step(epoch) for epoch in _epochs(results)]
+    if len(times) < 12:
+        return None
+    early = Spread.of(times[1:11]).median
+    return Spread.of(time / early for time in times[-min(10, len(times) - 11) :])
+
+
+def memory_growth(results: Results) -> Spread | None:
+    """Return the memory after epoch 10 over that after epoch 2."""
+    epochs = _epochs(results)
+    return Spread.of([epochs[9]["rss"] / epochs[1]["rss"]]) if len(epochs) >= 10 else None
+
+
+MARKS = (
+    Mark(1, "tutorial / runner, batch 32", 15, speed_ratio("mlp-32", "tutorial", "runner"), at_least=True),
+    Mark(2, "runner-plain / torch-best, batch 32", 0.85, speed_ratio("mlp-32", "runner-plain", "torch-best")),
+    Mark(2, "runner-plain / torch-best, batch 128", 0.75, speed_ratio("mlp-128", "runner-plain", "torch-best")),
+    Mark(3, "all default callbacks / none, whole epochs", 1.01, callbacks_ratio),
+    Mark(4, "Conv2d / PyTorch's", 1.2, speed_ratio("conv-64", "layer", "torch-layer")),
+    Mark(4, "Conv2dTranspose / PyTorch's", 1.2, speed_ratio("conv-transpose-64", "layer", "torch-layer")),
+    Mark(4, "DCGAN, runner-plain / torch", 1.2, speed_ratio("dcgan-64", "runner-plain", "torch")),
+    Mark(5, "runner-plain / bare step, batch 32", 1.03, speed_ratio("mlp-32", "runner-plain", "step")),
+    Mark(6, "time of late epochs / early ones", LINEAR, late_epochs),
+    Mark(6, "memory after epoch 10 / epoch 2", 1.05, memory_growth),
+)
+
+
+def judge(results: Results) -> list[dict[str, Any]]:
+    """Return the verdict on every mark."""
+    return [mark.judge(results) for mark in MARKS]

@@ -1,0 +1,32 @@
+"""Time per step and memory as a run gets longer, its data larger, its batches bigger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.arena import Bout, contest
+from benchmarks.contestants import Entrant
+
+SMALL = 6_400  # images: an epoch of 200 steps, so that fifty of them end in minutes
+COUNTS = (5_000, 60_000, 600_000)
+BATCHES = (16, 32, 64, 128, 256, 512, 1024)
+
+
+def measure(rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, Any]:
+    """Measure all; with all default callbacks where a run gets longer, without any elsewhere.
+
+    Args:
+        rounds: rounds among the sizes of data, and among those of a batch.
+        quick: 12 short epochs instead of 50, two sizes of data, three of a batch.
+        say: told what goes on.
+    """
+    epochs, count = (12, SMALL // 4) if quick else (50, SMALL)
+    say(f"scaling: {epochs} epochs of {count:,} images")
+    longer = contest({"runner": Entrant("runner", count=count)}, [Bout(epochs, seconds=0, limit=1800)], say)
+    counts, batches = (COUNTS[:2], (32, 128, 512)) if quick else (COUNTS, BATCHES)
+    say("scaling: images")
+    images = contest({f"{count}": Entrant("runner-plain", count=count) for count in counts}, [Bout(rounds)], say)
+    say("scaling: batch")
+    batch = contest({f"{size}": Entrant("runner-plain", batch=size) for size in batches}, [Bout(rounds)], say)
+    return {"epochs": longer, "images": images, "batch": batch}

@@ -1,0 +1,326 @@
+"""The benchmarks compare like with like, count right, and say so when a mark is missed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
+
+from benchmarks import arena, cli, results
+from benchmarks.arena import Bout, ContestantError, Worker, contest
+from benchmarks.contestants import CONTESTANTS, Entrant
+from benchmarks.data import digits, feed, unpack
+from benchmarks.marks import MARKS, judge
+from benchmarks.numbers import Spread, ratio
+from benchmarks.pacing import Gate
+from benchmarks.speed import PAIRS, SETTINGS
+
+BUNDLED = ROOT / "ms_gan_callbacks" / "data" / "digits"
+
+
+def block(steps: int, seconds: float, rss: int = 100) -> dict[str, float]:
+    return {"steps": steps, "seconds": seconds, "cpu_seconds": 2 * seconds, "rss": rss, "peak_rss": rss}
+
+
+def match(*bouts: dict[str, list[dict[str, float]]]) -> dict:
+    names = list(dict.fromkeys(name for bout in bouts for name in bout))
+    return {"left_out": {}, "first": {name: block(1, 3.0) for name in names}, "bouts": list(bouts)}
+
+
+def all_results() -> dict:
+    """Return results in which mark 1 fails, the first of mark 2 holds, and the second was not measured."""
+    fast, slow = [block(10, 0.1)] * 3, [block(1, 0.14)] * 3
+    speed = {"mlp-32": match({"tutorial": slow, "runner": fast, "runner-plain": fast, "torch-best": slow})}
+    epochs = [block(200, 2.0, rss=100 if number < 9 else 106) for number in range(12)]
+    scaling = {
+        "epochs": match({"runner": epochs}),
+        "images": match({"5000": fast, "60000": fast}),
+        "batch": match({"32": fast, "64": slow}),
+    }
+    return {"speed": {"facts": {}, **speed}, "scaling": {"facts": {}, **scaling}}
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MS_GAN_DATA", str(BUNDLED))
+
+
+# Numbers
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    # Per step 0.1, 0.4, 0.3 against 0.1, 0.2, 0.1: 1, 2 and 3; the ratio of the medians would be 3.
+    both = {"a": [block(10, 1), block(5, 2), block(10, 3)], "b": [block(1, 0.1), block(1, 0.2), block(1, 0.1)]}
+    assert ratio(match(both), "a", "b") == pytest.approx((2, 1, 3))
+    assert ratio(match(both), "a", "c") is None
+
+
+def test_a_pair_that_met_again_is_judged_by_that() -> None:
+    first = {"a": [block(1, 1)], "b": [block(1, 1)], "c": [block(1, 5)]}
+    again = {"a": [block(1, 3)], "b": [block(1, 2)]}
+    assert ratio(match(first, again), "a", "b") == pytest.approx((1.5, 1.5, 1.5))
+    assert ratio(match(first, again), "c", "a") == pytest.approx((5, 5, 5))
+
+
+def test_marks_hold_fail_or_were_not_measured() -> None:
+    verdicts = {(v["number"], v["what"]): v for v in judge(all_results())}
+    found = {key: (v["holds"], v["measured"] and v["measured"]["median"]) for key, v in verdicts.items()}
+    assert found[1, "tutorial / runner, batch 32"] == (False, pytest.approx(14))  # at least 15
+    assert found[2, "runner-plain / torch-best, batch 32"] == (True, pytest.approx(1 / 14))
+    assert found[2, "runner-plain / torch-best, batch 128"] == (None, None)
+    assert found[6, "time of late epochs / early ones"] == (True, pytest.approx(1))
+    assert found[6, "memory after epoch 10 / epoch 2"] == (False, pytest.approx(1.06))
+    assert {mark.number for mark in MARKS} == {1, 2, 3, 4, 5, 6}
+
+
+def test_epochs_that_get_longer_fail() -> None:
+    measured = all_results()
+    measured["scaling"]["epochs"]["bouts"][0]["runner"] = [block(10, 1 + 0.02 * number) for number in range(50)]
+    [late] = [verdict for verdict in judge(measured) if verdict["what"].startswith("time of late")]
+    # Epochs 2 to 11 take 1.11 in the middle, the last ten 1.89.
+    assert late["measured"]["median"] == pytest.approx(1.89 / 1.11)
+    assert late["holds"] is False
+
+
+def test_results_go_round_to_the_report(tmp_path: Path) -> None:
+    for section, measured in all_results().items():
+        results.save(tmp_path, section, measured)
+    assert results.load(tmp_path / "results.json") == {"format": results.FORMAT, **all_results()}
+    done = CliRunner().invoke(cli.main, ["report", str(tmp_path / "results.json")], catch_exceptions=False)
+    lines = done.output.splitlines()
+    assert "| 1. tutorial / runner, batch 32 | >= 15 | 14.000 (14.000-14.000) | FAILS |" in lines
+    [runner] = [line for line in lines if line.startswith("| runner-plain | 10.00")]
+    assert runner.split(" | ")[1:4] == ["10.00 (10.00-10.00)", "100", "20.00"]  # ms, steps/s, CPU ms
+    assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+# What is wrong is said in one line
+
+
+def test_without_data_or_with_an_unknown_name_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli.main, [*arguments, "--out", str(tmp_path)])
+        return done.exit_code, done.output
+
+    code, output = run("speed")
+    assert (code, output.count("\n")) == (1, 1)
+    assert "MS_GAN_DATA" in output
+    monkeypatch.setenv("MS_GAN_DATA", str(BUNDLED))
+    code, output = run("speed", "--only", "torch-bets")
+    assert code == 2
+    assert "did you mean 'torch-best'" in output
+
+
+def test_a_foreign_file_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("[]")
+    done = CliRunner().invoke(cli.main, ["report", str(tmp_path / "other.json")])
+    assert done.exit_code == 2
+    assert "other.json" in done.output
+
+
+# Pacing and workers
+
+
+def test_the_gate_lets_as_many_batches_through_as_it_was_asked_for() -> None:
+    answers = io.StringIO()
+    gate = Gate(io.StringIO("2\n3\n1\n"), answers, time.time())
+    settled = []
+    gate.settle = lambda: settled.append(True)
+    passed = [batch for epoch in ("abc", "defg") for batch in gate.pace(epoch)]  # a block goes on across epochs
+    assert "".join(passed) == "abcdefg"
+    assert [json.loads(line)["steps"] for line in answers.getvalue().splitlines()] == [1, 2, 3]
+    assert len(settled) == 3
+
+
+FAKE = """
+import json, sys, itertools
+from benchmarks.pacing import Gate
+steps = 0
+for number in Gate(sys.stdin, sys.stdout, json.loads(sys.argv[1])["began"]).pace(itertools.count()):
+    print("step", number, file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.usefixtures("data")
+def test_a_worker_takes_the_steps_it_is_asked_for_and_sleeps_in_between(tmp_path: Path) -> None:
+    with Worker(Entrant("step"), tmp_path / "fake", (sys.executable, "-c", FAKE)) as worker:
+        assert worker.first["steps"] == 1
+        answer = worker.block(4)
+        assert answer["steps"] == 4
+        assert answer["seconds"] > 0
+        assert answer["rss"] > 1e6
+        assert (tmp_path / "fake" / "log").read_text().splitlines() == [f"step {n}" for n in range(5)]
+        process = psutil.Process(worker._process.pid)
+        if sys.platform == "linux":
+            deadline = time.monotonic() + 10  # a signal takes effect when its process is scheduled
+            while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert process.status() == psutil.STATUS_STOPPED
+    assert not process.is_running()
+
+
+@pytest.mark.usefixtures("data")
+def test_why_a_worker_ended_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ContestantError, match="step: no such thing"):
+        Worker(Entrant("step"), tmp_path / "fake", (sys.executable, "-c", "raise SystemExit('no such thing')"))
+
+
+@pytest.mark.usefixtures("data")
+def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)
+    turns: list[str] = []
+
+    class Watched(Worker):
+        def __init__(self, entrant: Entrant, folder: Path) -> None:
+            super().__init__(entrant, folder, (sys.executable, str(script)))
+
+        def block(self, steps: int) -> dict:
+            turns.append(self.entrant.name)
+            return super().block(steps)
+
+    monkeypatch.setattr(arena, "Worker", Watched)
+    entrants = {"a": Entrant("step", count=96), "b": Entrant("runner", count=64)}
+    found = contest(entrants, [Bout(3, seconds=0), Bout(1, seconds=0, names=("a", "nobody"))], lambda line: None)
+    assert turns == ["step", "runner", "runner", "step", "step", "runner"]
+    [bout] = found["bouts"]  # nobody to fight, no second bout
+    assert {name: [one["steps"] for one in blocks] for name, blocks in bout.items()} == {
+        "a": [3] * 3,
+        "b": [2] * 3,
+    }
+
+
+@pytest.mark.usefixtures("data")
+def test_without_pytorch_its_contestants_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena, "have_torch", lambda: False)
+    said: list[str] = []
+    found = contest({"torch": Entrant("torch"), "floor": Entrant("floor")}, [Bout(1)], said.append)
+    assert set(found["left_out"]) == {"torch", "floor"}
+    assert all("needs PyTorch" in line for line in said)
+
+
+def test_every_contestant_has_a_loop_and_takes_part() -> None:
+    pytest.importorskip("torch", reason="needs PyTorch")
+    assert all(callable(Entrant(name).loop()) for name in CONTESTANTS)
+    taking_part = {name for _, _, names in SETTINGS.values() for name in names}
+    assert taking_part == set(CONTESTANTS) - {"runner-with"}  # which `callbacks` sends
+    assert {name for pair in PAIRS for name in pair} <= taking_part
+
+
+# Like with like
+
+
+@pytest.mark.usefixtures("data")
+def test_the_feed_gives_every_digit_once_an_epoch_and_new_noise() -> None:
+    images = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1)
+    batches = [batch for batch, _ in zip(feed(images, 4, 3), range(4), strict=False)]
+    for epoch in (batches[:2], batches[2:]):
+        pixels = np.concatenate([(real + 1) * 127.5 for real, _ in epoch])
+        assert sorted(pixels.round().ravel()) == list(range(8))
+    assert len({noise.tobytes() for _, noise in batches}) == 4
+    assert all(noise.shape == (4, 3) for _, noise in batches)
+
+
+@pytest.mark.usefixtures("data")
+def test_digits_are_repeated_where_there_are_too_few(tmp_path: Path) -> None:
+    images = digits(5_003)
+    assert images.shape == (5_003, 1, 28, 28)
+    assert (images[5_000:] == images[:3]).all()
+    unpack(tmp_path)
+    assert (tmp_path / "train-images-idx3-ubyte").stat().st_size == 16 + 5_000 * 784
+
+
+@pytest.mark.parametrize("model", ["mlp", "dcgan"])
+def test_both_have_the_same_networks(model: str) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    from mindspore import Tensor
+
+    from benchmarks import ours, peers
+
+    described = ours.recipe(model)
+    noise = np.random.default_rng(0).standard_normal((4, described.noise_dim), dtype=np.float32)
+    images = np.random.default_rng(1).uniform(-1, 1, (4, 1, 28, 28)).astype(np.float32)
+    assert described.noise_dim == peers.NOISE_DIM[model]
+    cells = (described.generator(), described.discriminator())
+    for cell, module, inputs in zip(cells, peers.players(model), (noise, images), strict=True):
+        own, theirs = cell.trainable_params(), list(module.parameters())
+        assert sum(parameter.size for parameter in own) == sum(weight.numel() for weight in theirs)
+        for parameter, weight in zip(own, theirs, strict=True):
+            values = parameter.asnumpy().reshape(weight.shape)
+            assert values.std() == pytest.approx(weight.std(correction=0).item(), rel=0.3, abs=1e-3)
+            weight.data = torch.from_numpy(values.copy())
+        cell.set_train(True)
+        outputs = cell(Tensor.from_numpy(inputs)).asnumpy()
+        np.testing.assert_allclose(outputs, module(torch.from_numpy(inputs)).detach().numpy(), atol=1e-4)
+    assert [type(described.optimizer(cells[0].trainable_params())).__name__] == ["Adam"]
+
+
+def test_pytorchs_best_forms_compute_what_the_plain_one_does() -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    from benchmarks.peers import Form, GanStep
+
+    ends = []
+    for form in (Form(), Form(best=True), Form(best=True, joined=True)):
+        torch.manual_seed(0)
+        step, draw = GanStep("mlp", form), np.random.default_rng(0)
+        for _ in range(3):
+            real = draw.uniform(-1, 1, (8, 1, 28, 28)).astype(np.float32)
+            step(real, draw.standard_normal((8, 128), dtype=np.float32))
+        ends.append([value.float() for network in (step.g, step.d) for value in network.state_dict().values()])
+    counters = {index for index, value in enumerate(ends[0]) if not value.ndim}  # batches seen: two a step, or one
+    for other in ends[1:]:
+        for index, (value, plain) in enumerate(zip(other, ends[0], strict=True)):
+            if index not in counters:
+                torch.testing.assert_close(value, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_the_floor_multiplies_as_much_as_a_step_does() -> None:
+    pytest.importorskip("torch", reason="needs PyTorch")
+    from benchmarks.floor import products
+
+    generator, discriminator = 128 * 256 + 256 * 512 + 512 * 1024 + 1024 * 784, 784 * 512 + 512 * 256 + 256
+    # Forward, weights' and inputs' gradients; none of the noise, none of the images in the discriminator's turn.
+    own_turn = 2 * (3 * discriminator - 784 * 512)
+    expected = 32 * (3 * generator - 128 * 256 + own_turn + 2 * discriminator)
+    assert sum(m * k * n for m, k, n in products(32)) == expected
+
+
+def test_spreads_read_well() -> None:
+    assert Spread.of([3, 1, 2]).text(1) == "2.0 (1.0-3.0)"
+
+
+@pytest.mark.slow
+def test_the_command_measures(tmp_path: Path) -> None:
+    command = ["speed", "--quick", "--rounds=2", "--pair-rounds=1", "--only=mlp-32,step,runner-plain", "--out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *command, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "MS_GAN_DATA": str(BUNDLED)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    measured = results.load(tmp_path / "results.json")
+    everybody, pair = measured["speed"]["mlp-32"]["bouts"]
+    assert {name: len(blocks) for name, blocks in everybody.items()} == {"runner-plain": 2, "step": 2}
+    assert {name: len(blocks) for name, blocks in pair.items()} == {"runner-plain": 1, "step": 1}
+    assert measured["speed"]["facts"]["mindspore"]
+    [mark] = [verdict for verdict in judge(measured) if verdict["number"] == 5]
+    assert mark["measured"]["median"] > 0
+    assert "runner-plain" in done.stdout
