@@ -21,7 +21,7 @@ import ms_gan_callbacks
 from benchmarks import ROOT
 from benchmarks.contestants import Entrant
 from benchmarks.data import digits, feed
-from benchmarks.pacing import Gate, PacedSource
+from benchmarks.pacing import Gate, Pace
 from ms_gan_callbacks import (
     ArraySource,
     Callback,
@@ -117,8 +117,8 @@ def make_fast(network: nn.Cell) -> None:
 
 def train(entrant: Entrant, gate: Gate, described: Recipe, callbacks: Sequence[Callback]) -> None:
     """Train through the public API."""
-    source = PacedSource(ArraySource(digits(entrant.count), entrant.batch), gate)
-    Runner.from_recipe(described, "run").train(data=source, callbacks=callbacks, quiet=True)
+    source = ArraySource(digits(entrant.count), entrant.batch)
+    Runner.from_recipe(described, "run").train(data=source, callbacks=[Pace(gate), *callbacks], quiet=True)
 
 
 def console() -> Console:
@@ -169,10 +169,9 @@ def step(entrant: Entrant, gate: Gate) -> None:
     made = Runner.from_recipe(described, "run")
     players = Players(made.generator, made.discriminator, described.optimizer, described.seed)
     compiled = TrainingStep(players, described.objective, joined=True)
-    compiled.set_train(True)
     with graph_mode():
         for real, noise in gate.pace(feed(digits(entrant.count), entrant.batch, described.noise_dim)):
-            compiled(Tensor.from_numpy(real), Tensor.from_numpy(noise))
+            compiled.run(Tensor.from_numpy(real), Tensor.from_numpy(noise))
 
 
 class LayerLoss(nn.Cell):

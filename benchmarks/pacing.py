@@ -1,15 +1,16 @@
-"""A contestant's side of the clock: its batches pass a gate that opens for one block of steps at a time.
+"""A contestant's side of the clock: its steps pass a gate that opens for one block at a time.
 
 ::
 
-    parent   "50\\n"                      ->   the gate lets 50 batches through
-    worker   {"steps": 50, "seconds": ..}  <-   somebody asks for the batch after them
+    parent   "50\\n"                      ->   the gate lets 50 steps through
+    worker   {"steps": 50, "seconds": ..}  <-   somebody wants to take the step after them
 
 The first block, one step long, needs no asking; its seconds count from the start of the process.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -18,13 +19,13 @@ from typing import IO, Any, TypeVar
 
 import psutil
 
-from ms_gan_callbacks import Source
+from ms_gan_callbacks import Callback, Run
 
 Batch = TypeVar("Batch")
 
 
 class Gate:
-    """Lets batches through, block by block, and answers with what a block took.
+    """Lets steps through, block by block, and answers with what a block took.
 
     Args:
         requests: a line with a number of steps opens the gate; its end ends the process.
@@ -76,18 +77,12 @@ def peak_rss(memory: Any) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-class PacedSource:
-    """Another source's images, a block at a time."""
+class Pace(Callback):
+    """Lets a Runner take its steps a block at a time; the Runner itself makes batches before they are needed."""
 
-    def __init__(self, source: Source, gate: Gate) -> None:
-        self._source, self._gate = source, gate
-        self.name, self.count, self.batch_size = source.name, source.count, source.batch_size
-        self.image_shape, self.steps_per_epoch = source.image_shape, source.steps_per_epoch
+    def __init__(self, gate: Gate) -> None:
+        self._steps = gate.pace(itertools.repeat(None))
 
-    def sha256(self) -> str | None:
-        """Return that of the source."""
-        return self._source.sha256()
-
-    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        """Yield those of the source, through the gate."""
-        return self._gate.pace(self._source.batches(seed, epoch, start))
+    def on_train_step_begin(self, run: Run) -> None:
+        """Wait until this step may be taken."""
+        next(self._steps)
