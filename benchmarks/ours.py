@@ -189,7 +189,7 @@ class LayerGradients(nn.Cell):
 
 
 def layer(entrant: Entrant, gate: Gate, change: Callable[[nn.Cell], object] = make_fast) -> None:
-    """Run forward and backward through one convolution, 32 to 64 channels, kernel 4, stride 2, on (N, 32, 14, 14)."""
+    """Run a convolution of 32 to 64 channels, kernel 4, stride 2, on (N, 32, 14, 14) forward and backward."""
     kind = nn.Conv2d if entrant.model == "conv" else nn.Conv2dTranspose
     convolution = kind(32, 64, kernel_size=4, stride=2, pad_mode="pad", padding=1)
     change(convolution)
