@@ -46,7 +46,8 @@ def _bars(axes: Axes, match: Mapping[str, Any]) -> None:
     known = [(name, spread) for name, spread in zip(names, found, strict=True) if spread]
     medians = [spread.median for _, spread in known]
     ranges = [[s.median - s.low for _, s in known], [s.high - s.median for _, s in known]]
-    ours = [not (name.startswith("torch") or name in ("tutorial", "floor")) for name, _ in known]
+    others = ("tutorial", "floor", "runner-stock", "layer-stock")
+    ours = [not (name.startswith("torch") or name in others) for name, _ in known]
     axes.barh([name for name, _ in known], medians, xerr=ranges, color=["C0" if own else "0.7" for own in ours])
     axes.set_xlabel(f"time per step / {reference}" if reference else "ms a step")
     axes.set_xscale("log")
@@ -70,5 +71,7 @@ def _sizes(axes: Axes, match: Mapping[str, Any]) -> None:
     ranges = [[s.median - s.low for s in spreads], [s.high - s.median for s in spreads]]
     axes.errorbar(sizes, [spread.median for spread in spreads], yerr=ranges, marker="o")
     axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.set_ylabel("ms a step")
