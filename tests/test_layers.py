@@ -24,6 +24,7 @@ LAYERS = (
         "provenance",
         "tunables",
         "networks",
+        "metrics",
     },
     {"run", "training"},
     {"callback"},
@@ -35,7 +36,13 @@ LAYERS = (
     {"__main__"},
 )
 # Within a layer, what comes later here may import what comes before.
-WITHIN = (("runner", "verify"), ("data", "networks"), ("objectives", "networks"))
+WITHIN = (
+    ("runner", "verify"),
+    ("data", "networks"),
+    ("objectives", "networks"),
+    ("data", "metrics"),
+    ("images", "metrics"),
+)
 
 
 def modules() -> list[Path]:
