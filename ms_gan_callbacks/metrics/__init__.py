@@ -12,17 +12,23 @@ from ms_gan_callbacks.metrics.frechet import fld, frechet_distance, frechet_floo
 from ms_gan_callbacks.metrics.kernel import kernel_distance, kid
 from ms_gan_callbacks.metrics.lenet import LeNet, lenet
 from ms_gan_callbacks.metrics.manifold import Prdc, coverage, density, prdc, precision, recall
+from ms_gan_callbacks.metrics.memorisation import copied, memorisation
+from ms_gan_callbacks.metrics.parzen import ParzenResult, choose_sigma, log_densities, parzen
 from ms_gan_callbacks.metrics.sample import Metric, Sample
+from ms_gan_callbacks.metrics.sampling import real_floor, sampling_noise
 
 __all__ = [
     "Estimate",
     "FeatureExtractor",
     "LeNet",
     "Metric",
+    "ParzenResult",
     "Prdc",
     "Sample",
+    "choose_sigma",
     "class_shares",
     "classifier_score",
+    "copied",
     "coverage",
     "density",
     "fld",
@@ -32,8 +38,13 @@ __all__ = [
     "kid",
     "kl_to_uniform",
     "lenet",
+    "log_densities",
+    "memorisation",
     "modes",
+    "parzen",
     "prdc",
     "precision",
+    "real_floor",
     "recall",
+    "sampling_noise",
 ]
