@@ -16,6 +16,8 @@ from ms_gan_callbacks.metrics.memorisation import copied, memorisation
 from ms_gan_callbacks.metrics.parzen import ParzenResult, choose_sigma, log_densities, parzen
 from ms_gan_callbacks.metrics.sample import Metric, Sample
 from ms_gan_callbacks.metrics.sampling import real_floor, sampling_noise
+from ms_gan_callbacks.metrics.sanity import sanity_rows
+from ms_gan_callbacks.metrics.stored import StoredFeatures
 
 __all__ = [
     "Estimate",
@@ -25,6 +27,7 @@ __all__ = [
     "ParzenResult",
     "Prdc",
     "Sample",
+    "StoredFeatures",
     "choose_sigma",
     "class_shares",
     "classifier_score",
@@ -47,4 +50,5 @@ __all__ = [
     "real_floor",
     "recall",
     "sampling_noise",
+    "sanity_rows",
 ]
