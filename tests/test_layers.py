@@ -25,6 +25,7 @@ LAYERS = (
         "tunables",
         "layers",
         "networks",
+        "metrics",
     },
     {"run", "training"},
     {"callback"},
@@ -36,7 +37,13 @@ LAYERS = (
     {"__main__"},
 )
 # Within a layer, what comes later here may import what comes before.
-WITHIN = (("runner", "verify"), ("data", "networks"), ("objectives", "networks"))
+WITHIN = (
+    ("runner", "verify"),
+    ("data", "networks"),
+    ("objectives", "networks"),
+    ("data", "metrics"),
+    ("images", "metrics"),
+)
 
 
 def modules() -> list[Path]:

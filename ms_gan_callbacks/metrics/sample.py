@@ -1,0 +1,160 @@
+"""Images to be judged, with all that metrics compute from them: once, and only when it is read.
+
+A metric is a function of two samples, and so is one of your own::
+
+    def ink(real: Sample, fake: Sample) -> float:
+        return abs(float(real.images.mean() - fake.images.mean()))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any, SupportsFloat, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.data.protocol import Source, check_dtype
+from ms_gan_callbacks.errors import DataError, UsageError
+from ms_gan_callbacks.images import to_uint8
+from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
+from ms_gan_callbacks.metrics.lenet import lenet
+
+Doubles: TypeAlias = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class Sample:
+    """Images of one kind, real or fake. What is in it never changes.
+
+    Args:
+        images: (N, C, H, W), uint8, or floats in [-1, 1], which are rounded to 0..255 and clipped, so that real
+            and generated images are compared at the same depth.
+        extractor: see :data:`~ms_gan_callbacks.metrics.features.FeatureExtractor`; by default the LeNet that comes
+            with the package, for images of shape (1, 28, 28).
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        extractor: what makes the features.
+
+    Raises:
+        DataError: the images are of another type or shape, there are none, or they are not finite.
+    """
+
+    def __init__(self, images: NDArray[Any], extractor: FeatureExtractor | None = None) -> None:
+        self.images = _pixels(images)
+        self.extractor: FeatureExtractor = lenet() if extractor is None else extractor
+        self._known: dict[Hashable, Any] = {}
+
+    @classmethod
+    def from_source(
+        cls, source: Source, count: int, extractor: FeatureExtractor | None = None, *, seed: int = 0
+    ) -> Sample:
+        """Take ``count`` images of a source, in the order of its first epoch under ``seed``.
+
+        Raises:
+            DataError: an epoch has fewer.
+        """
+        whole = source.steps_per_epoch * source.batch_size
+        if not 1 <= count <= whole:
+            raise DataError(f"{source.name}: cannot take {count:,} images, an epoch has 1 to {whole:,}")
+        batches = source.batches(seed, 1)
+        taken = [to_uint8(next(batches)) for _ in range(-(-count // source.batch_size))]
+        return cls(np.concatenate(taken)[:count], extractor)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"Sample({len(self):,} images of shape {self.images.shape[1:]}, features {self.feature_name!r})"
+
+    @property
+    def feature_name(self) -> str:
+        """What the features are called; numbers from features of different names cannot be compared."""
+        return feature_name(self.extractor)
+
+    @cached_property
+    def features(self) -> Features:
+        """The features, floats (N, D).
+
+        Raises:
+            UsageError: the extractor is not made for these images, or returns something else.
+        """
+        return extract(self.extractor, self.images)
+
+    @cached_property
+    def probabilities(self) -> Features:
+        """The probabilities of each class, floats (N, K).
+
+        Raises:
+            UsageError: the extractor does not classify.
+        """
+        return classify(self.extractor, self.features)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return ``compute()``, called once for each key: for what several metrics share."""
+        if key not in self._known:
+            self._known[key] = compute()
+        value: T = self._known[key]
+        return value
+
+    def take(self, indices: NDArray[np.integer[Any]]) -> Sample:
+        """Return some of the images as a sample; features and probabilities already known are not made anew."""
+        part = Sample(self.images[indices], self.extractor)
+        for name in ("features", "probabilities"):
+            if name in self.__dict__:
+                part.__dict__[name] = self.__dict__[name][indices]
+        return part
+
+
+Metric: TypeAlias = Callable[[Sample, Sample], SupportsFloat]
+"""A function of a real and a fake sample to a number, or to an :class:`Estimate`."""
+
+
+def paired_features(real: Sample, fake: Sample, least: int) -> tuple[Doubles, Doubles]:
+    """Return the features of two samples, (N, D) and (M, D), in double precision, once they can be compared.
+
+    Raises:
+        UsageError: they come from different extractors, or one has fewer than ``least`` rows.
+    """
+    if real.feature_name != fake.feature_name:
+        raise UsageError(
+            f"features {real.feature_name!r} and {fake.feature_name!r} cannot be compared:"
+            " both samples must have theirs from the same extractor"
+        )
+    return paired(real.features, fake.features, least)
+
+
+def paired(real: NDArray[Any], fake: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
+    """Return two arrays of vectors, (N, D) and (M, D), in double precision, once they can be compared.
+
+    Raises:
+        UsageError: they are of different width, or one has fewer than ``least`` rows.
+    """
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise UsageError(
+            f"features of shapes {real.shape} and {fake.shape} cannot be compared:"
+            " both must be (N, D), from the same extractor"
+        )
+    if min(len(real), len(fake)) < least:
+        raise UsageError(
+            f"{len(real):,} real and {len(fake):,} fake images are too few: this metric needs {least} of each"
+        )
+    return real.astype(np.float64, copy=False), fake.astype(np.float64, copy=False)
+
+
+def _pixels(images: NDArray[Any]) -> Pixels:
+    if not isinstance(images, np.ndarray) or images.ndim != 4 or not images.size:
+        told = f"shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise DataError(f"a sample takes images as an array (N, C, H, W) with N of at least 1, not {told}")
+    check_dtype("sample", images.dtype)
+    if images.dtype != np.uint8 and not np.isfinite(images).all():
+        raise DataError(
+            "the images hold values that are not finite (NaN or infinity): the generator has diverged?"
+        )
+    pixels = to_uint8(images)
+    if pixels is images:  # the caller's own; a view that cannot be written to costs nothing
+        pixels = images.view()
+    pixels.flags.writeable = False
+    return pixels
