@@ -3,6 +3,7 @@ from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import BestCheckpoint, Checkpoint, Console, EarlyStopping, ImageGrid, MetricsLog, TensorBoard
 from .data import ArraySource, DatasetSource, Source, mnist, stream
 from .errors import CallbackError, DataError, GanError, GanWarning, RecipeError, RunDirError, UsageError
+from .evaluation import Evaluation
 from .images import image_grid, save_png
 from .layers import accelerate
 from .metrics import (
@@ -44,6 +45,7 @@ __all__ = [
     "DatasetSource",
     "EarlyStopping",
     "Estimate",
+    "Evaluation",
     "Event",
     "Every",
     "GanError",

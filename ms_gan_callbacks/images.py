@@ -50,6 +50,13 @@ def image_grid(images: NDArray[Any], columns: int, padding: int = 2) -> NDArray[
     return grid[:, :, 0] if channels == 1 else grid
 
 
+def save_npz(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays as a compressed .npz, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    replace_file(path, buffer.getvalue())
+
+
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write a (H, W) or (H, W, 3) uint8 picture as PNG, whole or not at all."""
     buffer = io.BytesIO()

@@ -14,6 +14,7 @@ from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
 from ms_gan_callbacks.data import Source, noise
 from ms_gan_callbacks.errors import Interrupted
+from ms_gan_callbacks.evaluation import Evaluator
 from ms_gan_callbacks.networks import Floats
 from ms_gan_callbacks.run import Requests, Run
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore
@@ -50,6 +51,7 @@ class TrainingLoop:
     """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop.
 
     Attributes:
+        evaluator: measures the generator when that is due.
         interruption: looked at between two steps.
         kept: the steps whose checkpoints stay, by who asked for them.
         resumed_from: the step whose checkpoint this run continues; it stays, too.
@@ -60,6 +62,7 @@ class TrainingLoop:
     bus: CallbackBus
     run: Run
     store: CheckpointStore
+    evaluator: Evaluator
     interruption: Interruption
     kept: dict[str, list[int]] = field(default_factory=dict)
     resumed_from: int | None = None
@@ -110,7 +113,7 @@ class TrainingLoop:
             yield from zip(some, draws, strict=True)
 
     def _train_step(self, real: Floats, draw: Floats) -> None:
-        """Use one real batch: STEP_BEGIN, both updates, STEP_END, and at the epoch's last step EPOCH_END."""
+        """Use one real batch: STEP_BEGIN, both updates, STEP_END, then EVAL_END and EPOCH_END where due."""
         self.run.progress.step += 1
         self._emit(Event.TRAIN_STEP_BEGIN)
         scalars = self.players.train_step(real, draw)
@@ -119,6 +122,9 @@ class TrainingLoop:
         self.run.scalars.publish(SCALARS, scalars)
         self.run.epoch_means.add(scalars)
         self._emit(Event.TRAIN_STEP_END)
+        if self.evaluator.due(self.run):
+            self.evaluator.evaluate(self.run)
+            self._emit(Event.EVAL_END)
         if self.run.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END)
 

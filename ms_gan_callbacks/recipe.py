@@ -7,18 +7,20 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.callback import Callback, Every
 from ms_gan_callbacks.data.sources import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe, is_whole
+from ms_gan_callbacks.evaluation import Evaluation
 from ms_gan_callbacks.provenance import git_revision
 from ms_gan_callbacks.tunables import Tunable, convert, tunables
 
 if TYPE_CHECKING:
+    from ms_gan_callbacks.metrics import FeatureExtractor, Metric
     from ms_gan_callbacks.networks import Network, OptimizerFactory
     from ms_gan_callbacks.objectives import Objective
 
@@ -61,6 +63,10 @@ class Recipe:
         seed: what every random number of the run follows from, 0 or more.
         accelerate: whether stock layers are replaced, on a CPU, by their fast equals.
         callbacks: what watches the run.
+        metrics: what measures the generator, by name: functions of a real and a fake :class:`Sample`.
+        evaluate_every: when; after every epoch by default.
+        evaluate_samples: how many generated images are held against as many real ones.
+        features: turns images into the features that metrics compare; by default the LeNet for 28 x 28 digits.
         origin: the file it was loaded from; set by :func:`load_recipe`.
 
     Raises:
@@ -77,6 +83,10 @@ class Recipe:
     seed: int = 0
     accelerate: bool = True
     callbacks: Sequence[Callback] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    evaluate_every: Every = Every.epochs(1)
+    evaluate_samples: int = 2000
+    features: FeatureExtractor | None = None
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +105,11 @@ class Recipe:
         for method in ("discriminator_loss", "generator_loss", "probability"):
             if isinstance(self.objective, type) or not callable(getattr(self.objective, method, None)):
                 raise RecipeError(f"objective must be an object with a method {method}, not {self.objective!r}")
+        self.evaluation()  # says what is wrong with its numbers
+
+    def evaluation(self) -> Evaluation:
+        """Return what to measure of the generator, and when."""
+        return Evaluation(self.metrics, self.evaluate_every, self.evaluate_samples, self.features)
 
 
 def whole_number(name: str, value: object, least: int) -> None:

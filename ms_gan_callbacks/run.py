@@ -78,6 +78,7 @@ class Run:
             what callbacks have logged. Reading one waits for the device.
         epoch_means: the mean of the step's scalars over the epoch so far.
         metrics: the newest result of every quality metric.
+        metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
         logged: the numbers that callbacks logged since the last event.
         images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
@@ -97,6 +98,7 @@ class Run:
     scalars: Scalars = field(default_factory=Scalars)
     epoch_means: EpochMeans = field(default_factory=lambda: EpochMeans(()))
     metrics: dict[str, float] = field(default_factory=dict)
+    metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
     logged: dict[str, float] = field(default_factory=dict)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ms_gan_callbacks import provenance
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback
-from ms_gan_callbacks.callbacks.console import Console
-from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
+from ms_gan_callbacks.callbacks.defaults import with_defaults
 from ms_gan_callbacks.data import ArraySource, Source, as_source, noise, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.evaluation import Evaluation, Evaluator
 from ms_gan_callbacks.lineage import go_on, read_facts, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
@@ -158,6 +158,7 @@ class Runner:
         data: Any = None,
         callbacks: Iterable[Callback] | None = None,
         *,
+        evaluation: Evaluation | None = None,
         batch_size: int = 32,
         quiet: bool = False,
     ) -> RunResult:
@@ -168,6 +169,7 @@ class Runner:
             data: images as an array (N, C, H, W), a Source, or a batched ``mindspore.dataset`` pipeline; by
                 default the recipe's.
             callbacks: by default the recipe's. The metrics log, and the console unless ``quiet``, are added.
+            evaluation: what to measure of the generator, and when; by default the recipe's, else nothing.
             batch_size: images in a batch, for an array.
             quiet: leave the console and the closing summary out.
 
@@ -181,10 +183,12 @@ class Runner:
             epochs = recipe.epochs if epochs is None else epochs
             data = recipe.data() if data is None else data
             callbacks = recipe.callbacks if callbacks is None else callbacks
+            evaluation = recipe.evaluation() if evaluation is None else evaluation
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
-        loop = self._prepare(epochs, as_source(data, batch_size), _with_defaults(list(callbacks or ()), quiet))
+        bus = CallbackBus(with_defaults(callbacks or (), quiet))
+        loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
         fresh = self._progress.step == 0 and self._resume is False
         with self._interruption.deferred(), claimed(self.out_dir, fresh):
             if fresh:
@@ -193,17 +197,20 @@ class Runner:
                 go_on(loop, self._resume, self._allowed)
                 self._resume = False
             first_step = self._progress.step
-            try:
-                loop.train()
-            except BaseException:
-                if fresh and self._progress.g_updates == 0:
-                    # Nothing was trained, so that nothing is lost, and the folder is free for another try.
-                    shutil.rmtree(self.out_dir, ignore_errors=True)
-                raise
+            self._run(loop, fresh)
         result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)
         return result
+
+    def _run(self, loop: TrainingLoop, fresh: bool) -> None:
+        try:
+            loop.train()
+        except BaseException:
+            if fresh and self._progress.g_updates == 0:
+                # Nothing was trained, so that nothing is lost, and the folder is free for another try.
+                shutil.rmtree(self.out_dir, ignore_errors=True)
+            raise
 
     @property
     def generator(self) -> nn.Cell:
@@ -231,10 +238,9 @@ class Runner:
         real = next(source.batches(self._seed, epoch=1))
         return self._players.evaluate(self._objective, real, self.sample(len(real), "eval"))
 
-    def _prepare(self, epochs: int, source: Source, callbacks: list[Callback]) -> TrainingLoop:
+    def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
         """Look for everything that can go wrong before the first step; touch the disk last."""
         self._check_same_data(source)
-        bus = CallbackBus(callbacks)
         draw = stream(self._seed, "probe", 0)
         real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
         probe = noise(self._seed, "probe", 1, source.batch_size, self._noise_dim)
@@ -243,9 +249,12 @@ class Runner:
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         run = self._new_run(source, bus)
+        evaluator = Evaluator(evaluation, source, self._seed)
+        evaluator.check(run)
+        run.monitors |= set(evaluation.metrics)
         for warning in bus.check(run):
             warnings.warn(warning, GanWarning, stacklevel=3)
-        return TrainingLoop(self._players, source, bus, run, self._store, self._interruption)
+        return TrainingLoop(self._players, source, bus, run, self._store, evaluator, self._interruption)
 
     def _check_same_data(self, source: Source) -> None:
         """Refuse to go on with other data: the epochs counted so far would lose their meaning."""
@@ -286,12 +295,3 @@ class Runner:
             "device": ms.get_context("device_target"),
             **provenance.surroundings(),
         }
-
-
-def _with_defaults(callbacks: list[Callback], quiet: bool) -> list[Callback]:
-    """Add the metrics log, and the console unless it is to be quiet, where the author has not."""
-    if not any(isinstance(callback, MetricsLog) for callback in callbacks):
-        callbacks.append(MetricsLog())
-    if not quiet and not any(isinstance(callback, Console) for callback in callbacks):
-        callbacks.append(Console())
-    return callbacks

@@ -69,9 +69,10 @@ class Console(Callback):
         step, then = self._counted_from or (run.step, now)
         self._counted_from = (run.step, now)
         speed = _speed((run.step - step) / (now - then)) if run.step > step and now > then else ""
-        self._print(
-            f"epoch {run.epoch:>{len(str(run.epochs))}}/{run.epochs}  {_numbers(run.epoch_means)}  {speed}"
+        numbers = _numbers(run.epoch_means) + "".join(
+            f"  {name} {value:.4g}" for name, value in run.metrics.items()
         )
+        self._print(f"epoch {run.epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers}  {speed}")
 
     def _print(self, line: str) -> None:
         self.terminal.print(line.rstrip(), markup=False, soft_wrap=True)

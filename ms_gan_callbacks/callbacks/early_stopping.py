@@ -11,17 +11,20 @@ from ms_gan_callbacks.run import Run
 
 
 class EarlyStopping(Watcher):
-    """Stops once a number has not improved for ``patience`` epochs.
+    """Stops once a number has not improved ``patience`` times in a row.
 
-    The number is a quality metric where one of that name exists, else the scalar's mean over the epoch. Exactly
-    one of ``mode`` and ``target`` says what improving means; nothing is guessed from a name.
+    The number is a quality metric where one of that name exists, looked at after every evaluation; else the
+    scalar's mean over the epoch, looked at after every epoch. Exactly one of ``mode`` and ``target`` says what
+    improving means; nothing is guessed from a name.
 
     Args:
         monitor: the name of a metric or scalar.
         mode: ``"min"`` where lower is better, ``"max"`` where higher is.
         target: where nearer to this value is better, such as 0.5 for D(x).
-        patience: epochs without improvement that are forgiven, at least 1.
-        min_delta: what counts as improvement must exceed this, 0 or more, in the units of the number.
+        patience: looks without improvement that are forgiven, at least 1.
+        warm_up: epochs at the beginning whose looks are not counted, 0 or more.
+        min_delta: what counts as improvement must exceed this, 0 or more, in the units of the number; by default
+            twice the metric's standard error, 0 for a scalar.
         allow_raw_loss: the losses of a GAN do not measure quality: they rise and fall with the other player's.
             Watching one all the same takes this opt-in.
         name: tells two early stoppings of a run apart.
@@ -39,7 +42,8 @@ class EarlyStopping(Watcher):
         mode: Literal["min", "max"] | None = None,
         target: float | None = None,
         patience: int = 5,
-        min_delta: float = 0.0,
+        warm_up: int = 0,
+        min_delta: float | None = None,
         allow_raw_loss: bool = False,
         name: str = "EarlyStopping",
     ) -> None:
@@ -48,7 +52,9 @@ class EarlyStopping(Watcher):
         )
         if not is_whole(patience, 1):
             raise CallbackError(f"{name}({monitor!r}) takes a patience of at least 1 epoch, got {patience!r}")
-        self.patience, self.waited = patience, 0
+        if not is_whole(warm_up, 0):
+            raise CallbackError(f"{name}({monitor!r}) takes a warm_up of 0 or more epochs, got {warm_up!r}")
+        self.patience, self.warm_up, self.waited = patience, warm_up, 0
 
     def check(self, run: Run) -> Iterable[str]:
         self.check_published(run)
@@ -59,9 +65,9 @@ class EarlyStopping(Watcher):
             )
 
     def judge(self, run: Run, value: float, better: bool) -> None:
-        self.waited = 0 if better else self.waited + 1
+        self.waited = 0 if better or run.epoch <= self.warm_up else self.waited + 1
         if self.waited >= self.patience:
-            run.stop(f"{self.summary()}; no better for {self.waited} epochs, now {value:.4g}")
+            run.stop(f"{self.summary()}; no better {self.waited} times, now {value:.4g}")
 
     def summary(self) -> str | None:
         if self.best is None:

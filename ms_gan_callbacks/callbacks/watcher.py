@@ -13,17 +13,18 @@ RAW_LOSSES = ("d_loss", "g_loss", "value")
 
 
 class Watcher(Callback):
-    """Judges one number at the end of every epoch; its subclasses do something about it.
+    """Judges one number whenever it is new; its subclasses do something about it.
 
-    The number is a quality metric where one of that name exists, else the scalar's mean over the epoch, else what
-    another callback logged last. Exactly one of ``mode`` and ``target`` says what better means; nothing is guessed
-    from a name.
+    The number is a quality metric where one of that name exists, judged after every evaluation; else, at the end
+    of every epoch, the scalar's mean over the epoch, else what another callback logged last. Exactly one of
+    ``mode`` and ``target`` says what better means; nothing is guessed from a name.
 
     Args:
         monitor: the name of a metric or scalar.
         mode: ``"min"`` where lower is better, ``"max"`` where higher is.
         target: where nearer to this value is better, such as 0.5 for D(x).
-        min_delta: what counts as better must be so by more than this, 0 or more, in the units of the number.
+        min_delta: what counts as better must be so by more than this, 0 or more, in the units of the number; None
+            for twice the standard error of a metric (0 for a scalar).
         allow_raw_loss: the losses of a GAN do not measure quality: they rise and fall with the other player's.
             Watching one all the same takes this opt-in.
         name: what messages and checkpoints call the callback.
@@ -41,7 +42,7 @@ class Watcher(Callback):
         *,
         mode: Literal["min", "max"] | None,
         target: float | None,
-        min_delta: float,
+        min_delta: float | None,
         allow_raw_loss: bool,
         name: str,
     ) -> None:
@@ -54,7 +55,7 @@ class Watcher(Callback):
         self.newest: float | None = None
 
     def judge(self, run: Run, value: float, better: bool) -> None:
-        """Do something about an epoch's value, ``better`` telling whether it is the best so far."""
+        """Do something about a new value, ``better`` telling whether it is the best so far."""
         raise NotImplementedError
 
     def check_published(self, run: Run) -> None:
@@ -70,13 +71,17 @@ class Watcher(Callback):
 
     def on_eval_end(self, run: Run) -> None:
         self._note(run)
+        if self.monitor in run.metrics:
+            self._judge(run, run.metrics[self.monitor])
 
     def on_train_epoch_end(self, run: Run) -> None:
         self._note(run)
-        value = self._value(run)
-        if value is None:
-            return
-        better = self._is_better(value)
+        value = run.epoch_means.get(self.monitor, self.newest)
+        if value is not None and self.monitor not in run.metrics:
+            self._judge(run, value)
+
+    def _judge(self, run: Run, value: float) -> None:
+        better = self._is_better(run, value)
         if better:
             self.best, self.best_epoch = value, run.epoch
         self.judge(run, value, better)
@@ -84,17 +89,11 @@ class Watcher(Callback):
     def _note(self, run: Run) -> None:
         self.newest = run.logged.get(self.monitor, self.newest)
 
-    def _value(self, run: Run) -> float | None:
-        """Return the number as it stands; None if there has never been one."""
-        for source in (run.metrics, run.epoch_means):
-            if self.monitor in source:
-                return source[self.monitor]
-        return self.newest
-
-    def _is_better(self, value: float) -> bool:
+    def _is_better(self, run: Run, value: float) -> bool:
         if self.best is None:
             return math.isfinite(value)
-        return self._badness(value) < self._badness(self.best) - self.min_delta
+        by = 2 * run.metric_noise(self.monitor) if self.min_delta is None else self.min_delta
+        return self._badness(value) < self._badness(self.best) - by
 
     def _badness(self, value: float) -> float:
         """Map the number to one that is lower where the number is better; NaN is worse than anything."""
@@ -123,8 +122,8 @@ def _check_goal(who: str, monitor: object, mode: str | None, target: float | Non
         raise CallbackError(f"{who} takes a finite target, got {target!r}")
 
 
-def _check_limits(who: str, monitor: str, min_delta: float, allow_raw_loss: bool) -> None:
-    if not (math.isfinite(min_delta) and min_delta >= 0):
+def _check_limits(who: str, monitor: str, min_delta: float | None, allow_raw_loss: bool) -> None:
+    if min_delta is not None and not (math.isfinite(min_delta) and min_delta >= 0):
         raise CallbackError(f"{who} takes a min_delta of 0 or more, got {min_delta!r}")
     if monitor in RAW_LOSSES and not allow_raw_loss:
         raise CallbackError(

@@ -26,11 +26,17 @@ goals = st.sampled_from([{"mode": "min"}, {"mode": "max"}, {"target": 0.5}])
 quarters = st.integers(0, 4).map(lambda n: n / 4)
 
 
+def tell(stopping: EarlyStopping, run: Run) -> None:
+    """Tell of a metric as the loop does: when it is new, then at the epoch's end."""
+    stopping.on_eval_end(run)
+    stopping.on_train_epoch_end(run)
+
+
 def feed(stopping: EarlyStopping, values: list[float], first_epoch: int = 1) -> int | None:
     """Give a stopper one value an epoch; return the epoch in which it asks to stop."""
     for epoch, value in enumerate(values, start=first_epoch):
         run = Run(Progress(len(values), 1, step=epoch, epoch=epoch), Path("nowhere"), metrics={"m": value})
-        stopping.on_train_epoch_end(run)
+        tell(stopping, run)
         if run.stop_reason:
             return epoch
     return None
@@ -88,21 +94,29 @@ def test_interrupted_anywhere_it_stops_in_the_same_epoch(
 @pytest.mark.parametrize(
     ("goal", "values", "reason"),
     [
-        ({"mode": "min"}, [3.0, 2.0, 2.5, 2.0], "m was best at epoch 2: 2; no better for 2 epochs, now 2"),
+        ({"mode": "min"}, [3.0, 2.0, 2.5, 2.0], "m was best at epoch 2: 2; no better 2 times, now 2"),
         (
             {"target": 0.5},
             [0.9, 0.6, 0.2, 0.3],
-            "m was best at epoch 2: 0.6, target 0.5; no better for 2 epochs, now 0.3",
+            "m was best at epoch 2: 0.6, target 0.5; no better 2 times, now 0.3",
         ),
-        ({"mode": "max"}, [1.0, math.nan, math.nan], "m was best at epoch 1: 1; no better for 2 epochs, now nan"),
-        ({"mode": "max"}, [math.nan, math.nan], "m was never a finite number; no better for 2 epochs, now nan"),
+        (
+            {"mode": "max"},
+            [1.0, math.nan, math.nan],
+            "m was best at epoch 1: 1; no better 2 times, now nan",
+        ),
+        (
+            {"mode": "max"},
+            [math.nan, math.nan],
+            "m was never a finite number; no better 2 times, now nan",
+        ),
     ],
 )
 def test_the_reason_tells_the_best_the_goal_and_the_wait(goal: dict, values: list[float], reason: str) -> None:
     stopping = EarlyStopping("m", patience=2, **goal)
     for epoch, value in enumerate(values, start=1):
         run = Run(Progress(9, 1, step=epoch, epoch=epoch), Path("nowhere"), metrics={"m": value})
-        stopping.on_train_epoch_end(run)
+        tell(stopping, run)
     assert run.stop_reason == reason
 
 
@@ -155,7 +169,7 @@ def test_a_quality_metric_goes_before_a_scalar_of_its_name() -> None:
     stopping = EarlyStopping("d_real", target=0.5)
     run = Run(Progress(9, 1, step=1, epoch=1), Path("nowhere"), metrics={"d_real": 0.25})
     run.scalars.add({"d_real": 0.75})
-    stopping.on_train_epoch_end(run)
+    tell(stopping, run)
     assert stopping.best == 0.25
 
 

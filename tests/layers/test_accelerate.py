@@ -9,12 +9,12 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
+from conftest import TinyDiscriminator, TinyGenerator
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import NonSaturating, RunDirError, Runner, accelerate, layers
 from ms_gan_callbacks.networks import graph_mode
 from ms_gan_callbacks.training import Players
-from tests.conftest import TinyDiscriminator, TinyGenerator
 
 
 class Generator(nn.Cell):

@@ -1,0 +1,54 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ms_gan_callbacks.errors import RecipeError
+
+if TYPE_CHECKING:
+    from ms_gan_callbacks.recipe import Recipe
+
+
+def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    overrides = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        overrides[name.strip()] = text
+    return overrides
+
+
+recipe_argument = click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_overrides,
+    help="Override a parameter of the recipe; repeat for more. 'ms-gan show RECIPE' lists them.",
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="The seed, instead of the recipe's.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["CPU", "GPU", "Ascend"], case_sensitive=False),
+    help="Where to train. [default: MindSpore's choice]",
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
+
+
+def load(path: Path, overrides: dict[str, str], seed: int | None) -> Recipe:
+    """Return the recipe in a file, with the parameters that were typed."""
+    from ms_gan_callbacks.recipe import RecipeFile
+
+    file = RecipeFile.open(path)
+    if seed is not None:
+        if "seed" not in file.tunables:
+            raise RecipeError(f"{path.name} has no parameter seed for --seed to set")
+        overrides = {**overrides, "seed": str(seed)}
+    return file.build(overrides)

@@ -1,0 +1,108 @@
+"""``ms-gan run`` and ``ms-gan resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ms_gan_callbacks.cli.options import (
+    device_option,
+    load,
+    quiet_option,
+    recipe_argument,
+    seed_option,
+    set_option,
+)
+from ms_gan_callbacks.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from ms_gan_callbacks.runner import Runner
+
+
+@click.command()
+@recipe_argument
+@click.option(
+    "--out",
+    "out_dir",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The run's folder, new or empty. [default: runs/<recipe>-<time>]",
+)
+@set_option
+@seed_option
+@device_option
+@quiet_option
+def run(
+    recipe_path: Path,
+    out_dir: Path | None,
+    overrides: dict[str, str],
+    seed: int | None,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Train the GAN that RECIPE describes.
+
+    \b
+    Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
+    typed or written has to change; 130 interrupted.
+    """
+    with Interrupts() as interrupts:
+        recipe = load(recipe_path, overrides, seed)
+        from ms_gan_callbacks.runner import Runner
+
+        _train(Runner.from_recipe(recipe, out_dir, device=device, interruption=interrupts), quiet)
+
+
+def _train(runner: Runner, quiet: bool) -> None:
+    result = runner.train(quiet=quiet)
+    if quiet:
+        click.echo(result.summary())
+
+
+@click.command()
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--from", "from_step", metavar="STEP", type=click.IntRange(min=0), help="Go on from this checkpoint."
+)
+@set_option
+@click.option(
+    "--allow-change",
+    "allowed",
+    metavar="NAME",
+    multiple=True,
+    help="Let this differ from the run: a parameter, or recipe, data, seed, batch_size; repeat for more.",
+)
+@device_option
+@quiet_option
+def resume(
+    run_dir: Path | None,
+    from_step: int | None,
+    overrides: dict[str, str],
+    allowed: tuple[str, ...],
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Go on with the run in RUN_DIR, by default the newest below runs/, as if it had never ended.
+
+    \b
+    ms-gan resume                                   the newest run, from its newest checkpoint
+    ms-gan resume runs/mine --set epochs=40         more epochs
+    ms-gan resume runs/mine --from 468              from an older checkpoint
+    """
+    with Interrupts() as interrupts:
+        from ms_gan_callbacks.run_dir import newest_run
+        from ms_gan_callbacks.runner import Runner
+
+        _train(
+            Runner.resume(
+                run_dir or newest_run(),
+                from_step=from_step,
+                overrides=overrides,
+                allow_change=allowed,
+                device=device,
+                interruption=interrupts,
+            ),
+            quiet,
+        )

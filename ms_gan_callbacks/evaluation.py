@@ -1,0 +1,116 @@
+"""Judges the generator while it trains: metrics of fixed noise's images against fixed real ones, on a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ms_gan_callbacks.callback import Every
+from ms_gan_callbacks.data import Source
+from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, is_whole
+from ms_gan_callbacks.metrics import Estimate, FeatureExtractor, Metric, Sample, StoredFeatures, sampling_noise
+from ms_gan_callbacks.run import Run
+
+PROBE = 8
+"""Images that are tried before the first step."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to measure of the generator, and when.
+
+    Attributes:
+        metrics: functions of a real and a fake :class:`Sample` to a number, by the names to publish them under.
+        every: when.
+        samples: how many generated images are held against how many real ones, at least 8. Numbers of different
+            ``samples`` cannot be compared: most metrics have a bias that shrinks with it.
+        extractor: what makes features of images; by default the LeNet for 28 x 28 grey images.
+
+    Raises:
+        RecipeError: a metric cannot be called, or ``samples`` is not a number of images.
+    """
+
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    every: Every = Every.epochs(1)
+    samples: int = 2000
+    extractor: FeatureExtractor | None = None
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.samples, PROBE):
+            raise RecipeError(f"an evaluation takes at least {PROBE} samples, got {self.samples!r}")
+        if not isinstance(self.every, Every):
+            raise RecipeError(f"an evaluation is due Every.epochs(...) or Every.steps(...), not {self.every!r}")
+        for name, metric in self.metrics.items():
+            if not isinstance(name, str) or not callable(metric):
+                raise RecipeError(f"metrics maps names to functions of (real, fake), not {name!r} to {metric!r}")
+
+
+class Evaluator:
+    """Carries an evaluation out against one source's images.
+
+    Args:
+        evaluation: what to measure.
+        source: the real images; the first ``samples`` in the order of its first epoch.
+        seed: what that order follows from.
+    """
+
+    def __init__(self, evaluation: Evaluation, source: Source, seed: int) -> None:
+        self.evaluation, self._source, self._seed = evaluation, source, seed
+        self._real: Sample | None = None
+        self._fake: Sample | None = None
+        self._estimates: dict[str, Estimate] = {}
+
+    def check(self, run: Run) -> None:
+        """Try the features on some images, so that what cannot work says so before the first step.
+
+        Raises:
+            GanError: the data has too few images, or the extractor cannot make anything of them.
+        """
+        if not self.evaluation.metrics:
+            return
+        taken = set(self.evaluation.metrics) & run.monitors
+        if taken:
+            raise UsageError(f"a metric cannot be called {taken.pop()!r}: a scalar of every step is")
+        whole = self._source.steps_per_epoch * self._source.batch_size
+        if self.evaluation.samples > whole:
+            raise UsageError(
+                f"{self._source.name} has {whole:,} images an epoch, fewer than the {self.evaluation.samples:,} "
+                "samples of the evaluation: evaluate_samples says how many"
+            )
+        Sample(run.sample(PROBE, "evaluation"), self.evaluation.extractor).features  # noqa: B018
+
+    def due(self, run: Run) -> bool:
+        """Whether the step at hand is one to evaluate after."""
+        return bool(self.evaluation.metrics) and self.evaluation.every.due(run)
+
+    def evaluate(self, run: Run) -> None:
+        """Put every metric's value into ``run.metrics``, and how to ask for its noise into the run.
+
+        Raises:
+            Exception: what a metric raised, annotated with which.
+        """
+        count, extractor = self.evaluation.samples, self.evaluation.extractor
+        if self._real is None:
+            self._real = Sample.from_source(self._source, count, StoredFeatures(extractor), seed=self._seed)
+        self._fake = Sample(run.sample(count, "evaluation"), extractor)
+        self._estimates = {}
+        for name, metric in self.evaluation.metrics.items():
+            try:
+                result = metric(self._real, self._fake)
+                run.metrics[name] = float(result)
+            except Exception as error:
+                annotate(error, f"raised by the metric {name!r} at step {run.step}")
+                raise
+            if isinstance(result, Estimate):
+                self._estimates[name] = result
+        run.metric_noise = self.noise
+
+    def noise(self, name: str) -> float:
+        """Return the standard error of the newest value of a metric: its own, or else that of subsampled fakes."""
+        if self._real is None or self._fake is None or name not in self.evaluation.metrics:
+            return 0.0
+        if name not in self._estimates:
+            metric = self.evaluation.metrics[name]
+            error = sampling_noise(metric, self._real, self._fake, seed=self._seed)
+            self._estimates[name] = Estimate(0.0, error)
+        return self._estimates[name].standard_error

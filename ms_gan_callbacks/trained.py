@@ -1,0 +1,71 @@
+"""A generator as one of a run's checkpoints has it, to draw from once the training is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ms_gan_callbacks.data import noise
+from ms_gan_callbacks.errors import CheckpointError, RunDirError
+from ms_gan_callbacks.lineage import read_facts, recipe_of
+from ms_gan_callbacks.networks import Floats, use_device
+from ms_gan_callbacks.recipe import Recipe
+from ms_gan_callbacks.store import CheckpointStore
+from ms_gan_callbacks.training import Players
+
+
+class Trained:
+    """A run's generator at one of its checkpoints.
+
+    Args:
+        run_dir: the run's folder.
+        checkpoint: "last", "best" (what a :class:`BestCheckpoint` keeps), or a step.
+        device: as for :class:`Runner`.
+
+    Attributes:
+        recipe: what made the run.
+        facts: the content of ``run.json``.
+        step: the checkpoint's.
+
+    Raises:
+        RunDirError: the folder holds no run that a recipe made, or no such checkpoint.
+        CheckpointError: the checkpoint is damaged.
+    """
+
+    def __init__(self, run_dir: Path, checkpoint: str = "last", device: str | None = None) -> None:
+        self.recipe: Recipe = recipe_of(run_dir, {})
+        self.facts: Mapping[str, Any] = read_facts(run_dir)
+        use_device(device)
+        recipe = self.recipe
+        self._players = Players(
+            recipe.generator, recipe.discriminator, recipe.optimizer, recipe.seed, recipe.accelerate
+        )
+        store, like = CheckpointStore(run_dir / "checkpoints"), self._players.weights()
+        last = store.newest(like)
+        if last is None:
+            raise RunDirError(f"{run_dir} has no checkpoint to take a generator from")
+        chosen = last
+        if checkpoint == "best":
+            chosen = store.load(_best(run_dir, last.state["callbacks"]), like)
+        elif checkpoint != "last":
+            if not checkpoint.isdecimal():
+                raise RunDirError(f"a checkpoint is 'last', 'best' or a step, not {checkpoint!r}")
+            chosen = store.load(int(checkpoint), like)
+        self.step = chosen.step
+        self._players.load_weights(chosen.weights)
+
+    def noise(self, count: int, name: str = "preview", seed: int | None = None) -> Floats:
+        """Return ``count`` noise vectors, (count, noise_dim): by default what the run's own grids show."""
+        return noise(self.recipe.seed if seed is None else seed, name, 0, count, self.recipe.noise_dim)
+
+    def generate(self, noise: Floats) -> Floats:
+        """Return images, (N, C, H, W) in [-1, 1], for noise (N, noise_dim)."""
+        return self._players.generate(noise)
+
+
+def _best(run_dir: Path, states: Mapping[str, Mapping[str, Any]]) -> int:
+    steps = [state["saved"] for state in states.values() if state.get("saved") is not None]
+    if not steps:
+        raise CheckpointError(f"{run_dir} has no best checkpoint: its recipe has no BestCheckpoint that has saved")
+    return int(steps[-1])
