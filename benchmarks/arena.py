@@ -21,7 +21,7 @@ from benchmarks.contestants import Entrant, have_torch
 from ms_gan_callbacks import GanError
 
 WORKER = (sys.executable, "-m", "benchmarks.worker")
-WARM_UP_SECONDS = 2.0
+WARM_UP_SECONDS = 1.0
 
 
 class ContestantError(GanError):

@@ -17,7 +17,7 @@ from benchmarks.contestants import have_torch
 from benchmarks.report import tables
 from ms_gan_callbacks import GanError
 
-terminal = Terminal(highlight=False, soft_wrap=True)
+terminal = Terminal(highlight=False, soft_wrap=True, width=max(118, Terminal().width))
 
 
 @dataclass(frozen=True)

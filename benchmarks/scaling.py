@@ -25,8 +25,9 @@ def measure(rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, An
     say(f"scaling: {epochs} epochs of {count:,} images")
     longer = contest({"runner": Entrant("runner", count=count)}, [Bout(epochs, seconds=0, limit=1800)], say)
     counts, batches = (COUNTS[:2], (32, 128, 512)) if quick else (COUNTS, BATCHES)
+    turns = [Bout(rounds, 0.5 if quick else 1.0)]
     say("scaling: images")
-    images = contest({f"{count}": Entrant("runner-plain", count=count) for count in counts}, [Bout(rounds)], say)
+    images = contest({f"{count}": Entrant("runner-plain", count=count) for count in counts}, turns, say)
     say("scaling: batch")
-    batch = contest({f"{size}": Entrant("runner-plain", batch=size) for size in batches}, [Bout(rounds)], say)
+    batch = contest({f"{size}": Entrant("runner-plain", batch=size) for size in batches}, turns, say)
     return {"epochs": longer, "images": images, "batch": batch}

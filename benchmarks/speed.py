@@ -46,5 +46,5 @@ def measure(rounds: int, pair_rounds: int, quick: bool, only: Sequence[str], say
         if entrants:
             say(f"{setting}: {', '.join(entrants)}")
             pairs = [Bout(pair_rounds, names=pair) for pair in PAIRS] if pair_rounds else []
-            matches[setting] = contest(entrants, [Bout(rounds), *pairs], say)
+            matches[setting] = contest(entrants, [Bout(rounds, 0.5 if quick else 1.0), *pairs], say)
     return matches
