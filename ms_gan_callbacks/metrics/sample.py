@@ -30,7 +30,7 @@ class Sample:
 
     Args:
         images: (N, C, H, W), uint8, or floats in [-1, 1], which are rounded to 0..255 and clipped, so that real
-            and generated images are compared at the same depth.
+            and generated images are compared at the same depth. A uint8 array is not copied: leave it as it is.
         extractor: see :data:`~ms_gan_callbacks.metrics.features.FeatureExtractor`; by default the LeNet that comes
             with the package, for images of shape (1, 28, 28).
 
