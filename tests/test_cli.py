@@ -253,6 +253,7 @@ def test_flawed_data_is_one_line_that_names_the_file(kind: str, by: str, monkeyp
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_without_any_data_it_trains_on_the_bundled_digits_and_says_so_loudly() -> None:
     # A process of its own, as a stranger starts it: nothing of this test's process helps it.
     command = [sys.executable, "-m", "ms_gan_callbacks", "run", str(RECIPE), "--set", "epochs=1"]

@@ -81,6 +81,7 @@ def ordered_real(images: np.ndarray) -> list[np.ndarray]:
     return [images[stream(0, "data", 1).permutation(len(images))[:8]]]
 
 
+@pytest.mark.slow
 def test_evaluating_leaves_training_alone(images: np.ndarray, tmp_path: Path) -> None:
     from conftest import assert_same_weights, weights_of
 
@@ -90,6 +91,7 @@ def test_evaluating_leaves_training_alone(images: np.ndarray, tmp_path: Path) ->
     assert_same_weights(weights_of(with_it), weights_of(without))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_lines(images: np.ndarray, tmp_path: Path) -> None:
     def go(out: Path, stop: int) -> None:
         tiny_runner(out).train(

@@ -505,6 +505,7 @@ def training() -> Iterator[subprocess.Popen[str]]:
             process.wait(10)
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_a_killed_first_one_holds_nothing(
     training: subprocess.Popen[str],
 ) -> None:

@@ -110,6 +110,7 @@ def interrupts_itself() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_run_with_143_and_a_checkpoint() -> None:
     process = train()
     trains(process)
@@ -117,6 +118,7 @@ def test_sigterm_ends_a_run_with_143_and_a_checkpoint() -> None:
     assert re.fullmatch(SAVED, ended(process, 143))
 
 
+@pytest.mark.slow
 def test_a_signal_that_a_wrapper_repeats_is_one_signal() -> None:
     # As `timeout` does, which signals the command and then its group.
     process = train()
@@ -127,6 +129,7 @@ def test_a_signal_that_a_wrapper_repeats_is_one_signal() -> None:
     assert re.fullmatch(SAVED, ended(process))
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_step_that_does_not() -> None:
     process = train("--set", "trouble=slow step")
     wait_until(Path("asleep").exists, process)
@@ -138,6 +141,7 @@ def test_a_second_signal_ends_a_step_that_does_not() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_a_signal_ends_slow_data_at_once_and_leaves_no_folder(number: int, code: int) -> None:
     process = train("--set", "trouble=slow data")
     wait_until(Path("asleep").exists, process)
@@ -168,6 +172,7 @@ def test_ctrl_c_at_a_terminal_leaves_one_line_and_its_cursor() -> None:
     assert text.count("interrupted") == 1 and "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_children_can_be_interrupted_and_their_parent_goes_on_deferring() -> None:
     process = train("--set", "trouble=children")
     trains(process)
@@ -199,6 +204,7 @@ def test_a_command_leaves_the_process_that_it_was_called_in_as_it_was() -> None:
     assert threading.active_count() <= threads + 1  # MindSpore's own
 
 
+@pytest.mark.slow
 def test_a_library_touches_no_signal(images: np.ndarray) -> None:
     before, within = surroundings(), []
 

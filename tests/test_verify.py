@@ -37,6 +37,7 @@ def recipe(epochs: int = 3) -> Recipe:
         pytest.param("nn.Dropout(p=0.5)", 1, "DIFFERENT", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_recipe_is_proved_to_resume_exactly_or_not_to(middle: str, code: int, verdict: str) -> None:
     Path("r.py").write_text(RECIPE.format(middle=middle))
     result = CliRunner().invoke(main, ["verify-resume", "r.py", "--at", "7"])
