@@ -1,8 +1,28 @@
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
-from .callbacks import BestCheckpoint, Checkpoint, Console, EarlyStopping, ImageGrid, MetricsLog, TensorBoard
+from .callbacks import (
+    BestCheckpoint,
+    Checkpoint,
+    CollapseGuard,
+    Console,
+    DivergenceGuard,
+    EarlyStopping,
+    Guard,
+    ImageGrid,
+    MetricsLog,
+    TensorBoard,
+)
 from .data import ArraySource, DatasetSource, Source, mnist, stream
-from .errors import CallbackError, DataError, GanError, GanWarning, RecipeError, RunDirError, UsageError
+from .errors import (
+    CallbackError,
+    DataError,
+    DivergenceError,
+    GanError,
+    GanWarning,
+    RecipeError,
+    RunDirError,
+    UsageError,
+)
 from .evaluation import Evaluation
 from .images import image_grid, save_png
 from .layers import accelerate
@@ -14,10 +34,13 @@ from .metrics import (
     copied,
     coverage,
     density,
+    diversity,
     fld,
     frechet_floor,
+    higher_is_better,
     kid,
     kl_to_uniform,
+    lower_is_better,
     memorisation,
     modes,
     parzen,
@@ -40,9 +63,12 @@ __all__ = [
     "CallbackBus",
     "CallbackError",
     "Checkpoint",
+    "CollapseGuard",
     "Console",
     "DataError",
     "DatasetSource",
+    "DivergenceError",
+    "DivergenceGuard",
     "EarlyStopping",
     "Estimate",
     "Evaluation",
@@ -50,6 +76,7 @@ __all__ = [
     "Every",
     "GanError",
     "GanWarning",
+    "Guard",
     "ImageGrid",
     "MetricsLog",
     "Minimax",
@@ -74,12 +101,15 @@ __all__ = [
     "copied",
     "coverage",
     "density",
+    "diversity",
     "fld",
     "frechet_floor",
+    "higher_is_better",
     "image_grid",
     "kid",
     "kl_to_uniform",
     "load_recipe",
+    "lower_is_better",
     "memorisation",
     "mnist",
     "modes",

@@ -44,6 +44,7 @@ class CallbackBus:
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         callbacks = list(callbacks)
+        callbacks = [one for each in callbacks for one in (each, *getattr(each, "companions", ()))]
         _check(callbacks)
         ordered = sorted(callbacks, key=lambda callback: callback.order)
         self._attached = [_Attached(*pair) for pair in zip(ordered, _labels(ordered), strict=True)]

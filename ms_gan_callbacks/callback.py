@@ -100,6 +100,7 @@ class Callback:
         optional: whether an exception in a hook detaches this callback instead of ending the run.
         persistent: names of the attributes, of JSON type, that a checkpoint keeps and a resume restores.
         publishes: names that this callback logs and others may monitor.
+        companions: callbacks that come with this one; the bus attaches them after it.
         writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
     """
 
@@ -108,6 +109,7 @@ class Callback:
     optional: bool = False
     persistent: tuple[str, ...] = ()
     publishes: tuple[str, ...] = ()
+    companions: tuple[Callback, ...] = ()
     writes: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:

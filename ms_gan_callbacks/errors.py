@@ -9,6 +9,7 @@
     │   └── RunDirError      a run directory that cannot be used as asked
     ├── DataError            images that are missing, damaged or too few
     ├── CheckpointError      a checkpoint that cannot be written, or not be trusted
+    ├── DivergenceError     losses or weights that are of no use any more
     └── Interrupted          a signal asked the run to end; exit code 128 + its number
 
     GanWarning               the run goes on, but not quite as its author may think
@@ -55,6 +56,10 @@ class DataError(GanError):
 
 class CheckpointError(GanError):
     """A checkpoint that cannot be written, or that cannot be trusted."""
+
+
+class DivergenceError(GanError):
+    """Losses or weights have become NaN, infinite or huge; what was saved before is whole."""
 
 
 class Interrupted(GanError):  # noqa: N818 - it is no error of anybody's

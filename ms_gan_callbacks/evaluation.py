@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import SupportsFloat
+
+import numpy as np
 
 from ms_gan_callbacks.callback import Every
 from ms_gan_callbacks.data import Source
 from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, is_whole
 from ms_gan_callbacks.metrics import Estimate, FeatureExtractor, Metric, Sample, StoredFeatures, sampling_noise
 from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.run_dir import describe_run
 
 PROBE = 8
 """Images that are tried before the first step."""
@@ -46,12 +51,12 @@ class Evaluation:
 
 
 class Evaluator:
-    """Carries an evaluation out against one source's images.
+    """Carries an evaluation out against one source's images: the same ones for every seed.
 
     Args:
         evaluation: what to measure.
-        source: the real images; the first ``samples`` in the order of its first epoch.
-        seed: what that order follows from.
+        source: the real images; the first ``samples`` in the order of its first epoch for seed 0.
+        seed: what all other chance follows from.
     """
 
     def __init__(self, evaluation: Evaluation, source: Source, seed: int) -> None:
@@ -89,21 +94,44 @@ class Evaluator:
         Raises:
             Exception: what a metric raised, annotated with which.
         """
-        count, extractor = self.evaluation.samples, self.evaluation.extractor
-        if self._real is None:
-            self._real = Sample.from_source(self._source, count, StoredFeatures(extractor), seed=self._seed)
-        self._fake = Sample(run.sample(count, "evaluation"), extractor)
+        images = run.sample(self.evaluation.samples, "evaluation")
         self._estimates = {}
+        if not np.isfinite(images).all():
+            run.metrics.update(dict.fromkeys(self.evaluation.metrics, math.nan))  # the guards know what to do
+            return
+        if self._real is None:
+            self._real = self._real_images(run)
+        self._fake = Sample(images, self.evaluation.extractor)
+        results = self._measure(self._real, self._fake, run.step)
+        run.metrics.update({name: float(result) for name, result in results.items()})
+        self._estimates = {name: result for name, result in results.items() if isinstance(result, Estimate)}
+        run.metric_noise = self.noise
+
+    def _measure(self, real: Sample, fake: Sample, step: int) -> dict[str, SupportsFloat]:
+        results = {}
         for name, metric in self.evaluation.metrics.items():
             try:
-                result = metric(self._real, self._fake)
-                run.metrics[name] = float(result)
+                results[name] = metric(real, fake)
+                float(results[name])
             except Exception as error:
-                annotate(error, f"raised by the metric {name!r} at step {run.step}")
+                annotate(error, f"raised by the metric {name!r} at step {step}")
                 raise
-            if isinstance(result, Estimate):
-                self._estimates[name] = result
-        run.metric_noise = self.noise
+        return results
+
+    def _real_images(self, run: Run) -> Sample:
+        """Return the images to compare with; what they are, and each metric's floor, goes into ``run.json``."""
+        count, features = self.evaluation.samples, StoredFeatures(self.evaluation.extractor)
+        pair = 2 * count <= self._source.steps_per_epoch * self._source.batch_size
+        images = Sample.from_source(self._source, (1 + pair) * count, features)
+        real = images.take(np.arange(count))
+        told: dict[str, object] = {"samples": count, "features": real.feature_name}
+        if pair:
+            other = images.take(np.arange(count, 2 * count))
+            floors = self._measure(real, other, run.step)
+            told["floors"] = {name: float(floor) for name, floor in floors.items()}
+        run.facts = {**run.facts, "evaluation": told}
+        describe_run(run.out_dir, run.facts, run.recipe_source)
+        return real
 
     def noise(self, name: str) -> float:
         """Return the standard error of the newest value of a metric: its own, or else that of subsampled fakes."""

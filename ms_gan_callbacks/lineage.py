@@ -9,10 +9,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import mindspore as ms
+
+from ms_gan_callbacks import provenance
+from ms_gan_callbacks.data import Source
 from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, counted
 from ms_gan_callbacks.loop import TrainingLoop
-from ms_gan_callbacks.recipe import Recipe, RecipeFile
+from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
 from ms_gan_callbacks.run_dir import describe_run
+from ms_gan_callbacks.training import Players
 from ms_gan_callbacks.tunables import as_was
 
 # What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with.
@@ -23,6 +28,23 @@ DECISIVE = {
     "batch_size": "batch_size",
     "accelerate": "accelerated",
 }
+
+
+def made_of(
+    players: Players, source: Source, epochs: int, noise_dim: int, seed: int, origin: Origin | None
+) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run that begins or goes on now."""
+    return {
+        **(origin.facts() if origin else {}),
+        "seed": seed,
+        "noise_dim": noise_dim,
+        "epochs": epochs,
+        "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
+        "batch_size": source.batch_size,
+        "accelerated": players.accelerated,
+        "device": ms.get_context("device_target"),
+        **provenance.surroundings(),
+    }
 
 
 def read_facts(out_dir: Path) -> dict[str, Any]:

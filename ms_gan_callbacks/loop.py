@@ -16,7 +16,7 @@ from ms_gan_callbacks.data import Source, noise
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.evaluation import Evaluator
 from ms_gan_callbacks.networks import Floats
-from ms_gan_callbacks.run import Requests, Run
+from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
 
@@ -67,18 +67,29 @@ class TrainingLoop:
     kept: dict[str, list[int]] = field(default_factory=dict)
     resumed_from: int | None = None
 
-    def train(self) -> None:
-        """Train; what a network or a callback raises is raised, after every callback has released."""
+    def train(self) -> bool:
+        """Train; what a network or a callback raises is raised, after every callback has released.
+
+        Returns:
+            Whether the run has ended; if not, a callback has asked to roll it back.
+        """
         with self.interruption.deferred(), self.bus:
             if self.interruption.received:
                 self._leave(self.interruption.received)
             self._emit(Event.TRAIN_BEGIN)
+            self._commit()
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
+                if self.run.requests.roll_back:
+                    return False
                 if self.run.stop_reason:
                     break
             self._emit(Event.TRAIN_END)
+            best = self.run.requests.end_with
             self._commit()
+        if best is not None:
+            self.players.load_weights(self.store.load(best, self.players.weights()).weights)
+        return True
 
     def _train_epoch(self, epoch: int) -> None:
         done = self.run.progress.begin(epoch)  # batches of this epoch consumed already
@@ -87,6 +98,8 @@ class TrainingLoop:
             self._emit(Event.TRAIN_EPOCH_BEGIN)
         for real, draw in self._batches(epoch, done):
             self._train_step(real, draw)
+            if self.run.requests.roll_back:
+                return  # and nothing is saved of what is to be given up
             number = self.interruption.received  # looked at once: one that comes during the save waits for a step
             if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
@@ -105,10 +118,9 @@ class TrainingLoop:
         run, source = self.run, self.source
         ahead = max(1, min(16, AHEAD_BYTES // (4 * source.batch_size * math.prod(source.image_shape))))
         batches, step = source.batches(run.seed, epoch, start=done), run.step
+        name = f"noise after rollback {len(run.rollbacks)}" if run.rollbacks else "noise"
         while some := list(islice(batches, ahead)):
-            draws = [
-                noise(run.seed, "noise", step + n, len(real), run.noise_dim) for n, real in enumerate(some, 1)
-            ]
+            draws = [noise(run.seed, name, step + n, len(real), run.noise_dim) for n, real in enumerate(some, 1)]
             step += len(some)
             yield from zip(some, draws, strict=True)
 
@@ -147,19 +159,24 @@ class TrainingLoop:
         asked, step = self.run.requests.checkpoints, self.run.step
         if not asked:
             return
-        self.run.requests = Requests(stop_reason=self.run.stop_reason)
+        self.run.requests.checkpoints = {}
         for owner, keep in asked.items():
             steps = [*(other for other in self.kept.get(owner, []) if other != step), step]
             self.kept[owner] = steps if keep is None else steps[-keep:]
-        self.run.checkpoint = self.store.save(step, self.players.weights(), self._state())
+        self.save()
         self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
         self._emit(Event.CHECKPOINT)
+
+    def save(self) -> None:
+        """Write a checkpoint of where the run stands."""
+        self.run.checkpoint = self.store.save(self.run.step, self.players.weights(), self._state())
 
     def _state(self) -> dict[str, Any]:
         return {
             "progress": asdict(self.run.progress),
             "epoch_means": self.run.epoch_means.state(),
             "metrics": self.run.metrics,
+            "rollbacks": self.run.rollbacks,
             "kept": self.kept,
             "callbacks": self.bus.state(),
         }
@@ -171,7 +188,9 @@ class TrainingLoop:
         for counter in ("step", "epoch", "d_updates", "g_updates"):
             setattr(self.run.progress, counter, int(state["progress"][counter]))
         self.run.epoch_means.load_state(state["epoch_means"])
+        self.run.metrics.clear()
         self.run.metrics.update(state["metrics"])
+        self.run.rollbacks = list(state.get("rollbacks", ()))
         self.bus.load_state(state["callbacks"])
         self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
         self.resumed_from = checkpoint.step

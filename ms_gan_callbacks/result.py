@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.errors import counted
@@ -28,6 +29,7 @@ class RunResult:
         accelerated: how many stock layers of each kind were replaced by their fast equals.
         callback_seconds: the time spent in each callback.
         highlights: what callbacks have to tell, such as the newest picture.
+        rollbacks: how often the run went back to an older state, and why.
         faults: what went wrong in optional callbacks.
     """
 
@@ -43,6 +45,7 @@ class RunResult:
     callback_seconds: Mapping[str, float]
     accelerated: Mapping[str, int] = field(default_factory=dict)
     highlights: Mapping[str, str] = field(default_factory=dict)
+    rollbacks: tuple[Mapping[str, Any], ...] = ()
     faults: tuple[str, ...] = ()
 
     @classmethod
@@ -61,6 +64,7 @@ class RunResult:
             callback_seconds=bus.costs(),
             accelerated=run.facts.get("accelerated", {}),
             highlights=bus.summaries(),
+            rollbacks=tuple(run.rollbacks),
             faults=tuple(bus.faults()),
         )
 
@@ -75,6 +79,7 @@ class RunResult:
         rows += [("fast layers", ", ".join(f"{count} {kind}" for kind, count in self.accelerated.items()))]
         rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items()))]
         rows += list(self.highlights.items())
+        rows += [("rolled back", f"to step {one['to_step']:,}: {one['reason']}") for one in self.rollbacks]
         rows += [("FAULT", fault) for fault in self.faults]
         rows += [("callbacks' time", self._shares()), ("folder", str(self.out_dir))]
         if (self.out_dir / "tensorboard").is_dir():

@@ -1,4 +1,4 @@
-"""What a callback sees of a run: where it stands, what it measured, and three things it may ask for."""
+"""What a callback sees of a run: where it stands, what it measured, and what it may ask for."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import noise
+from ms_gan_callbacks.errors import CallbackError
 from ms_gan_callbacks.scalars import EpochMeans, Scalars
 
 if TYPE_CHECKING:
     from mindspore import nn
 
 Floats = NDArray[np.float32]
+
+
+def _no_images(count: int) -> Floats:
+    raise CallbackError("this run has no real images")
 
 
 @dataclass
@@ -56,12 +61,29 @@ class Progress:
         return self.step > 0 and self.step % self.steps_per_epoch == 0
 
 
+@dataclass(frozen=True)
+class RollBack:
+    """A wish to give up what the players have become, and to go on from what they were.
+
+    Attributes:
+        reason: why, in words.
+        healthy: the last step whose state is known to be good; 0 for the beginning.
+        learning_rate: what both players' learning rates are multiplied by.
+    """
+
+    reason: str
+    healthy: int
+    learning_rate: float = 1.0
+
+
 @dataclass
 class Requests:
     """What callbacks have asked for since the runner last looked."""
 
     stop_reason: str | None = None
     checkpoints: dict[str, int | None] = field(default_factory=dict)  # how many to keep, by who asked
+    roll_back: RollBack | None = None
+    end_with: int | None = None
 
 
 @dataclass
@@ -84,7 +106,10 @@ class Run:
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
+        better: which way a metric is better, "min" or "max", where it says so.
         checkpoint: the newest checkpoint's folder, once there is one.
+        rollbacks: how often the run has gone back to an older state, and why: the oldest first, each with
+            ``step``, ``to_step``, ``reason`` and ``learning_rate``.
     """
 
     progress: Progress
@@ -94,7 +119,9 @@ class Run:
     generator: nn.Cell | None = None
     discriminator: nn.Cell | None = None
     generate: Callable[[Floats], Floats] = field(default=lambda noise: noise, repr=False)
+    draw_real: Callable[[int], Floats] = field(default=_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
+    scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
     scalars: Scalars = field(default_factory=Scalars)
     epoch_means: EpochMeans = field(default_factory=lambda: EpochMeans(()))
     metrics: dict[str, float] = field(default_factory=dict)
@@ -104,7 +131,9 @@ class Run:
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
+    better: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
     checkpoint: Path | None = None
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests, repr=False)
 
     @property
@@ -155,6 +184,14 @@ class Run:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""
         return self.generate(self.noise(count, name))
 
+    def real(self, count: int) -> Floats:
+        """Return ``count`` real images, (count, C, H, W) in [-1, 1]: the same ones, always.
+
+        Raises:
+            DataError: an epoch has fewer.
+        """
+        return self.draw_real(count)
+
     def log(self, values: Mapping[str, Any] | None = None, /, **named: float | NDArray[np.uint8]) -> None:
         """Publish numbers, and pictures as uint8 arrays, at the step at hand, by name or as a mapping.
 
@@ -184,6 +221,26 @@ class Run:
     def stop(self, reason: str) -> None:
         """Ask the run to end after this step; the first reason given is the one that is kept."""
         self.requests.stop_reason = self.requests.stop_reason or reason
+
+    def roll_back(self, reason: str, healthy: int, learning_rate: float = 1.0) -> None:
+        """Ask to go back, after this step, to the newest checkpoint that is whole and of a healthy step.
+
+        From there the run goes on with other noise: with the same it would come to the same end. The first wish of
+        a step is the one that is kept. Whoever asks must give up some time: ``rollbacks`` tells how often it was.
+
+        Args:
+            reason: why, in words.
+            healthy: the last step whose state is known to be good.
+            learning_rate: what to multiply both players' learning rates by, more than 0.
+        """
+        self.requests.roll_back = self.requests.roll_back or RollBack(reason, healthy, learning_rate)
+
+    def end_with(self, step: int) -> None:
+        """Ask that the networks end with the weights of a step's checkpoint, which somebody keeps.
+
+        The run's own last checkpoint is still that of its last step.
+        """
+        self.requests.end_with = step
 
     def request_checkpoint(self, keep: int | None = None, owner: str = "") -> None:
         """Ask for a checkpoint once this step's events are delivered.

@@ -5,28 +5,29 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 from mindspore import nn
 from numpy.typing import NDArray
 
-from ms_gan_callbacks import provenance
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.defaults import with_defaults
-from ms_gan_callbacks.data import ArraySource, Source, as_source, noise, stream
+from ms_gan_callbacks.data import ArraySource, Source, as_source, first_images, noise, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
 from ms_gan_callbacks.evaluation import Evaluation, Evaluator
-from ms_gan_callbacks.lineage import go_on, read_facts, recipe_of
+from ms_gan_callbacks.lineage import go_on, made_of, read_facts, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
+from ms_gan_callbacks.metrics import mode_of
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
 from ms_gan_callbacks.objectives import NonSaturating, Objective
-from ms_gan_callbacks.recipe import Origin, Recipe, whole_number
+from ms_gan_callbacks.recipe import Recipe, whole_number
 from ms_gan_callbacks.result import RunResult
+from ms_gan_callbacks.rollback import roll_back
 from ms_gan_callbacks.run import Progress, Run
 from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir
 from ms_gan_callbacks.scalars import EpochMeans
@@ -205,7 +206,8 @@ class Runner:
 
     def _run(self, loop: TrainingLoop, fresh: bool) -> None:
         try:
-            loop.train()
+            while not loop.train():
+                roll_back(loop)
         except BaseException:
             if fresh and self._progress.g_updates == 0:
                 # Nothing was trained, so that nothing is lost, and the folder is free for another try.
@@ -252,6 +254,7 @@ class Runner:
         evaluator = Evaluator(evaluation, source, self._seed)
         evaluator.check(run)
         run.monitors |= set(evaluation.metrics)
+        run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
         for warning in bus.check(run):
             warnings.warn(warning, GanWarning, stacklevel=3)
         return TrainingLoop(self._players, source, bus, run, self._store, evaluator, self._interruption)
@@ -276,22 +279,11 @@ class Runner:
             generator=self._players.generator,
             discriminator=self._players.discriminator,
             generate=self._players.generate,
+            draw_real=partial(first_images, source),
             learning_rates=self._players.learning_rates,
+            scale_learning_rates=self._players.scale_learning_rates,
             epoch_means=self._epoch_means,
-            facts=self._facts(origin, source),
+            facts=made_of(self._players, source, self._progress.epochs, self._noise_dim, self._seed, origin),
             recipe_source=origin.source if origin else None,
             monitors=frozenset(SCALARS) | bus.publishes(),
         )
-
-    def _facts(self, origin: Origin | None, source: Source) -> dict[str, Any]:
-        return {
-            **(origin.facts() if origin else {}),
-            "seed": self._seed,
-            "noise_dim": self._noise_dim,
-            "epochs": self._progress.epochs,
-            "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
-            "batch_size": source.batch_size,
-            "accelerated": self._players.accelerated,
-            "device": ms.get_context("device_target"),
-            **provenance.surroundings(),
-        }

@@ -19,7 +19,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import annotate
+from ms_gan_callbacks.errors import UsageError, annotate
 from ms_gan_callbacks.layers import accelerate
 from ms_gan_callbacks.networks import (
     Floats,
@@ -209,6 +209,19 @@ class Players:
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that each player's next update will use, a group's behind its number."""
         return {**_rates("discriminator", self.d_optimizer), **_rates("generator", self.g_optimizer)}
+
+    def scale_learning_rates(self, factor: float) -> None:
+        """Multiply both players' learning rates, all that are still to come, by a factor.
+
+        Raises:
+            UsageError: a player's follows a formula, which has no values to multiply.
+        """
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            for rate in optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]:
+                values = rate if isinstance(rate, Parameter) else getattr(rate, "learning_rate", None)
+                if not isinstance(values, Parameter):
+                    raise UsageError(f"a learning rate that follows {type(rate).__name__} cannot be scaled")
+                ops.assign(values, values * factor)
 
 
 def _rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:

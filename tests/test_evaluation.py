@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import StopsAt, tiny_runner
+from mindspore import Tensor
+from safetensors.numpy import load_file
 
 from ms_gan_callbacks import (
     BestCheckpoint,
     Callback,
+    CallbackError,
     Checkpoint,
+    DivergenceError,
+    DivergenceGuard,
     EarlyStopping,
     Estimate,
     Evaluation,
@@ -23,7 +29,20 @@ from ms_gan_callbacks import (
     Run,
     Sample,
     UsageError,
+    classifier_score,
+    coverage,
+    density,
+    diversity,
+    fld,
+    kid,
+    kl_to_uniform,
+    lower_is_better,
+    modes,
+    precision,
+    recall,
+    stream,
 )
+from ms_gan_callbacks.metrics import mode_of
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -110,7 +129,7 @@ def test_a_resumed_run_has_the_same_lines(images: np.ndarray, tmp_path: Path) ->
 
 def falls_until(step: int) -> Any:
     """Return a metric that gets better by 1 each time until a call, and stays."""
-    calls = [0]
+    calls = [-1]  # the first call is for the floor
 
     def metric(real: Sample, fake: Sample) -> Estimate:
         calls[0] += 1
@@ -204,3 +223,91 @@ def test_a_metric_that_raises_is_named(images: np.ndarray) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         train(images=images, metrics={"mine": broken})
     assert "raised by the metric 'mine' at step 5" in caught.value.__notes__
+
+
+@lower_is_better
+def own_direction(real: Sample, fake: Sample) -> Estimate:
+    return Estimate(1.0, 0.0)
+
+
+def test_a_metric_says_which_way_it_is_better_and_one_that_does_not_must_be_told(images: np.ndarray) -> None:
+    with pytest.raises(CallbackError, match="nobody says which way gap is better"):
+        train(EarlyStopping("gap", patience=2), images=images)
+    stop = EarlyStopping("m", patience=2)
+    result, _ = train(stop, images=images, epochs=9, metrics={"m": partial(own_direction)})
+    assert (stop.mode, result.epoch) == ("min", 3)
+    assert [mode_of(metric) for metric in (fld, kid, kl_to_uniform)] == ["min"] * 3
+    highest = (precision, recall, density, coverage, modes, classifier_score, diversity)
+    assert [mode_of(metric) for metric in highest] == ["max"] * 7
+
+
+def test_a_checkpoint_keeps_the_best_of_a_metric_beside_the_newest(images: np.ndarray) -> None:
+    with pytest.raises(CallbackError, match="takes one of mode"):
+        train(Checkpoint(best="gap"), images=images)
+    with pytest.raises(CallbackError, match="monitors 'gaps', which nobody publishes; did you mean 'gap'"):
+        train(Checkpoint(best=BestCheckpoint("gaps", mode="min")), images=images)
+    best = lower_is_better(falls_until(2))
+    result, _ = train(Checkpoint(keep=1, best="m"), images=images, epochs=5, metrics={"m": best})
+    assert steps_kept() == [10, 25]
+    assert result.highlights["best m"] == "checkpoints/step-00000010, m was best at epoch 2: 8"
+
+
+def steps_kept() -> list[int]:
+    return sorted(int(path.name[5:]) for path in Path("run/checkpoints").glob("step-*"))
+
+
+def test_networks_end_with_the_weights_of_the_best_and_the_run_with_its_own(images: np.ndarray) -> None:
+    class Notes(Callback):
+        """Keeps a weight of every epoch."""
+
+        def __init__(self) -> None:
+            self.weights: list[np.ndarray] = []
+
+        def on_train_epoch_end(self, run: Run) -> None:
+            assert run.generator is not None
+            self.weights.append(run.generator.trainable_params()[0].asnumpy().copy())
+
+    notes = Notes()
+    stop = EarlyStopping("m", mode="min", patience=2, restore_best=True)
+    result, runner = train(stop, notes, Checkpoint(keep=1), images=images, epochs=9, metrics={"m": falls_until(3)})
+    assert result.epoch == 5
+    assert np.array_equal(runner.generator.trainable_params()[0].asnumpy(), notes.weights[2])
+    assert steps_kept() == [15, 25]
+    last = load_file("run/checkpoints/step-00000025/weights.safetensors")
+    assert np.array_equal(last["generator.layers.0.weight"], notes.weights[4])
+
+
+def test_the_run_says_what_its_numbers_were_made_from_and_their_floor(images: np.ndarray) -> None:
+    train(images=images)
+    told = json.loads(Path("run/run.json").read_text())["evaluation"]
+    order = stream(0, "data", 1).permutation(len(images))
+    floor = np.abs(pixels(images[order[:8]]).mean(0) - pixels(images[order[8:16]]).mean(0)).mean()
+    assert told == {"samples": 8, "features": "pixels", "floors": {"gap": pytest.approx(floor, abs=1e-4)}}
+
+
+def test_too_few_images_for_two_samples_have_no_floor(images: np.ndarray) -> None:
+    train(images=images, samples=11)
+    assert json.loads(Path("run/run.json").read_text())["evaluation"] == {"samples": 11, "features": "pixels"}
+
+
+def test_a_generator_that_makes_nan_has_nan_metrics_and_is_never_the_best(images: np.ndarray) -> None:
+    class Breaks(Callback):
+        def on_train_epoch_begin(self, run: Run) -> None:
+            assert run.generator is not None
+            if run.epoch == 2:
+                for parameter in run.generator.get_parameters():
+                    parameter.set_data(Tensor(np.full(parameter.shape, np.nan, np.float32)))
+
+    watch, guard = Watches(), DivergenceGuard(Every.epochs(9))
+    with pytest.raises(DivergenceError):
+        train(
+            watch,
+            guard,
+            Breaks(),
+            BestCheckpoint("gap", mode="min"),
+            images=images,
+            epochs=3,
+            every=Every.steps(4),
+        )
+    assert [(step, bool(np.isnan(value))) for step, value in watch.told] == [(4, False), (8, True)]
+    assert steps_kept() == [4]

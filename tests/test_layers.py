@@ -31,7 +31,7 @@ LAYERS = (
     {"callback"},
     {"bus", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
-    {"lineage"},
+    {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained"},
     {"cli"},
     {"__main__"},

@@ -14,7 +14,7 @@ class BestCheckpoint(Watcher):
 
     Args:
         monitor: the name of a metric or scalar; a scalar counts by its mean over the epoch.
-        mode: ``"min"`` where lower is better, ``"max"`` where higher is.
+        mode: ``"min"`` where lower is better, ``"max"`` where higher is. A metric may say so itself.
         target: where nearer to this value is better, such as 0.5 for D(x).
         min_delta: what counts as better must be so by more than this, in the units of the number.
         allow_raw_loss: the losses of a GAN do not measure quality; watching one takes this opt-in.

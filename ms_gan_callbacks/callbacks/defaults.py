@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.console import Console
+from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 
 
 def with_defaults(callbacks: Iterable[Callback], quiet: bool) -> list[Callback]:
-    """Add the metrics log, and the console unless it is to be quiet, where the author has not."""
+    """Add the metrics log, a guard, and the console unless it is to be quiet, where the author has not."""
     attached = list(callbacks)
-    if not any(isinstance(callback, MetricsLog) for callback in attached):
-        attached.append(MetricsLog())
-    if not quiet and not any(isinstance(callback, Console) for callback in attached):
-        attached.append(Console())
+    for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
+        if not any(isinstance(callback, kind) for callback in attached):
+            attached.append(kind())
     return attached

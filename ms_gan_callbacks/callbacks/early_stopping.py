@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.callbacks.watcher import Watcher
 from ms_gan_callbacks.errors import CallbackError, counted, is_whole
 from ms_gan_callbacks.run import Run
@@ -14,12 +15,12 @@ class EarlyStopping(Watcher):
     """Stops once a number has not improved ``patience`` times in a row.
 
     The number is a quality metric where one of that name exists, looked at after every evaluation; else the
-    scalar's mean over the epoch, looked at after every epoch. Exactly one of ``mode`` and ``target`` says what
-    improving means; nothing is guessed from a name.
+    scalar's mean over the epoch, looked at after every epoch. ``mode`` or ``target`` says what improving means, or
+    else the metric itself (:func:`lower_is_better`); nothing is guessed from a name.
 
     Args:
         monitor: the name of a metric or scalar.
-        mode: ``"min"`` where lower is better, ``"max"`` where higher is.
+        mode: ``"min"`` where lower is better, ``"max"`` where higher is. A metric may say so itself.
         target: where nearer to this value is better, such as 0.5 for D(x).
         patience: looks without improvement that are forgiven, at least 1.
         warm_up: epochs at the beginning whose looks are not counted, 0 or more.
@@ -27,6 +28,9 @@ class EarlyStopping(Watcher):
             twice the metric's standard error, 0 for a scalar.
         allow_raw_loss: the losses of a GAN do not measure quality: they rise and fall with the other player's.
             Watching one all the same takes this opt-in.
+        restore_best: keep the checkpoint of the best, and let the networks end with its weights, however the run
+            ends. The run's last checkpoint is still that of its last step; ``ms-gan sample --checkpoint best``
+            finds the best.
         name: tells two early stoppings of a run apart.
 
     Raises:
@@ -45,6 +49,7 @@ class EarlyStopping(Watcher):
         warm_up: int = 0,
         min_delta: float | None = None,
         allow_raw_loss: bool = False,
+        restore_best: bool = False,
         name: str = "EarlyStopping",
     ) -> None:
         super().__init__(
@@ -55,6 +60,12 @@ class EarlyStopping(Watcher):
         if not is_whole(warm_up, 0):
             raise CallbackError(f"{name}({monitor!r}) takes a warm_up of 0 or more epochs, got {warm_up!r}")
         self.patience, self.warm_up, self.waited = patience, warm_up, 0
+        self._keeper: BestCheckpoint | None = None
+        if restore_best:
+            self._keeper = BestCheckpoint(
+                monitor, mode=mode, target=target, allow_raw_loss=allow_raw_loss, name=f"{name}'s best"
+            )
+            self.companions = (self._keeper,)
 
     def check(self, run: Run) -> Iterable[str]:
         self.check_published(run)
@@ -68,6 +79,10 @@ class EarlyStopping(Watcher):
         self.waited = 0 if better or run.epoch <= self.warm_up else self.waited + 1
         if self.waited >= self.patience:
             run.stop(f"{self.summary()}; no better {self.waited} times, now {value:.4g}")
+
+    def on_train_end(self, run: Run) -> None:
+        if self._keeper is not None and self._keeper.saved is not None:
+            run.end_with(self._keeper.saved)
 
     def summary(self) -> str | None:
         if self.best is None:

@@ -16,12 +16,13 @@ class Watcher(Callback):
     """Judges one number whenever it is new; its subclasses do something about it.
 
     The number is a quality metric where one of that name exists, judged after every evaluation; else, at the end
-    of every epoch, the scalar's mean over the epoch, else what another callback logged last. Exactly one of
-    ``mode`` and ``target`` says what better means; nothing is guessed from a name.
+    of every epoch, the scalar's mean over the epoch, else what another callback logged last. ``mode`` or
+    ``target`` says what better means, or else the metric itself (:func:`lower_is_better`); nothing is guessed from
+    a name.
 
     Args:
         monitor: the name of a metric or scalar.
-        mode: ``"min"`` where lower is better, ``"max"`` where higher is.
+        mode: ``"min"`` where lower is better, ``"max"`` where higher is. A metric may say so itself.
         target: where nearer to this value is better, such as 0.5 for D(x).
         min_delta: what counts as better must be so by more than this, 0 or more, in the units of the number; None
             for twice the standard error of a metric (0 for a scalar).
@@ -59,12 +60,19 @@ class Watcher(Callback):
         raise NotImplementedError
 
     def check_published(self, run: Run) -> None:
-        """Raise CallbackError unless somebody publishes the number."""
+        """Raise CallbackError unless somebody publishes the number, and it is known what better means."""
         if self.monitor not in run.monitors:
             raise CallbackError(
                 f"{self.name} monitors {self.monitor!r}, which nobody publishes; "
                 + choices(self.monitor, sorted(run.monitors))
             )
+        if self.target is None:
+            self.mode = self.mode or run.better.get(self.monitor)
+            if self.mode is None:
+                raise CallbackError(
+                    f"{self.name}({self.monitor!r}) takes one of mode='min', mode='max' and target=<value>: "
+                    f"nobody says which way {self.monitor} is better"
+                )
 
     def on_train_step_end(self, run: Run) -> None:
         self._note(run)
@@ -114,8 +122,8 @@ def _check_goal(who: str, monitor: object, mode: str | None, target: float | Non
         raise CallbackError(
             f"{who.split('(', maxsplit=1)[0]} takes the name of a metric or scalar, not {monitor!r}"
         )
-    if (mode is None) == (target is None):
-        raise CallbackError(f"{who} takes one of mode='min', mode='max' and target=<value>")
+    if mode is not None and target is not None:
+        raise CallbackError(f"{who} takes mode or target, not both")
     if mode not in (None, "min", "max"):
         raise CallbackError(f"{who} takes mode 'min' or 'max', not {mode!r}")
     if target is not None and not math.isfinite(target):

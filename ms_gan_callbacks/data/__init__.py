@@ -6,7 +6,18 @@ Importing this package does not import MindSpore.
 from __future__ import annotations
 
 from ms_gan_callbacks.data.mnist import BUNDLED, mnist
+from ms_gan_callbacks.data.protocol import first_images
 from ms_gan_callbacks.data.sources import ArraySource, DatasetSource, Source, as_source
 from ms_gan_callbacks.data.streams import noise, stream
 
-__all__ = ["BUNDLED", "ArraySource", "DatasetSource", "Source", "as_source", "mnist", "noise", "stream"]
+__all__ = [
+    "BUNDLED",
+    "ArraySource",
+    "DatasetSource",
+    "Source",
+    "as_source",
+    "first_images",
+    "mnist",
+    "noise",
+    "stream",
+]

@@ -49,6 +49,20 @@ class Source(Protocol):
         ...
 
 
+def first_images(source: Source, count: int, seed: int = 0) -> Batch:
+    """Return the first ``count`` images of a source's first epoch, (count, C, H, W) in [-1, 1].
+
+    Raises:
+        DataError: an epoch has fewer.
+    """
+    whole = source.steps_per_epoch * source.batch_size
+    if not 1 <= count <= whole:
+        raise DataError(f"{source.name}: cannot take {count:,} images, an epoch has 1 to {whole:,}")
+    batches = source.batches(seed, 1)
+    taken = [next(batches).copy() for _ in range(-(-count // source.batch_size))]
+    return np.concatenate(taken)[:count]
+
+
 def check_batch_size(batch_size: object) -> int:
     """A whole number of at least 1, or a RecipeError."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):

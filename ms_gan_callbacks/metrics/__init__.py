@@ -6,6 +6,8 @@ Importing this package imports NumPy and SciPy, but not MindSpore.
 from __future__ import annotations
 
 from ms_gan_callbacks.metrics.classes import class_shares, classifier_score, kl_to_uniform, modes
+from ms_gan_callbacks.metrics.direction import Mode, higher_is_better, lower_is_better, mode_of
+from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.estimate import Estimate
 from ms_gan_callbacks.metrics.features import FeatureExtractor
 from ms_gan_callbacks.metrics.frechet import fld, frechet_distance, frechet_floor
@@ -24,6 +26,7 @@ __all__ = [
     "FeatureExtractor",
     "LeNet",
     "Metric",
+    "Mode",
     "ParzenResult",
     "Prdc",
     "Sample",
@@ -34,15 +37,19 @@ __all__ = [
     "copied",
     "coverage",
     "density",
+    "diversity",
     "fld",
     "frechet_distance",
     "frechet_floor",
+    "higher_is_better",
     "kernel_distance",
     "kid",
     "kl_to_uniform",
     "lenet",
     "log_densities",
+    "lower_is_better",
     "memorisation",
+    "mode_of",
     "modes",
     "parzen",
     "prdc",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr
 
+from ms_gan_callbacks.metrics.direction import higher_is_better, lower_is_better
 from ms_gan_callbacks.metrics.sample import Sample
 
 LEAST_SHARE = 0.01  # below it a class counts as dropped
@@ -19,6 +20,7 @@ def class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     return counts / len(probabilities)
 
 
+@higher_is_better
 def modes(real: Sample, fake: Sample) -> float:
     """Return how many classes have a share of at least 1 % of the fakes: 10 at best for digits, 1 on collapse.
 
@@ -28,6 +30,7 @@ def modes(real: Sample, fake: Sample) -> float:
     return float((class_shares(fake.probabilities) >= LEAST_SHARE).sum())
 
 
+@lower_is_better
 def kl_to_uniform(real: Sample, fake: Sample) -> float:
     """Return the Kullback-Leibler divergence of the fakes' class shares from equal ones, in nats.
 
@@ -40,6 +43,7 @@ def kl_to_uniform(real: Sample, fake: Sample) -> float:
     return float(rel_entr(shares, 1 / len(shares)).sum())
 
 
+@higher_is_better
 def classifier_score(real: Sample, fake: Sample) -> float:
     """Return exp(E KL(p(y|x) || p(y))) over the fakes: 1 to K, higher is better.
 

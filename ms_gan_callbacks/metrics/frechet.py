@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, svdvals
 
 from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.metrics.direction import lower_is_better
 from ms_gan_callbacks.metrics.sample import Doubles, Sample, paired, paired_features
 
 
@@ -57,6 +58,7 @@ def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
     return moments_distance(moments(real), moments(fake))
 
 
+@lower_is_better
 def fld(real: Sample, fake: Sample) -> float:
     """Return the Frechet distance of two samples' features: 0 or more, lower is better.
 

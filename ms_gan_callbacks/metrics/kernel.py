@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.metrics.direction import lower_is_better
 from ms_gan_callbacks.metrics.distances import row_chunks
 from ms_gan_callbacks.metrics.estimate import Estimate
 from ms_gan_callbacks.metrics.sample import Sample, paired, paired_features
@@ -28,6 +29,7 @@ def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
     return _distance(_within(real), _within(fake), _between(real, fake))
 
 
+@lower_is_better
 def kid(real: Sample, fake: Sample) -> Estimate:
     """Return the kernel distance of two samples' features: around 0 at best, lower is better.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.metrics.direction import higher_is_better
 from ms_gan_callbacks.metrics.distances import Doubles, neighbour_radii, squared_distances
 from ms_gan_callbacks.metrics.sample import Sample, paired, paired_features
 
@@ -50,21 +51,25 @@ def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> Prdc:
     return _prdc(real, fake, neighbour_radii(real, k), neighbour_radii(fake, k), k)
 
 
+@higher_is_better
 def precision(real: Sample, fake: Sample) -> float:
     """Return the share of fakes that lie among the reals, 0 to 1; see :class:`Prdc`."""
     return _shared(real, fake).precision
 
 
+@higher_is_better
 def recall(real: Sample, fake: Sample) -> float:
     """Return the share of reals that lie among the fakes, 0 to 1; see :class:`Prdc`."""
     return _shared(real, fake).recall
 
 
+@higher_is_better
 def density(real: Sample, fake: Sample) -> float:
     """Return how densely reals lie around the fakes, about 1 at best; see :class:`Prdc`."""
     return _shared(real, fake).density
 
 
+@higher_is_better
 def coverage(real: Sample, fake: Sample) -> float:
     """Return the share of reals that have a fake near them, 0 to 1; see :class:`Prdc`."""
     return _shared(real, fake).coverage

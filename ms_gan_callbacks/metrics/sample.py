@@ -15,7 +15,7 @@ from typing import Any, SupportsFloat, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data.protocol import Source, check_dtype
+from ms_gan_callbacks.data.protocol import Source, check_dtype, first_images
 from ms_gan_callbacks.errors import DataError, UsageError
 from ms_gan_callbacks.images import to_uint8
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
@@ -56,12 +56,7 @@ class Sample:
         Raises:
             DataError: an epoch has fewer.
         """
-        whole = source.steps_per_epoch * source.batch_size
-        if not 1 <= count <= whole:
-            raise DataError(f"{source.name}: cannot take {count:,} images, an epoch has 1 to {whole:,}")
-        batches = source.batches(seed, 1)
-        taken = [to_uint8(next(batches)) for _ in range(-(-count // source.batch_size))]
-        return cls(np.concatenate(taken)[:count], extractor)
+        return cls(first_images(source, count, seed), extractor)
 
     def __len__(self) -> int:
         return len(self.images)

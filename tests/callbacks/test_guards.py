@@ -1,0 +1,421 @@
+"""Guards in real training: what they fire at, what they leave alone, what is saved, and that they end."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import pytest
+from conftest import RECIPE, TinyGenerator, assert_same_weights, tiny_runner, weights_of
+from mindspore import Parameter, Tensor, nn, ops
+from safetensors.numpy import load_file
+
+from ms_gan_callbacks import (
+    Callback,
+    CallbackError,
+    Checkpoint,
+    CollapseGuard,
+    DivergenceGuard,
+    Every,
+    GanWarning,
+    Run,
+    Runner,
+    UsageError,
+    load_recipe,
+    mnist,
+)
+from ms_gan_callbacks.callbacks.collapse_guard import pixels
+from ms_gan_callbacks.errors import DivergenceError, Interrupted
+from ms_gan_callbacks.loop import NoInterruption
+from ms_gan_callbacks.result import RunResult
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*back to step:ms_gan_callbacks.GanWarning")
+
+
+class Poisons(Callback):
+    """Puts NaN into a parameter of the generator at a step, until the run was rolled back some times."""
+
+    def __init__(self, step: int, times: int = 1, parameter: str = "layers.3.weight") -> None:
+        self.step, self.times, self.parameter = step, times, parameter
+
+    def on_train_step_begin(self, run: Run) -> None:
+        if run.step == self.step and len(run.rollbacks) < self.times:
+            assert run.generator is not None
+            [poisoned] = [p for p in run.generator.get_parameters() if p.name.endswith(self.parameter)]
+            ops.assign(poisoned, Tensor(np.full(poisoned.shape, np.nan, np.float32)))
+
+
+def train(
+    *callbacks: Callback, images: np.ndarray, out: Path | str = "run", epochs: int = 3, **settings: Any
+) -> tuple[RunResult, Runner]:
+    runner = tiny_runner(out, **settings)
+    return runner.train(epochs, images, callbacks, batch_size=4, quiet=True), runner
+
+
+def saved(out: Path | str = "run") -> dict[str, bool]:
+    """Return for every checkpoint whether all of it is finite."""
+    files = sorted(Path(out).glob("checkpoints/step-*/weights.safetensors"))
+    return {
+        file.parent.name: all(np.isfinite(array).all() for array in load_file(file).values()) for file in files
+    }
+
+
+def steps_logged(out: Path | str = "run") -> list[int]:
+    lines = map(json.loads, (Path(out) / "metrics.jsonl").read_text().splitlines())
+    return [line["step"] for line in lines if "d_loss" in line]
+
+
+back = partial(DivergenceGuard, Every.steps(1), action="roll back")
+
+
+# Divergence.
+
+
+def test_every_run_ends_when_a_loss_is_nan_and_keeps_what_was_good(images: np.ndarray) -> None:
+    # Nobody attached a guard; the one that every run has looks at the end of an epoch of 5 steps.
+    told = "DivergenceGuard: d_loss is nan at step 10; the newest checkpoint is step-00000005; a lower"
+    with pytest.raises(DivergenceError, match=told) as caught:
+        train(Poisons(9), Checkpoint(), images=images)
+    assert caught.value.exit_code == 1
+    assert saved() == {"step-00000005": True}
+
+
+def test_a_weight_that_no_loss_shows_is_not_saved(images: np.ndarray) -> None:
+    # The ReLU behind this layer makes 0 of NaN.
+    told = r"generator.layers.0.weight holds NaN or infinity at step 8; the newest checkpoint is step-00000006"
+    with pytest.raises(DivergenceError, match=told):
+        train(Poisons(7, parameter="layers.0.weight"), Checkpoint(Every.steps(2), keep=None), images=images)
+    assert saved() == dict.fromkeys(["step-00000002", "step-00000004", "step-00000006"], True)
+
+
+def test_a_learning_rate_that_is_too_high_is_noticed(images: np.ndarray) -> None:
+    with pytest.raises(DivergenceError, match=r"(d_loss|g_loss|weight|bias|moving\w+|gamma|beta).* at step \d+"):
+        train(images=images, optimizer=partial(nn.SGD, learning_rate=1e30))
+
+
+def test_a_loss_that_explodes_is_noticed(images: np.ndarray) -> None:
+    with pytest.raises(DivergenceError, match=r"d_loss is [\d.]+, beyond 0.001 at step 2;"):
+        train(DivergenceGuard(Every.steps(2), limit=1e-3), images=images)
+
+
+def test_a_weight_that_no_loss_shows_is_noticed(images: np.ndarray) -> None:
+    # In training, batch statistics are used: the moving ones show only in pictures.
+    with pytest.raises(
+        DivergenceError, match=r"moving_mean holds NaN or infinity at step 5; no checkpoint was saved"
+    ):
+        train(Poisons(3, parameter="moving_mean"), images=images)
+
+
+def test_a_run_goes_back_to_the_newest_good_checkpoint_with_other_noise(images: np.ndarray) -> None:
+    result, runner = train(Poisons(9), back(), Checkpoint(Every.steps(2), keep=None), images=images)
+    assert result.step == 15
+    [entry] = result.rollbacks
+    assert (entry["step"], entry["to_step"], entry["learning_rate"]) == (9, 8, 1.0)
+    assert "is nan at step 9" in entry["reason"]
+    assert f"rolled back      to step 8: {entry['reason']}" in result.summary()
+    assert all(saved().values())
+    assert all(np.isfinite(array).all() for array in weights_of(runner).values())
+    [told] = json.loads(Path("run/run.json").read_text())["history"]
+    assert (told["step"], told["to_step"], told["reason"]) == (9, 8, entry["reason"])
+
+    # What follows is a run of its own: the same as before up to step 8, other numbers after it.
+    train(Checkpoint(Every.steps(2), keep=None), images=images, out="healthy")
+    for step, same in ((8, True), (10, False)):
+        files = (f"{out}/checkpoints/step-{step:08d}/weights.safetensors" for out in ("run", "healthy"))
+        one, other = map(load_file, files)
+        assert np.array_equal(one["discriminator.layers.0.weight"], other["discriminator.layers.0.weight"]) is same
+
+
+def test_the_log_tells_every_step_once(images: np.ndarray) -> None:
+    from ms_gan_callbacks import MetricsLog
+
+    train(Poisons(9), back(), MetricsLog(Every.steps(1)), Checkpoint(Every.steps(2)), images=images)
+    assert steps_logged() == list(range(1, 16))
+
+
+def test_without_a_checkpoint_it_goes_back_to_the_beginning(images: np.ndarray) -> None:
+    result, _ = train(Poisons(4), back(), images=images)
+    assert [one["to_step"] for one in result.rollbacks] == [0]
+    assert result.step == 15
+
+
+def test_a_rollback_lowers_both_learning_rates_each_time(images: np.ndarray) -> None:
+    result, runner = train(
+        Poisons(9, times=2), back(learning_rate=0.5), Checkpoint(Every.steps(2), keep=None), images=images
+    )
+    assert len(result.rollbacks) == 2
+    assert runner._players.learning_rates() == pytest.approx({"discriminator": 0.0025, "generator": 0.0025})
+
+
+def test_a_lowered_rate_counts_also_where_the_next_rollback_goes_back_further(images: np.ndarray) -> None:
+    class Doubts(Callback):
+        """Finds out late that everything after step 2 was bad."""
+
+        def on_train_step_end(self, run: Run) -> None:
+            if run.step == 12 and len(run.rollbacks) == 1:
+                run.roll_back("doubts", healthy=2, learning_rate=0.1)
+
+    result, runner = train(
+        Poisons(9), back(learning_rate=0.5), Doubts(), Checkpoint(Every.steps(2), keep=None), images=images
+    )
+    assert [one["to_step"] for one in result.rollbacks] == [8, 2]
+    assert runner._players.learning_rates()["generator"] == pytest.approx(1e-2 * 0.5 * 0.1)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_rates_that_follow_a_table_are_scaled_and_those_of_a_formula_refused(
+    table: bool, images: np.ndarray
+) -> None:
+    schedule = [0.01] * 16 if table else nn.ExponentialDecayLR(0.01, 0.9, 4)
+    setting = partial(nn.Adam, learning_rate=schedule)
+    if table:
+        _, runner = train(Poisons(9), back(learning_rate=0.5), Checkpoint(), images=images, optimizer=setting)
+        assert runner._players.learning_rates()["generator"] == pytest.approx(0.005)
+    else:
+        with pytest.raises(UsageError, match="a learning rate that follows ExponentialDecayLR cannot be scaled"):
+            train(back(learning_rate=0.5), images=images, optimizer=setting)
+        assert not Path("run").exists()
+
+
+def test_it_never_goes_on_for_ever(images: np.ndarray) -> None:
+    with pytest.raises(
+        DivergenceError, match=r"at step 9; the run has been rolled back 2 times already; .*00000008"
+    ):
+        train(Poisons(9, times=99), back(tries=2), Checkpoint(Every.steps(2)), images=images)
+    history = json.loads(Path("run/run.json").read_text())["history"]
+    assert [one["to_step"] for one in history] == [8, 8]
+
+
+def test_what_was_never_good_is_not_gone_back_to(images: np.ndarray) -> None:
+    class PoisonsTheBeginning(Poisons):
+        order = -1
+
+        def __enter__(self) -> Callback:
+            ops.assign(runner.generator.trainable_params()[0], Tensor(np.full((8, 3), np.nan, np.float32)))
+            return self
+
+    runner = tiny_runner()
+    with pytest.raises(DivergenceError, match="there is no good checkpoint to go back to"):
+        runner.train(1, images, [PoisonsTheBeginning(99), back()], batch_size=4, quiet=True)
+
+
+class Leaves(Callback):
+    """Interrupts a run at a step once it was rolled back, as a signal does."""
+
+    order = -100
+
+    def __init__(self, step: int) -> None:
+        self.step, self.interruption = step, NoInterruption()
+
+    def on_train_step_begin(self, run: Run) -> None:
+        if run.step == self.step and run.rollbacks:
+            self.interruption.received = 2
+
+
+@pytest.mark.parametrize("step", [9, 13])
+def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images: np.ndarray) -> None:
+    def callbacks() -> list[Callback]:
+        return [Poisons(9), back(learning_rate=0.5), Checkpoint(Every.steps(2), keep=None)]
+
+    _, whole = train(*callbacks(), images=images, out="whole")
+    leaves = Leaves(step)
+    with pytest.raises(Interrupted):
+        train(*callbacks(), leaves, images=images, out="cut", interruption=leaves.interruption)
+    result, cut = train(*callbacks(), images=images, out="cut", resume=True)
+    assert len(result.rollbacks) == 1
+    assert_same_weights(weights_of(whole), weights_of(cut))
+    assert Path("cut/metrics.jsonl").read_bytes() == Path("whole/metrics.jsonl").read_bytes()
+
+
+def test_looking_leaves_training_alone(images: np.ndarray) -> None:
+    guards = [CollapseGuard(Every.steps(2), warm_up=9, samples=8), DivergenceGuard(Every.steps(1))]
+    _, guarded = train(*guards, images=images, out="a")
+    _, alone = train(images=images, out="b")
+    assert_same_weights(weights_of(guarded), weights_of(alone))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DivergenceGuard(action="warn"), "has no action 'warn'"),  # type: ignore[arg-type]
+        (lambda: CollapseGuard(action="rollback"), "did you mean 'roll back'"),  # type: ignore[arg-type]
+        (lambda: DivergenceGuard(limit=0), "a limit of more than 0, got 0"),
+        (lambda: DivergenceGuard(limit=float("nan")), "a limit of more than 0, got nan"),
+        (lambda: DivergenceGuard(50), "a schedule such as"),  # type: ignore[arg-type]
+        (lambda: DivergenceGuard(tries=0), "tries of at least 1, got 0"),
+        (lambda: DivergenceGuard(learning_rate=2), "more than 0 and at most 1, got 2"),
+        (lambda: CollapseGuard(learning_rate=0), "more than 0 and at most 1, got 0"),
+        (lambda: CollapseGuard(patience=0), "patience of at least 1, got 0"),
+        (lambda: CollapseGuard(warm_up=-1), "a warm_up of 0 or more epochs, got -1"),
+        (lambda: CollapseGuard(samples=1), "at least 2 samples, got 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(CallbackError, match=message):
+        make()
+
+
+# Collapse.
+
+
+class Judge(nn.Cell):
+    """Images (N, C, H, W) to logits (N, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(nn.Flatten(), nn.Dense(784, 32), nn.LeakyReLU(0.2), nn.Dense(32, 1))
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+class Constant(nn.Cell):
+    """Any noise to one image, which is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = Parameter(Tensor(np.zeros((1, 1, 28, 28)), ms.float32))
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return ops.tanh(self.image + 0 * noise[:, :1].reshape(-1, 1, 1, 1))
+
+
+class Picks(nn.Cell):
+    """Noise to one of 128 given images, brightened by what is trained."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        super().__init__()
+        self.images = Tensor(images.reshape(128, 784) / np.float32(127.5) - 1, ms.float32)
+        self.gain = Parameter(Tensor([1.0], ms.float32))
+
+    def construct(self, noise: Tensor) -> Tensor:
+        choice = ops.one_hot(noise.argmax(1), 128, Tensor(1.0), Tensor(0.0))
+        return (ops.matmul(choice, self.images) * self.gain).clip(-1, 1).reshape(-1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return the bundled digits and their labels."""
+    with pytest.warns(GanWarning, match="5,000 bundled"):
+        source = mnist()
+    return source.images, source.labels
+
+
+def collapse_of(
+    generator: Any, images: np.ndarray, *callbacks: Callback, learning_rate: float = 1e-4, epochs: int = 2
+) -> RunResult:
+    runner = tiny_runner(
+        generator=generator,
+        discriminator=Judge,
+        noise_dim=128,
+        optimizer=partial(nn.Adam, learning_rate=learning_rate),
+    )
+    return runner.train(epochs, images[::20], callbacks, batch_size=25, quiet=True)
+
+
+def test_a_generator_made_constant_is_noticed(digits: tuple) -> None:
+    result = collapse_of(Constant, digits[0], CollapseGuard(action="stop", warm_up=0, patience=1))
+    assert result.epoch == 1
+    assert result.stop_reason is not None
+    assert "the generator's images are all alike, 0 as diverse as real ones, at step 10" in result.stop_reason
+
+
+def test_a_generator_of_one_digit_is_noticed(digits: tuple) -> None:
+    images, labels = digits
+    threes = images[labels == 3][:128]
+    result = collapse_of(partial(Picks, threes), images, CollapseGuard(Every.steps(5), action="stop", warm_up=0))
+    assert result.stop_reason is not None
+    # Not at once: the second look in a row that finds it.
+    assert "the generator's images are of 1 of 10 classes at step 10" in result.stop_reason
+
+
+class Fades(nn.Cell):
+    """Noise to patterns of grey that fade into one another as training goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        patterns = np.random.default_rng(0).choice([-0.9, 0.9], (128, 784))
+        self.patterns = Tensor(patterns, ms.float32)
+        self.gain = Parameter(Tensor([1.0], ms.float32))
+        self.age = Parameter(Tensor([1.0], ms.float32), requires_grad=False)
+
+    def construct(self, noise: Tensor) -> Tensor:
+        images = ops.tanh(ops.matmul(noise, self.patterns) * self.gain)
+        if self.training:
+            images = ops.depend(images, ops.assign(self.age, self.age * 0.9))
+        return (images * self.age).reshape(-1, 1, 28, 28)
+
+
+def test_a_generator_that_loses_variety_is_noticed(digits: tuple) -> None:
+    guard = CollapseGuard(Every.steps(2), action="stop", warm_up=0, patience=1, features=pixels)
+    result = collapse_of(Fades, digits[0], guard)
+    # 0.9 ** 8 is the first power of an even number that is less than 0.6 times 0.9 ** 2.
+    assert result.step == 8
+    assert result.stop_reason is not None
+    before, after = map(float, re.findall(r"[0-9.]+(?= as diverse| at step)", result.stop_reason))
+    assert after / before == pytest.approx(0.9**6, abs=0.02)
+
+
+def test_a_discriminator_that_has_won_is_noticed(digits: tuple) -> None:
+    images, _ = digits
+    result = collapse_of(
+        partial(Picks, np.roll(images[:: len(images) // 128][:128], 14, 2)),
+        images,
+        CollapseGuard(Every.steps(10), action="stop", warm_up=0),
+        learning_rate=1e-2,
+        epochs=20,
+    )
+    assert result.stop_reason is not None
+    assert "the discriminator has won, D(x) = 0.99" in result.stop_reason or "D(x) = 1.000" in result.stop_reason
+
+
+def test_a_warning_comes_once_and_what_it_saw_is_logged(digits: tuple) -> None:
+    with pytest.warns(GanWarning, match="all alike") as caught:
+        result = collapse_of(Constant, digits[0], CollapseGuard(Every.steps(4), warm_up=0), epochs=2)
+    assert len([one for one in caught if "all alike" in str(one.message)]) == 1
+    assert result.stop_reason is None
+    assert result.step == 20
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    seen = [(line["step"], line["diversity"], line["classes"]) for line in lines if "diversity" in line]
+    assert seen == [(step, 0.0, 1.0) for step in (4, 8, 10, 12, 16, 20)]
+
+
+def test_a_collapse_that_will_not_mend_is_rolled_back_a_few_times_and_then_stopped(digits: tuple) -> None:
+    guard = CollapseGuard(Every.steps(5), action="roll back", warm_up=0, patience=1, tries=2)
+    result = collapse_of(Constant, digits[0], guard)
+    assert [(one["step"], one["to_step"]) for one in result.rollbacks] == [(5, 0), (5, 0)]
+    assert result.stop_reason is not None
+    assert result.stop_reason.endswith("at step 5; the run has been rolled back 2 times already")
+
+
+def test_real_images_of_any_shape_will_do(images: np.ndarray) -> None:
+    class Same(TinyGenerator):
+        def construct(self, noise: Tensor) -> Tensor:
+            return super().construct(noise * 0)
+
+    guard = CollapseGuard(action="stop", warm_up=0, patience=1, samples=10)
+    result, _ = train(guard, images=images, generator=Same)
+    assert result.stop_reason is not None
+    assert "all alike" in result.stop_reason
+    with pytest.raises(Exception, match="cannot take 21 images"):
+        train(CollapseGuard(samples=21), images=images, out="other")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_healthy_training_is_left_alone(seed: int, mnist_root: str) -> None:
+    # Ten epochs of each are what scripts/quality_study.py trains.
+    guards = [
+        CollapseGuard(Every.steps(250), action="stop", patience=1),
+        DivergenceGuard(Every.steps(1), action="stop"),
+    ]
+    recipe = load_recipe(RECIPE, data_dir=mnist_root, epochs=2, seed=seed)
+    runner = Runner.from_recipe(recipe, "run")
+    result = runner.train(callbacks=guards, quiet=True)
+    assert result.stop_reason is None
+    assert result.step == 3750
