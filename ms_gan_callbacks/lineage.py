@@ -16,7 +16,7 @@ from ms_gan_callbacks.data import Source
 from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, counted
 from ms_gan_callbacks.loop import TrainingLoop
 from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
-from ms_gan_callbacks.run_dir import describe_run
+from ms_gan_callbacks.run_dir import describe_run, read_facts
 from ms_gan_callbacks.training import Players
 from ms_gan_callbacks.tunables import as_was
 
@@ -45,24 +45,6 @@ def made_of(
         "device": ms.get_context("device_target"),
         **provenance.surroundings(),
     }
-
-
-def read_facts(out_dir: Path) -> dict[str, Any]:
-    """Return what ``run.json`` says of a run.
-
-    Raises:
-        RunDirError: the folder holds no run, or its ``run.json`` cannot be read.
-    """
-    path = out_dir / "run.json"
-    if not out_dir.is_dir():
-        raise RunDirError(f"there is no run {out_dir}")
-    if not path.is_file():
-        raise RunDirError(f"{out_dir} holds no run: it has no run.json")
-    try:
-        facts = json.loads(path.read_bytes())
-        return dict(facts)
-    except (OSError, ValueError, TypeError) as error:
-        raise RunDirError(f"{path} is damaged: {error}") from error
 
 
 def recipe_of(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:

@@ -66,6 +66,8 @@ class Recipe:
         metrics: what measures the generator, by name: functions of a real and a fake :class:`Sample`.
         evaluate_every: when; after every epoch by default.
         evaluate_samples: how many generated images are held against as many real ones.
+        test_data: makes the source of real images that ``ms-gan evaluate`` judges by; without it, those it was
+            trained on.
         features: turns images into the features that metrics compare; by default the LeNet for 28 x 28 digits.
         origin: the file it was loaded from; set by :func:`load_recipe`.
 
@@ -86,14 +88,17 @@ class Recipe:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     evaluate_every: Every = Every.epochs(1)
     evaluate_samples: int = 2000
+    test_data: Callable[[], Source] | None = None
     features: FeatureExtractor | None = None
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("noise_dim", 1), ("epochs", 1), ("seed", 0)):
             whole_number(name, getattr(self, name), least)
-        for name in ("generator", "discriminator", "optimizer", "data"):
+        for name in ("generator", "discriminator", "optimizer", "data", "test_data"):
             factory = getattr(self, name)
+            if name == "test_data" and factory is None:
+                continue
             if not callable(factory):
                 raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
             if hasattr(factory, "construct") and not isinstance(factory, type):

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -102,3 +103,21 @@ def describe_run(path: Path, facts: Mapping[str, Any], recipe_source: str | None
         replace_file(path / "run.json", to_json(facts))
     except OSError as error:
         raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+def read_facts(out_dir: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run.
+
+    Raises:
+        RunDirError: the folder holds no run, or its ``run.json`` cannot be read.
+    """
+    path = out_dir / "run.json"
+    if not out_dir.is_dir():
+        raise RunDirError(f"there is no run {out_dir}")
+    if not path.is_file():
+        raise RunDirError(f"{out_dir} holds no run: it has no run.json")
+    try:
+        facts = json.loads(path.read_bytes())
+        return dict(facts)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunDirError(f"{path} is damaged: {error}") from error

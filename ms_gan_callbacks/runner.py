@@ -20,7 +20,7 @@ from ms_gan_callbacks.callbacks.defaults import with_defaults
 from ms_gan_callbacks.data import ArraySource, Source, as_source, first_images, noise, stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
 from ms_gan_callbacks.evaluation import Evaluation, Evaluator
-from ms_gan_callbacks.lineage import go_on, made_of, read_facts, recipe_of
+from ms_gan_callbacks.lineage import go_on, made_of, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.metrics import mode_of
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
@@ -29,7 +29,7 @@ from ms_gan_callbacks.recipe import Recipe, whole_number
 from ms_gan_callbacks.result import RunResult
 from ms_gan_callbacks.rollback import roll_back
 from ms_gan_callbacks.run import Progress, Run
-from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir
+from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir, read_facts
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players

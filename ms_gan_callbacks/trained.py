@@ -8,9 +8,10 @@ from typing import Any
 
 from ms_gan_callbacks.data import noise
 from ms_gan_callbacks.errors import CheckpointError, RunDirError
-from ms_gan_callbacks.lineage import read_facts, recipe_of
+from ms_gan_callbacks.lineage import recipe_of
 from ms_gan_callbacks.networks import Floats, use_device
 from ms_gan_callbacks.recipe import Recipe
+from ms_gan_callbacks.run_dir import read_facts
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import Players
 

@@ -12,6 +12,7 @@ from mindspore.common.initializer import Normal
 
 from ms_gan_callbacks import (
     Checkpoint,
+    CollapseGuard,
     EarlyStopping,
     Every,
     ImageGrid,
@@ -22,7 +23,8 @@ from ms_gan_callbacks import (
     mnist,
 )
 
-# A step makes the generator's images once, for both players; its running averages then move once, not twice by 0.9.
+# A step makes the generator's images once, for both players: its running averages move once by 0.81, not twice by
+# 0.9.
 MOMENTUM = 0.9**2
 
 up = partial(nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
@@ -87,9 +89,13 @@ def recipe(
         noise_dim=noise_dim,
         epochs=epochs,
         seed=seed,
+        metrics={"fld": fld},
+        test_data=partial(mnist, data_dir, split="test", batch_size=batch_size),
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
-            Checkpoint(Every.epochs(1), keep=3),
+            EarlyStopping("fld", patience=5),
+            CollapseGuard(),
+            Checkpoint(Every.epochs(1), keep=3, best="fld"),
         ],
     )

@@ -11,12 +11,14 @@ from mindspore import Tensor, nn
 
 from ms_gan_callbacks import (
     Checkpoint,
+    CollapseGuard,
     EarlyStopping,
     Every,
     ImageGrid,
     NonSaturating,
     Recipe,
     TensorBoard,
+    fld,
     mnist,
 )
 
@@ -77,10 +79,13 @@ def recipe(
         noise_dim=noise_dim,
         epochs=epochs,
         seed=seed,
+        metrics={"fld": fld},
+        test_data=partial(mnist, data_dir, split="test", batch_size=batch_size),
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
-            EarlyStopping("d_real", target=0.5, patience=5),
-            Checkpoint(Every.epochs(1), keep=3),
+            EarlyStopping("fld", patience=5),
+            CollapseGuard(),
+            Checkpoint(Every.epochs(1), keep=3, best="fld"),
         ],
     )

@@ -32,7 +32,8 @@ LAYERS = (
     {"bus", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
     {"lineage", "rollback"},
-    {"runner", "overview", "verify", "trained"},
+    {"runner", "overview", "verify", "trained", "curves"},
+    {"judgement"},
     {"cli"},
     {"__main__"},
 )

@@ -36,7 +36,7 @@ class CollapseGuard(Guard):
         every: when to look; the end of an epoch is looked at in any case.
         action: "warn", "stop" or "roll back".
         patience: looks in a row that find trouble before anything is done.
-        warm_up: epochs at the beginning in which a generator is forgiven everything.
+        warm_up: steps at the beginning in which a generator is forgiven everything, 0 or more.
         samples: images of each kind, at least 2.
         features: what makes features of images; by default the LeNet where they are 28 x 28 and grey, else the
             pixels themselves, which have no classes.
@@ -58,7 +58,7 @@ class CollapseGuard(Guard):
         *,
         action: Action = "warn",
         patience: int = 2,
-        warm_up: int = 1,
+        warm_up: int = 2000,
         samples: int = 100,
         features: FeatureExtractor | None = None,
         tries: int = 3,
@@ -75,7 +75,7 @@ class CollapseGuard(Guard):
             name=name,
         )
         if not is_whole(warm_up, 0):
-            raise CallbackError(f"{name} takes a warm_up of 0 or more epochs, got {warm_up!r}")
+            raise CallbackError(f"{name} takes a warm_up of 0 or more steps, got {warm_up!r}")
         if not is_whole(samples, 2):
             raise CallbackError(f"{name} takes at least 2 samples, got {samples!r}")
         self.warm_up, self.samples, self.features = warm_up, samples, features
@@ -96,7 +96,7 @@ class CollapseGuard(Guard):
         if hasattr(real.extractor, "classify"):
             seen["classes"] = _classes(fake)
         run.log(seen)
-        if run.epoch <= self.warm_up:
+        if run.step <= self.warm_up:
             return None
         self.best = max(self.best, seen["diversity"])
         return self._of_images(seen, real) or _of_scores(run)

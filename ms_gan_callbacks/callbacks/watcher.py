@@ -100,8 +100,10 @@ class Watcher(Callback):
     def _is_better(self, run: Run, value: float) -> bool:
         if self.best is None:
             return math.isfinite(value)
-        by = 2 * run.metric_noise(self.monitor) if self.min_delta is None else self.min_delta
-        return self._badness(value) < self._badness(self.best) - by
+        gain = self._badness(self.best) - self._badness(value)
+        if gain <= 0 or self.min_delta is not None:
+            return gain > (self.min_delta or 0)
+        return gain > 2 * run.metric_noise(self.monitor)  # which takes time to find out
 
     def _badness(self, value: float) -> float:
         """Map the number to one that is lower where the number is better; NaN is worse than anything."""

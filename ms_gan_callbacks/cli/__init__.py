@@ -10,7 +10,7 @@ import click
 
 from ms_gan_callbacks.cli.front import CommandLine, show_warning
 from ms_gan_callbacks.cli.recipes import show, verify_resume
-from ms_gan_callbacks.cli.results import sample
+from ms_gan_callbacks.cli.results import evaluate, plot, sample
 from ms_gan_callbacks.cli.training import resume, run
 
 __all__ = ["main"]
@@ -25,6 +25,8 @@ def main() -> None:
     ms-gan run recipes/mnist_mlp.py     train, with everything the recipe attaches
     ms-gan resume                       go on with the newest run, as if it had never ended
     ms-gan sample runs/mine             draw images from what was trained
+    ms-gan evaluate runs/mine           see how good they are
+    ms-gan plot runs/mine               see its curves as a picture
     ms-gan show recipes/mnist_mlp.py    see its parameters, networks and callbacks
     """
     # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
@@ -34,5 +36,5 @@ def main() -> None:
     warnings.showwarning = show_warning
 
 
-for command in (run, resume, sample, show, verify_resume):
+for command in (run, resume, sample, evaluate, plot, show, verify_resume):
     main.add_command(command)

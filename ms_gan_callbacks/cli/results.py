@@ -1,4 +1,4 @@
-"""``ms-gan sample``: what can be made of a run that has been trained."""
+"""``ms-gan sample``, ``evaluate`` and ``plot``: what can be made of a run that has been trained."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ def sample(
     path = out or Path("samples.png")
     if path.suffix not in (".png", ".npz"):
         raise UsageError(f"{path} must end in .png or .npz")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+    _check_folder(path)
     import numpy as np
 
     from ms_gan_callbacks.images import image_grid, save_npz, save_png, to_uint8
@@ -66,3 +65,75 @@ def sample(
     else:
         save_png(path, image_grid(images, columns=columns or round(count**0.5)))
     click.echo(f"{count} images of step {trained.step:,}: {path}")
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "-n",
+    "--samples",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="Images on each side; numbers of different counts do not compare.",
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the numbers as JSON, too."
+)
+@checkpoint_option
+@device_option
+def evaluate(run_dir: Path, samples: int, out: Path | None, checkpoint: str, device: str | None) -> None:
+    """Judge the generator of the run in RUN_DIR by every metric.
+
+    Its images are held against test images it has not seen, where its recipe names them. Beside its
+    numbers stand those of real images (the floor) and of fakes whose quality is known.
+
+    \b
+    ms-gan evaluate runs/mine                       about a minute
+    ms-gan evaluate runs/mine --checkpoint best     what Checkpoint(best=...) has kept
+    """
+    if out is not None:
+        _check_folder(out)
+    from dataclasses import asdict
+
+    from rich.console import Console as Terminal
+
+    from ms_gan_callbacks.files import replace_file, to_json
+    from ms_gan_callbacks.judgement import judge
+    from ms_gan_callbacks.trained import Trained
+
+    judgement = judge(Trained(run_dir, checkpoint, device), samples)
+    Terminal(highlight=False).print(judgement.table())
+    if out is not None:
+        replace_file(out, to_json(asdict(judgement)))
+        click.echo(f"all digits: {out}")
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="[default: curves.png in the run's folder]",
+)
+def plot(run_dir: Path, out: Path | None) -> None:
+    """Draw the curves of the run in RUN_DIR: losses, D(x) and D(G(z)), and metrics with their floors.
+
+    A run that is still training can be drawn, too. FILE may end in .png, .svg or .pdf.
+    """
+    from ms_gan_callbacks.curves import plot_curves
+
+    path = out or run_dir / "curves.png"
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"{path} must end in .png, .svg or .pdf")
+    if out is not None:
+        _check_folder(out)
+    plot_curves(run_dir, path)
+    click.echo(f"curves: {path}")
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")

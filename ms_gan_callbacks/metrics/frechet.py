@@ -26,23 +26,26 @@ class Moments(NamedTuple):
     Attributes:
         mean: (D,).
         covariance: (D, D), unbiased.
+        root: the covariance's symmetric square root.
     """
 
     mean: Doubles
     covariance: Doubles
+    root: Doubles
 
 
 def moments(features: NDArray[Any]) -> Moments:
     """Fit a Gaussian to vectors (N, D), N of at least 2."""
     points = features.astype(np.float64, copy=False)
-    return Moments(points.mean(axis=0), np.atleast_2d(np.cov(points, rowvar=False)))
+    covariance = np.atleast_2d(np.cov(points, rowvar=False))
+    return Moments(points.mean(axis=0), covariance, _root(covariance))
 
 
 def moments_distance(real: Moments, fake: Moments) -> float:
     """Return the Frechet distance between two Gaussians, 0 or more, in squared units of the features."""
     # The trace is the sum of the singular values of S_r^1/2 S_f^1/2: the same number as from the eigenvalues of
     # the symmetric product, but without the square roots of rounding errors.
-    overlap = svdvals(_root(real.covariance) @ _root(fake.covariance)).sum()
+    overlap = svdvals(real.root @ fake.root).sum()
     shift = real.mean - fake.mean
     distance = shift @ shift + np.trace(real.covariance) + np.trace(fake.covariance) - 2 * overlap
     return max(float(distance), 0.0)
@@ -93,7 +96,7 @@ def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | Non
     fake_count = real_count if fake_count is None else fake_count
     if features.ndim != 2 or min(len(features), real_count, fake_count) < 2:
         raise UsageError("the Frechet distance's floor needs features (N, D) and counts of at least 2")
-    mean, covariance = moments(features)
+    mean, covariance, _ = moments(features)
     spread, basis = eigh(covariance)
     spread = np.clip(spread, 0, None)
     squares = ((features - mean) @ basis) ** 2

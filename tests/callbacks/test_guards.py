@@ -233,7 +233,7 @@ def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images:
 
 
 def test_looking_leaves_training_alone(images: np.ndarray) -> None:
-    guards = [CollapseGuard(Every.steps(2), warm_up=9, samples=8), DivergenceGuard(Every.steps(1))]
+    guards = [CollapseGuard(Every.steps(2), warm_up=99, samples=8), DivergenceGuard(Every.steps(1))]
     _, guarded = train(*guards, images=images, out="a")
     _, alone = train(images=images, out="b")
     assert_same_weights(weights_of(guarded), weights_of(alone))
@@ -251,7 +251,7 @@ def test_looking_leaves_training_alone(images: np.ndarray) -> None:
         (lambda: DivergenceGuard(learning_rate=2), "more than 0 and at most 1, got 2"),
         (lambda: CollapseGuard(learning_rate=0), "more than 0 and at most 1, got 0"),
         (lambda: CollapseGuard(patience=0), "patience of at least 1, got 0"),
-        (lambda: CollapseGuard(warm_up=-1), "a warm_up of 0 or more epochs, got -1"),
+        (lambda: CollapseGuard(warm_up=-1), "a warm_up of 0 or more steps, got -1"),
         (lambda: CollapseGuard(samples=1), "at least 2 samples, got 1"),
     ],
 )
