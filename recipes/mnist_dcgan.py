@@ -90,7 +90,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=batch_size),
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
