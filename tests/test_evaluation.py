@@ -85,7 +85,7 @@ def ordered_real(images: np.ndarray) -> list[np.ndarray]:
 def test_evaluating_leaves_training_alone(images: np.ndarray, tmp_path: Path) -> None:
     from conftest import assert_same_weights, weights_of
 
-    with_it, without = tiny_runner(tmp_path / "a"), tiny_runner(tmp_path / "b")
+    with_it, without = tiny_runner(tmp_path / "a", fresh=True), tiny_runner(tmp_path / "b")
     with_it.train(1, images, evaluation=evaluation(every=Every.steps(1)), batch_size=4, quiet=True)
     without.train(1, images, batch_size=4, quiet=True)
     assert_same_weights(weights_of(with_it), weights_of(without))

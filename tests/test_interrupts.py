@@ -216,11 +216,13 @@ def test_a_library_touches_no_signal(images: np.ndarray) -> None:
         raise KeyboardInterrupt
 
     data = ArraySource(images, batch_size=4)
-    tiny_runner("one").train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
+    tiny_runner("one", fresh=True).train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        tiny_runner("two").train(1, data, [At("on_train_step_end", 2, look_and_stop)], quiet=True)
+        tiny_runner("two", fresh=True).train(1, data, [At("on_train_step_end", 2, look_and_stop)], quiet=True)
     thread = threading.Thread(
-        target=lambda: tiny_runner("three").train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
+        target=lambda: tiny_runner("three", fresh=True).train(
+            1, data, [At("on_train_step_end", 2, look)], quiet=True
+        )
     )
     thread.start()
     thread.join(DEADLINE)
