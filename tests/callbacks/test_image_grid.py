@@ -101,7 +101,6 @@ def test_the_generator_is_in_evaluation_mode(images: np.ndarray) -> None:
     np.testing.assert_array_equal(alone, first)
 
 
-@pytest.mark.slow
 def test_one_seed_draws_identical_files_and_drawing_leaves_training_alone(images: np.ndarray) -> None:
     runs = {
         "often": [ImageGrid(Every.steps(1), rows=2, columns=2)],
