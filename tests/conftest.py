@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
+from ms_gan_callbacks.training import Players
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "mnist_mlp.py"
@@ -32,16 +35,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="slow: pass --slow"))
 
 
-@pytest.fixture(autouse=True)
-def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test has its own working directory and cache, and no MNIST but what it asks for."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("MS_GAN_OFFLINE", "1")
-    monkeypatch.delenv("MS_GAN_DATA", raising=False)
+def pytest_collection_finish() -> None:
+    # MindSpore collects garbage before it compiles anything: spare it all that was imported.
+    gc.collect()
+    gc.freeze()
 
 
 MNIST = os.environ.get("MS_GAN_DATA")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """There is no MNIST but what a test asks for: not for the fixtures of a module, either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MS_GAN_OFFLINE", "1")
+        patch.delenv("MS_GAN_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has its own working directory and its own cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -96,8 +113,47 @@ def images() -> np.ndarray:
 adam = partial(nn.Adam, learning_rate=1e-2)
 
 
-def tiny_runner(out_dir: Path | str = "run", **changes: object) -> Runner:
-    """Return a runner of the tiny GAN."""
+class CompiledPlayers:
+    """Players of the tiny GAN that earlier tests have trained: what takes two seconds is to compile them.
+
+    No two runners of a test share them.
+    """
+
+    def __init__(self) -> None:
+        self.free: list[Players] = []
+        self.taken: list[Players] | None = None  # outside of a test nobody says when they are free again
+
+    def instead_of(self, new: Players) -> Players:
+        """Return free ones that have every parameter as the new ones have it; these if none are free."""
+        if self.taken is None:
+            return new
+        players = self.free.pop() if self.free else new
+        players.load_weights(new.weights())
+        self.taken.append(players)
+        return players
+
+
+compiled_players = CompiledPlayers()
+
+
+@pytest.fixture(autouse=True)
+def freed_players() -> Iterator[None]:
+    """Leave the players that a test has trained to the next one."""
+    compiled_players.taken = []
+    yield
+    compiled_players.free += compiled_players.taken
+    compiled_players.taken = None
+
+
+def tiny_runner(out_dir: Path | str = "run", *, fresh: bool = False, **changes: object) -> Runner:
+    """Return a runner of the tiny GAN.
+
+    Args:
+        out_dir: its folder.
+        fresh: whether it has to compile its players, as a run does in a process of its own. One that resumes
+            always has to, and one that is made of anything else.
+        **changes: to the runner's arguments.
+    """
     settings: dict = {
         "generator": TinyGenerator,
         "discriminator": TinyDiscriminator,
@@ -106,7 +162,10 @@ def tiny_runner(out_dir: Path | str = "run", **changes: object) -> Runner:
         "noise_dim": 3,
         "out_dir": out_dir,
     }
-    return Runner(**(settings | changes))
+    runner = Runner(**(settings | changes))
+    if not fresh and changes.keys() <= {"seed", "interruption"}:
+        runner._players = compiled_players.instead_of(runner._players)
+    return runner
 
 
 def weights_of(runner: Runner) -> dict[str, np.ndarray]:

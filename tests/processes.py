@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import getsource
 from pathlib import Path
 
 import numpy as np
 import psutil
+from conftest import TinyDiscriminator, TinyGenerator
 
 from ms_gan_callbacks import Callback, Run, Runner
 from ms_gan_callbacks.recipe import load_recipe
@@ -24,37 +26,44 @@ DEADLINE = 60.0
 # What lies between the last words of a process and its end: two seconds promised, five times that before it fails.
 ENDING = 10.0
 
-# It saves after every step; `trouble` is what a test wants to happen, in words that the recipe acts on.
-RECIPE = '''
+# The tiny GAN as a recipe stands alone: what a recipe's text begins with.
+TINY_GAN = f"""
 import multiprocessing, os, shutil, subprocess, time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mindspore import nn
+from mindspore import Tensor, nn
 
-from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Every, NonSaturating, Recipe
-
-
-class Generator(nn.Cell):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.SequentialCell(
-            nn.Dense(3, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dense(8, 16), nn.Tanh()
-        )
-
-    def construct(self, noise):
-        return self.layers(noise).reshape(-1, 1, 4, 4)
+from ms_gan_callbacks import *
 
 
-class Discriminator(nn.Cell):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
+{getsource(TinyGenerator)}
 
-    def construct(self, images):
-        return self.layers(images.reshape(-1, 16))
+{getsource(TinyDiscriminator)}
 
+def images():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
+    return ArraySource(pixels, batch_size=4)
+
+
+def tiny_gan(epochs, callbacks, data=images):
+    return Recipe(
+        generator=TinyGenerator,
+        discriminator=TinyDiscriminator,
+        objective=NonSaturating(),
+        optimizer=partial(nn.Adam, learning_rate=1e-2),
+        data=data,
+        noise_dim=3,
+        epochs=epochs,
+        callbacks=callbacks,
+    )
+"""
+
+# It saves after every step; `trouble` is what a test wants to happen, in words that the recipe acts on.
+RECIPE = (
+    TINY_GAN
+    + '''
 
 class SleepsInTheStep(Callback):
     def on_train_step_end(self, run):
@@ -84,27 +93,17 @@ class HasChildren(Callback):
         Path("by-nobody").write_bytes(Path("/proc/thread-self/status").read_bytes())
 
 
-def images(trouble):
-    if trouble == "slow data":
-        Path("asleep").touch()
-        time.sleep(300)
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
-    return ArraySource(pixels, batch_size=4)
+def slow_images():
+    Path("asleep").touch()
+    time.sleep(300)
 
 
 def recipe(epochs: int = 100_000, trouble: str = ""):
     troubles = {"slow step": [SleepsInTheStep()], "children": [HasChildren()]}
-    return Recipe(
-        generator=Generator,
-        discriminator=Discriminator,
-        objective=NonSaturating(),
-        optimizer=partial(nn.Adam, learning_rate=1e-2),
-        data=partial(images, trouble),
-        noise_dim=3,
-        epochs=epochs,
-        callbacks=[Checkpoint(Every.steps(1), keep=3), *troubles.get(trouble, [])],
-    )
+    callbacks = [Checkpoint(Every.steps(1), keep=3), *troubles.get(trouble, [])]
+    return tiny_gan(epochs, callbacks, slow_images if trouble == "slow data" else images)
 '''
+)
 
 
 def write_recipe() -> Path:

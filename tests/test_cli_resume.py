@@ -38,12 +38,25 @@ def ms_gan(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-@pytest.fixture
-def finished() -> Path:
-    """Return a run of two epochs, five steps each, that has come to its end."""
-    Path("tiny.py").write_text(TINY)
-    result = ms_gan("run", "tiny.py", "--out", "runs/one", "--quiet")
+def trained(recipe: str, folder: Path) -> Path:
+    """Train a recipe by the command line: leave ``tiny.py`` and ``runs/one`` in a folder, and return that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("tiny.py").write_text(recipe)
+        result = ms_gan("run", "tiny.py", "--out", "runs/one", "--quiet")
     assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(TINY, tmp_path_factory.mktemp("once"))
+
+
+@pytest.fixture
+def finished(once: Path) -> Path:
+    """Return a copy of a run of two epochs, five steps each, that has come to its end."""
+    shutil.copytree(once, ".", dirs_exist_ok=True)
     return Path("runs/one")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli_resume import TINY, ms_gan
+from test_cli_resume import TINY, ms_gan, trained
 
 from ms_gan_callbacks import Runner
 
@@ -16,12 +17,16 @@ WITH_BEST = TINY.replace(
 )
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = WITH_BEST.replace("import ArraySource,", "import ArraySource, BestCheckpoint,")
+    return trained(recipe, tmp_path_factory.mktemp("once"))
+
+
 @pytest.fixture
-def run_dir() -> Path:
-    """Return a run of two epochs, five steps each, the checkpoint of each kept."""
-    Path("tiny.py").write_text(WITH_BEST.replace("import ArraySource,", "import ArraySource, BestCheckpoint,"))
-    result = ms_gan("run", "tiny.py", "--out", "runs/one", "--quiet")
-    assert result.exit_code == 0, result.stderr
+def run_dir(once: Path) -> Path:
+    """Return a copy of a run of two epochs, five steps each, the checkpoint of each kept."""
+    shutil.copytree(once, ".", dirs_exist_ok=True)
     return Path("runs/one")
 
 
@@ -98,8 +103,7 @@ def test_a_folder_without_a_run() -> None:
 
 
 def test_no_best_checkpoint() -> None:
-    Path("tiny.py").write_text(TINY)
-    assert ms_gan("run", "tiny.py", "--out", "runs/one", "--quiet").exit_code == 0
+    trained(TINY, Path())
     result = ms_gan("sample", "runs/one", "--checkpoint", "best")
     assert result.exit_code == 1
     assert "no best checkpoint" in result.stderr

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import StopsAt, tiny_runner
+from conftest import StopsAt, assert_same_weights, tiny_runner, weights_of
 from mindspore import Tensor
 from safetensors.numpy import load_file
 
@@ -27,6 +28,7 @@ from ms_gan_callbacks import (
     GanError,
     RecipeError,
     Run,
+    RunResult,
     Sample,
     UsageError,
     classifier_score,
@@ -42,7 +44,7 @@ from ms_gan_callbacks import (
     recall,
     stream,
 )
-from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.metrics import Metric, mode_of
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -60,20 +62,21 @@ def evaluation(**changes: Any) -> Evaluation:
 
 
 class Watches(Callback):
-    """Notes when evaluations were told, with their values."""
+    """Notes when evaluations were told, their values, and what they were made of."""
 
     def __init__(self) -> None:
         self.told: list[tuple[int, float]] = []
+        self.fakes: list[np.ndarray] = []
 
     def on_eval_end(self, run: Run) -> None:
         self.told.append((run.step, run.metrics["gap"]))
+        self.fakes.append(run.sample(8, "evaluation"))
 
 
-def train(*callbacks: Callback, images: np.ndarray, epochs: int = 2, **changes: Any) -> Any:
-    runner = tiny_runner()
-    return runner.train(
+def train(*callbacks: Callback, images: np.ndarray, epochs: int = 2, **changes: Any) -> RunResult:
+    return tiny_runner().train(
         epochs, images, callbacks, evaluation=evaluation(**changes), batch_size=4, quiet=True
-    ), runner
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,67 +84,52 @@ def train(*callbacks: Callback, images: np.ndarray, epochs: int = 2, **changes: 
 )
 def test_it_happens_when_due_and_everybody_hears(every: Every, steps: list[int], images: np.ndarray) -> None:
     watch = Watches()
-    result, runner = train(watch, images=images, every=every)
+    result = train(watch, images=images, every=every)
     assert [step for step, _ in watch.told] == steps
     assert result.metrics == {"gap": watch.told[-1][1]}
     lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["gap"]) for line in lines if "gap" in line] == watch.told
     # The value is that of the generator as it stands, on the noise of its own name, at the depth of pixels.
-    if steps[-1] == 10:
-        fake = Sample(runner.sample(8, "evaluation"))
-        real = next(iter(ordered_real(images)))
-        expected = np.abs(pixels(real).mean(0) - pixels(fake.images).mean(0)).mean()
-        assert result.metrics["gap"] == pytest.approx(expected, abs=1e-4)
+    real = pixels(images[stream(0, "data", 1).permutation(len(images))[:8]])
+    for (_, gap), fake in zip(watch.told, watch.fakes, strict=True):
+        expected = np.abs(real.mean(0) - pixels(Sample(fake).images).mean(0)).mean()
+        assert gap == pytest.approx(expected, abs=1e-4)
 
 
-def ordered_real(images: np.ndarray) -> list[np.ndarray]:
-    from ms_gan_callbacks import stream
-
-    return [images[stream(0, "data", 1).permutation(len(images))[:8]]]
-
-
-@pytest.mark.slow
-def test_evaluating_leaves_training_alone(images: np.ndarray, tmp_path: Path) -> None:
-    from conftest import assert_same_weights, weights_of
-
-    with_it, without = tiny_runner(tmp_path / "a"), tiny_runner(tmp_path / "b")
+def test_evaluating_leaves_training_alone(images: np.ndarray) -> None:
+    with_it, without = tiny_runner("with", fresh=True), tiny_runner("without")
     with_it.train(1, images, evaluation=evaluation(every=Every.steps(1)), batch_size=4, quiet=True)
     without.train(1, images, batch_size=4, quiet=True)
     assert_same_weights(weights_of(with_it), weights_of(without))
 
 
-@pytest.mark.slow
-def test_a_resumed_run_has_the_same_lines(images: np.ndarray, tmp_path: Path) -> None:
-    def go(out: Path, stop: int) -> None:
-        tiny_runner(out).train(
-            3, images, [Checkpoint(), StopsAt(stop)], evaluation=evaluation(), batch_size=4, quiet=True
+def test_a_resumed_run_has_the_same_lines(images: np.ndarray) -> None:
+    def go(out: str, *callbacks: Callback, **options: bool) -> None:
+        tiny_runner(out, **options).train(
+            3, images, [Checkpoint(), *callbacks], evaluation=evaluation(), batch_size=4, quiet=True
         )
 
-    go(tmp_path / "whole", 99)
-    go(tmp_path / "cut", 7)
-    tiny_runner(tmp_path / "cut", resume=True).train(
-        3, images, [Checkpoint()], evaluation=evaluation(), batch_size=4, quiet=True
-    )
-    whole, cut = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "cut"))
+    go("whole")
+    go("cut", StopsAt(7))
+    go("cut", resume=True)
+    whole, cut = (Path(name, "metrics.jsonl").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
     assert whole.count(b'"gap"') == 3
 
 
-def falls_until(step: int) -> Any:
-    """Return a metric that gets better by 1 each time until a call, and stays."""
-    calls = [-1]  # the first call is for the floor
+def following(*values: float, error: float = 0.1) -> Metric:
+    """Return a metric that has these values, one after the other, and then the last one for good.
 
-    def metric(real: Sample, fake: Sample) -> Estimate:
-        calls[0] += 1
-        return Estimate(10.0 - min(calls[0], step), 0.1)
-
-    return metric
+    It is asked for the floor first, which takes none of them.
+    """
+    left = chain(values[:1], values, repeat(values[-1]))
+    return lambda real, fake: Estimate(float(next(left)), error)
 
 
 def test_early_stopping_and_the_best_checkpoint_follow_a_metric(images: np.ndarray) -> None:
     stop = EarlyStopping("m", mode="min", patience=2)
     best = BestCheckpoint("m", mode="min")
-    result, _ = train(stop, best, images=images, epochs=9, metrics={"m": falls_until(3)})
+    result = train(stop, best, images=images, epochs=9, metrics={"m": following(9, 8, 7)})
     assert result.epoch == 5
     assert result.stop_reason == "m was best at epoch 3: 7; no better 2 times, now 7"
     assert result.highlights["BestCheckpoint"].startswith("checkpoints/step-00000015")
@@ -149,26 +137,21 @@ def test_early_stopping_and_the_best_checkpoint_follow_a_metric(images: np.ndarr
 
 def test_a_metric_is_looked_at_when_it_is_new_and_not_every_epoch(images: np.ndarray) -> None:
     stop = EarlyStopping("m", mode="min", patience=2)
-    result, _ = train(stop, images=images, epochs=9, metrics={"m": falls_until(1)}, every=Every.epochs(2))
+    result = train(stop, images=images, epochs=9, metrics={"m": following(9)}, every=Every.epochs(2))
     assert result.epoch == 6
 
 
 def test_warm_up_does_not_count(images: np.ndarray) -> None:
     stop = EarlyStopping("m", mode="min", patience=2, warm_up=4)
-    result, _ = train(stop, images=images, epochs=9, metrics={"m": falls_until(1)})
+    result = train(stop, images=images, epochs=9, metrics={"m": following(9)})
     assert result.epoch == 6
 
 
 @pytest.mark.parametrize(("error", "epoch"), [(0.4, 9), (0.6, 2)])
 def test_an_improvement_within_twice_the_noise_is_none(error: float, epoch: int, images: np.ndarray) -> None:
-    calls = [0]
-
-    def metric(real: Sample, fake: Sample) -> Estimate:
-        calls[0] += 1
-        return Estimate(-float(calls[0]), error)
-
     stop = EarlyStopping("m", mode="min", patience=1)
-    result, _ = train(stop, images=images, epochs=9, metrics={"m": metric})
+    falls = following(*range(9, 0, -1), error=error)
+    result = train(stop, images=images, epochs=9, metrics={"m": falls})
     assert result.epoch == epoch
 
 
@@ -183,10 +166,6 @@ def test_the_noise_of_a_plain_metric_is_that_of_subsampled_fakes(images: np.ndar
     [(noise, nobody)] = found
     assert 0 < noise < 100
     assert nobody == 0
-
-
-def broken(real: Sample, fake: Sample) -> float:
-    raise ZeroDivisionError("no")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +200,7 @@ def test_settings_that_make_no_sense(changes: dict[str, Any], message: str) -> N
 
 def test_a_metric_that_raises_is_named(images: np.ndarray) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
-        train(images=images, metrics={"mine": broken})
+        train(images=images, metrics={"mine": lambda real, fake: 1 / 0})
     assert "raised by the metric 'mine' at step 5" in caught.value.__notes__
 
 
@@ -234,7 +213,7 @@ def test_a_metric_says_which_way_it_is_better_and_one_that_does_not_must_be_told
     with pytest.raises(CallbackError, match="nobody says which way gap is better"):
         train(EarlyStopping("gap", patience=2), images=images)
     stop = EarlyStopping("m", patience=2)
-    result, _ = train(stop, images=images, epochs=9, metrics={"m": partial(own_direction)})
+    result = train(stop, images=images, epochs=9, metrics={"m": partial(own_direction)})
     assert (stop.mode, result.epoch) == ("min", 3)
     assert [mode_of(metric) for metric in (fld, kid, kl_to_uniform)] == ["min"] * 3
     highest = (precision, recall, density, coverage, modes, classifier_score, diversity)
@@ -246,8 +225,8 @@ def test_a_checkpoint_keeps_the_best_of_a_metric_beside_the_newest(images: np.nd
         train(Checkpoint(best="gap"), images=images)
     with pytest.raises(CallbackError, match="monitors 'gaps', which nobody publishes; did you mean 'gap'"):
         train(Checkpoint(best=BestCheckpoint("gaps", mode="min")), images=images)
-    best = lower_is_better(falls_until(2))
-    result, _ = train(Checkpoint(keep=1, best="m"), images=images, epochs=5, metrics={"m": best})
+    best = lower_is_better(following(9, 8))
+    result = train(Checkpoint(keep=1, best="m"), images=images, epochs=5, metrics={"m": best})
     assert steps_kept() == [10, 25]
     assert result.highlights["best m"] == "checkpoints/step-00000010, m was best at epoch 2: 8"
 
@@ -265,13 +244,15 @@ def test_networks_end_with_the_weights_of_the_best_and_the_run_with_its_own(imag
 
         def on_train_epoch_end(self, run: Run) -> None:
             assert run.generator is not None
-            self.weights.append(run.generator.trainable_params()[0].asnumpy().copy())
+            self.weight = run.generator.trainable_params()[0]
+            self.weights.append(self.weight.asnumpy().copy())
 
     notes = Notes()
     stop = EarlyStopping("m", mode="min", patience=2, restore_best=True)
-    result, runner = train(stop, notes, Checkpoint(keep=1), images=images, epochs=9, metrics={"m": falls_until(3)})
+    falls = following(9, 8, 7)
+    result = train(stop, notes, Checkpoint(keep=1), images=images, epochs=9, metrics={"m": falls})
     assert result.epoch == 5
-    assert np.array_equal(runner.generator.trainable_params()[0].asnumpy(), notes.weights[2])
+    assert np.array_equal(notes.weight.asnumpy(), notes.weights[2])
     assert steps_kept() == [15, 25]
     last = load_file("run/checkpoints/step-00000025/weights.safetensors")
     assert np.array_equal(last["generator.layers.0.weight"], notes.weights[4])

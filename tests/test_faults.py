@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import TINY_GAN
 
 from ms_gan_callbacks import files
 from ms_gan_callbacks.errors import CheckpointError
@@ -275,27 +276,9 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(code: int) -> None:
 
 # Real processes on real disks.
 
-RECIPE = """
-import numpy as np
-from functools import partial
-from mindspore import nn
-from ms_gan_callbacks import *
-
-class Generator(nn.Cell):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.SequentialCell(nn.Dense(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dense(8, 16), nn.Tanh())
-
-    def construct(self, noise):
-        return self.layers(noise).reshape(-1, 1, 4, 4)
-
-class Discriminator(nn.Cell):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
-
-    def construct(self, images):
-        return self.layers(images.reshape(-1, 16))
+RECIPE = (
+    TINY_GAN
+    + """
 
 class FillsDisk(Callback):
     "Leaves no room from a step on, as somebody else's files may."
@@ -322,11 +305,9 @@ def recipe(epochs: int = 8, writer: str = "", full: str = "", at: int = 8):
     callbacks = [writers[name]() for name in writer.split(",") if name]
     if full:
         callbacks.append(FillsDisk(full, at))
-    images = np.random.default_rng(0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
-    return Recipe(generator=Generator, discriminator=Discriminator, objective=NonSaturating(),
-                  optimizer=partial(nn.Adam, learning_rate=1e-2), noise_dim=3, epochs=epochs,
-                  callbacks=callbacks, data=lambda: ArraySource(images, batch_size=4))
+    return tiny_gan(epochs, callbacks)
 """
+)
 
 
 def ms_gan(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -74,9 +74,9 @@ def test_a_run_that_is_interrupted_tells_how_it_goes_on_and_ends_in_the_same_byt
     assert told is not None and process.stderr.read() == ""
     assert not left_by(process)
     assert 3 <= int(told[1]) < 100
-    code, out, errors = finish(start("resume", told[2], "--quiet"))
-    assert (code, errors) == (0, "")
-    assert "100 steps" in out
+    result = CliRunner().invoke(main, ["resume", told[2], "--quiet"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "100 steps" in result.stdout
     resumed = Runner.resume("run", from_step=100, overrides={"epochs": 21})
     with pytest.raises(KeyboardInterrupt):
         resumed.train(callbacks=[At("on_train_begin", 100, interrupts_itself)], quiet=True)
@@ -216,11 +216,13 @@ def test_a_library_touches_no_signal(images: np.ndarray) -> None:
         raise KeyboardInterrupt
 
     data = ArraySource(images, batch_size=4)
-    tiny_runner("one").train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
+    tiny_runner("one", fresh=True).train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        tiny_runner("two").train(1, data, [At("on_train_step_end", 2, look_and_stop)], quiet=True)
+        tiny_runner("two", fresh=True).train(1, data, [At("on_train_step_end", 2, look_and_stop)], quiet=True)
     thread = threading.Thread(
-        target=lambda: tiny_runner("three").train(1, data, [At("on_train_step_end", 2, look)], quiet=True)
+        target=lambda: tiny_runner("three", fresh=True).train(
+            1, data, [At("on_train_step_end", 2, look)], quiet=True
+        )
     )
     thread.start()
     thread.join(DEADLINE)

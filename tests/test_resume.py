@@ -145,7 +145,6 @@ class Dies(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.slow
 def test_a_run_that_died_between_checkpoints_goes_back_and_leaves_no_double_line(images: np.ndarray) -> None:
     tiny_runner("whole").train(EPOCHS, array(images), callbacks(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
@@ -158,7 +157,6 @@ def test_a_run_that_died_between_checkpoints_goes_back_and_leaves_no_double_line
     same_bytes("whole", "parts")
 
 
-@pytest.mark.slow
 def test_a_run_that_died_before_its_first_checkpoint_starts_over(images: np.ndarray) -> None:
     tiny_runner("whole").train(EPOCHS, array(images), callbacks(), quiet=True)
     with pytest.raises(KeyboardInterrupt):
@@ -168,7 +166,6 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_over(images: np.ndar
     same_bytes("whole", "parts")
 
 
-@pytest.mark.slow
 def test_a_finished_run_is_extended_as_if_it_had_been_longer_from_the_start(images: np.ndarray) -> None:
     tiny_runner("whole").train(EPOCHS, array(images), callbacks(), quiet=True)
     tiny_runner("parts").train(1, array(images), callbacks()[:2] + callbacks()[3:], quiet=True)
@@ -183,7 +180,6 @@ def test_a_finished_run_is_extended_as_if_it_had_been_longer_from_the_start(imag
     assert [entry["from_step"] for entry in history] == [5]
 
 
-@pytest.mark.slow
 def test_an_older_checkpoint_can_be_gone_back_to_and_newer_ones_are_set_aside(images: np.ndarray) -> None:
     tiny_runner("whole").train(EPOCHS, array(images), callbacks(), quiet=True)
     shutil.copytree("whole", "parts")

@@ -139,7 +139,7 @@ def test_a_callback_stops_the_run_in_mid_epoch_and_training_goes_on_from_there(i
     ids=["grid every step", "all built in", "readers"],
 )
 def test_watching_leaves_training_undisturbed_to_the_bit(callbacks: list[Callback], images: np.ndarray) -> None:
-    alone, watched = tiny_runner("alone"), tiny_runner("watched")
+    alone, watched = tiny_runner("alone"), tiny_runner("watched", fresh=True)
     alone.train(2, images, batch_size=4, quiet=True)
     watched.train(2, images, callbacks, batch_size=4, quiet=True)
     assert_same_weights(weights_of(alone), weights_of(watched))
@@ -148,7 +148,7 @@ def test_watching_leaves_training_undisturbed_to_the_bit(callbacks: list[Callbac
 def test_the_seed_decides_everything(images: np.ndarray) -> None:
     runs = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        runs[name] = tiny_runner(name, seed=seed)
+        runs[name] = tiny_runner(name, seed=seed, fresh=name == "b")  # nor who has used the networks before
         np.random.seed(len(runs))  # what the host process draws does not matter
         runs[name].train(1, images, batch_size=4, quiet=True)
     assert_same_weights(weights_of(runs["a"]), weights_of(runs["b"]))
@@ -163,7 +163,7 @@ def test_a_run_leaves_the_host_process_as_it_was(images: np.ndarray) -> None:
     expected = np.random.random(2).tolist()
     np.random.seed(9)
     before = (ms.get_context("mode"), ms.get_seed())
-    tiny_runner().train(1, images, [ImageGrid(Every.epochs(1))], batch_size=4, quiet=True)
+    tiny_runner(fresh=True).train(1, images, [ImageGrid(Every.epochs(1))], batch_size=4, quiet=True)
     assert (ms.get_context("mode"), ms.get_seed()) == before
     assert np.random.random(2).tolist() == expected
 

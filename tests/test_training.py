@@ -13,6 +13,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
 from ms_gan_callbacks.data import BUNDLED
 from ms_gan_callbacks.networks import check_fit
+from ms_gan_callbacks.objectives import check_scores
 from ms_gan_callbacks.training import SCALARS, Players
 
 
@@ -247,11 +248,10 @@ def compiled(objective: object, low: float, high: float) -> None:
 def test_logits_are_not_taken_for_probabilities_whatever_the_initial_weights(seed: int) -> None:
     players = Players(TinyGenerator, TinyDiscriminator, adam, seed=seed)
     real = np.random.default_rng(seed).uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
-    players.compile_for(NonSaturating(), real, np.ones((4, 3), np.float32))  # a warning would fail this test
+    scores = check_fit(players.generator, players.discriminator, real, np.ones((4, 3), np.float32)).scores
+    check_scores(NonSaturating(), scores)  # a warning would fail this test
     with pytest.raises(RecipeError, match="outside of"):
-        Players(TinyGenerator, TinyDiscriminator, adam, seed=seed).compile_for(
-            NonSaturating(from_logits=False), real, np.ones((4, 3), np.float32)
-        )
+        check_scores(NonSaturating(from_logits=False), scores)
 
 
 def test_scores_of_the_wrong_kind_for_the_objective_are_told_before_the_first_step() -> None:

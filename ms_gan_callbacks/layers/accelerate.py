@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from mindspore import nn
 
 from ms_gan_callbacks.layers.activation import LeakyReLU
 from ms_gan_callbacks.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.layers.dense import Dense
+from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
 
-FAST: dict[type[nn.Cell], Any] = {
+FAST: dict[type[nn.Cell], type[Fast]] = {
     nn.BatchNorm1d: BatchNorm1d,
     nn.Conv2d: Conv2d,
     nn.Conv2dTranspose: Conv2dTranspose,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
+from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.primitives import relu_grad
 
 
@@ -23,23 +24,17 @@ class Leak(nn.Cell):  # type: ignore[misc]
         return (grad * self.alpha + relu_grad(grad, x) * (1 - self.alpha),)
 
 
-class LeakyReLU(nn.LeakyReLU):  # type: ignore[misc]
+class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]
     """:class:`mindspore.nn.LeakyReLU`; see there for its argument.
 
     With alpha outside 0 to 1 it is the stock layer.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.refit()
-
     @staticmethod
     def stands_for(layer: nn.LeakyReLU) -> bool:
-        """Whether this class does better than a stock layer."""
         return bool(0 <= layer.alpha <= 1)
 
     def refit(self) -> None:
-        """Derive what :meth:`construct` needs from the stock layer's settings."""
         self.leak, self.leaks = Leak(self.alpha), self.stands_for(self)
 
     def construct(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.layers.dense import AddBias
+from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.primitives import times, times_transposed
 from ms_gan_callbacks.layers.windows import (
     Fold,
@@ -22,24 +23,18 @@ def geometry_of(layer: nn.Cell) -> Geometry:
     return Geometry(layer.kernel_size, layer.stride, layer.dilation, layer.pad_mode, padding)
 
 
-class Conv2d(nn.Conv2d):  # type: ignore[misc]
+class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
     """:class:`mindspore.nn.Conv2d` as windows times weights; see there for its arguments.
 
     With ``group`` other than 1 it is the stock layer. The windows take taps / (stride * stride) times the memory
     of the images.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.refit()
-
     @staticmethod
     def stands_for(layer: nn.Conv2d) -> bool:
-        """Whether this class does better than a stock layer."""
         return bool(layer.data_format == "NCHW" and layer.group == 1)
 
     def refit(self) -> None:
-        """Derive what :meth:`construct` needs from the stock layer's settings."""
         self.unfold, self.add_bias = Unfold(geometry_of(self)), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
@@ -54,24 +49,18 @@ class Conv2d(nn.Conv2d):  # type: ignore[misc]
         return channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
 
 
-class Conv2dTranspose(nn.Conv2dTranspose):  # type: ignore[misc]
+class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
     """:class:`mindspore.nn.Conv2dTranspose` as pixels times weights, folded; see there for its arguments.
 
     With ``group`` other than 1 or an ``output_padding`` it is the stock layer. The windows take
     taps / (stride * stride) times the memory of the images it makes.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.refit()
-
     @staticmethod
     def stands_for(layer: nn.Conv2dTranspose) -> bool:
-        """Whether this class does better than a stock layer."""
         return bool(layer.group == 1 and layer.output_padding in (0, (0, 0)))
 
     def refit(self) -> None:
-        """Derive what :meth:`construct` needs from the stock layer's settings."""
         self.fold, self.add_bias = Fold(geometry_of(self)), AddBias()
         self.folds = self.stands_for(self)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
+from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.primitives import add_bias, times, times_transposed
 
 FEW_ROWS = 128
@@ -23,20 +24,10 @@ class AddBias(nn.Cell):  # type: ignore[misc]
         return grad, times(ones, grad).reshape(-1)
 
 
-class Dense(nn.Dense):  # type: ignore[misc]
+class Dense(Fast, nn.Dense):  # type: ignore[misc]
     """:class:`mindspore.nn.Dense`; see there for its arguments."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.refit()
-
-    @staticmethod
-    def stands_for(layer: nn.Dense) -> bool:
-        """Whether this class does better than a stock layer."""
-        return True
-
     def refit(self) -> None:
-        """Derive what :meth:`construct` needs from the stock layer's settings."""
         self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.layers.dense import AddBias
+from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.primitives import add_bias, times
 
 
@@ -36,20 +37,14 @@ class Normalize(nn.Cell):  # type: ignore[misc]
         return ((add_bias(grad[0], times(-share, grad[0]).reshape(-1)) - normal * along) * spread,)
 
 
-class BatchNorm1d(nn.BatchNorm1d):  # type: ignore[misc]
+class BatchNorm1d(Fast, nn.BatchNorm1d):  # type: ignore[misc]
     """:class:`mindspore.nn.BatchNorm1d`; see there for its arguments. In evaluation it is the stock layer."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.refit()
 
     @staticmethod
     def stands_for(layer: nn.BatchNorm1d) -> bool:
-        """Whether this class does better than a stock layer."""
         return layer.use_batch_statistics is None
 
     def refit(self) -> None:
-        """Derive what :meth:`construct` needs from the stock layer's settings."""
         self.normalize, self.add_bias = Normalize(self.eps), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:

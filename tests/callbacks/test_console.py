@@ -25,9 +25,11 @@ NUMBER = r"-?\d+\.\d{3}"
 LINE = rf"d_loss {NUMBER}  g_loss {NUMBER}  D\(x\) {NUMBER}  D\(G\(z\)\) {NUMBER}"
 
 
-def train(console: Console, images: np.ndarray, *others: Callback, epochs: int = 2) -> RunResult:
+def train(
+    console: Console, images: np.ndarray, *others: Callback, epochs: int = 2, fresh: bool = False
+) -> RunResult:
     # A console of its own takes the place of the default one; quiet only leaves out the printed summary.
-    return tiny_runner().train(epochs, images, [console, *others], batch_size=4, quiet=True)
+    return tiny_runner(fresh=fresh).train(epochs, images, [console, *others], batch_size=4, quiet=True)
 
 
 def test_a_log_file_gets_plain_lines(images: np.ndarray) -> None:
@@ -128,7 +130,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_gets_a_live_bar_that_fits_and_leaves_no_trace(columns: int, images: np.ndarray) -> None:
     screen = Screen()
     # rich asks the standard streams for the width, and under pytest they are no terminals.
-    train(Console(Terminal(file=screen.file, width=columns), refresh_seconds=0), images)
+    train(Console(Terminal(file=screen.file, width=columns), refresh_seconds=0), images, fresh=True)
     written = screen.close()
     plain = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", written)
     assert "compiling the training step, once" in plain

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import TinyDiscriminator, TinyGenerator
+from conftest import tiny_runner
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks import NonSaturating, RunDirError, Runner, accelerate, layers
+from ms_gan_callbacks import NonSaturating, RunDirError, accelerate, layers
 from ms_gan_callbacks.networks import graph_mode
 from ms_gan_callbacks.training import Players
 
@@ -155,33 +154,19 @@ def test_the_gradient_of_a_gradient_is_the_stock_layers() -> None:
         np.testing.assert_allclose(fast_one, stock, rtol=1e-4, atol=1e-5 * largest)
 
 
-def runner(out_dir: Path, **options: Any) -> Runner:
-    return Runner(
-        TinyGenerator,
-        TinyDiscriminator,
-        objective=NonSaturating(),
-        optimizer=partial(nn.Adam, learning_rate=1e-3),
-        noise_dim=3,
-        out_dir=out_dir,
-        **options,
-    )
-
-
-def test_a_runner_accelerates_says_so_and_can_be_told_not_to(tmp_path: Path) -> None:
-    images = np.zeros((8, 1, 4, 4), np.uint8)
-    result = runner(tmp_path / "fast").train(1, images, batch_size=4, quiet=True)
+def test_a_runner_accelerates_says_so_and_can_be_told_not_to(images: np.ndarray) -> None:
+    result = tiny_runner("fast").train(1, images, batch_size=4, quiet=True)
     assert result.accelerated["Dense"] >= 1
     [line] = [line for line in result.summary().splitlines() if line.startswith("fast layers")]
     assert all(f"{count} {kind}" in line for kind, count in result.accelerated.items())
-    stock = runner(tmp_path / "stock", accelerate=False)
+    stock = tiny_runner("stock", accelerate=False)
     result = stock.train(1, images, batch_size=4, quiet=True)
     assert result.accelerated == {}
     assert "fast layers" not in result.summary()
     assert not any(type(cell).__module__.startswith("ms_gan") for _, cell in stock.generator.cells_and_names())
 
 
-def test_a_run_does_not_go_on_with_other_layers_unasked(tmp_path: Path) -> None:
-    images = np.zeros((8, 1, 4, 4), np.uint8)
-    runner(tmp_path).train(1, images, batch_size=4, quiet=True)
+def test_a_run_does_not_go_on_with_other_layers_unasked(images: np.ndarray) -> None:
+    tiny_runner().train(1, images, batch_size=4, quiet=True)
     with pytest.raises(RunDirError, match="--allow-change accelerate"):
-        runner(tmp_path, accelerate=False, resume=True).train(2, images, batch_size=4, quiet=True)
+        tiny_runner(accelerate=False, resume=True).train(2, images, batch_size=4, quiet=True)
