@@ -69,9 +69,7 @@ def rows(values: dict[str, list[dict[str, float]]]) -> Iterator[str]:
 @click.command()
 @click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--seeds", default=5, show_default=True, help="How many, from 0.")
-@click.option(
-    "--epochs", default="1,5,10", show_default=True, help="Which to judge; a run ends at the last."
-)
+@click.option("--epochs", default="1,5,10", show_default=True, help="Which to judge; a run ends at the last.")
 @click.option("--samples", default=10_000, show_default=True, help="Images on each side.")
 @click.option("--out", default=Path("runs/quality"), type=click.Path(path_type=Path), help="The runs' folder.")
 def main(path: Path, seeds: int, epochs: str, samples: int, out: Path) -> None:
