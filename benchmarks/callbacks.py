@@ -12,7 +12,17 @@ from benchmarks.arena import Bout, ContestantError, contest, environment
 from benchmarks.contestants import Entrant
 from benchmarks.data import WHOLE
 
-BUILT_IN = ("TensorBoard", "ImageGrid", "Checkpoint", "EarlyStopping", "BestCheckpoint", "Console", "MetricsLog")
+BUILT_IN = (
+    "TensorBoard",
+    "ImageGrid",
+    "Checkpoint",
+    "EarlyStopping",
+    "BestCheckpoint",
+    "CollapseGuard",
+    "DivergenceGuard",
+    "Console",
+    "MetricsLog",
+)
 
 
 def measure(rounds: int, pair_rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, Any]:

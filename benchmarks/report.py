@@ -102,6 +102,7 @@ def _acts(acts: Mapping[str, Any]) -> Table:
         [f"a checkpoint of {acts['checkpoint_bytes'] / 1e6:.0f} MB, ms", Spread.of(acts["checkpoint_ms"]).text(1)],
         ["a 5 x 5 grid, ms", Spread.of(acts["grid_ms"]).text(1)],
         ["a point in TensorBoard, flushed, ms", Spread.of(acts["tensorboard_flush_ms"]).text(2)],
+        ["`fld` on 2,000 images, ms", Spread.of(acts["evaluation_ms"]).text(0)],
     ]
     rows += [
         [f"{name}: share of an epoch of {acts['bus_share_images']:,} images, by the bus, %", f"{share:.2f}"]

@@ -9,11 +9,12 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks import checkpoint
+from benchmarks import ROOT, checkpoint
 from benchmarks.data import digits
 from benchmarks.ours import console, recipe
 from ms_gan_callbacks import (
@@ -27,7 +28,9 @@ from ms_gan_callbacks import (
     Run,
     Runner,
     TensorBoard,
+    load_recipe,
 )
+from ms_gan_callbacks.evaluation import Evaluator
 
 
 class Listener(Callback):
@@ -75,6 +78,26 @@ def acts(callback: Periodic, steps: int, folder: Path) -> list[float]:
     return found[1:]
 
 
+def evaluations(folder: Path) -> list[float]:
+    """Return the milliseconds of the shipped recipe's evaluations; the first, which warms up, left out."""
+    found = []
+    evaluate = Evaluator.evaluate
+
+    def timed(self: Evaluator, run: Run) -> None:
+        began = perf_counter()
+        evaluate(self, run)
+        found.append(1000 * (perf_counter() - began))
+
+    described = load_recipe(ROOT / "recipes" / "mnist_mlp.py")
+    described = replace(described, evaluate_every=Every.steps(20), callbacks=[])
+    Evaluator.evaluate = timed  # type: ignore[method-assign]
+    try:
+        Runner.from_recipe(described, folder).train(1, ArraySource(digits(32 * 160), 32), [Settle()], quiet=True)
+    finally:
+        Evaluator.evaluate = evaluate  # type: ignore[method-assign]
+    return found[1:]
+
+
 def shares(images: int, folder: Path) -> dict[str, Any]:
     """Train an epoch with all default callbacks; return the percentage of its time that the bus saw in each."""
     described = recipe("mlp")
@@ -95,6 +118,7 @@ def main() -> None:
             "checkpoint_bytes": size,
             "grid_ms": acts(ImageGrid(Every.steps(5)), 60, Path(name) / "grid"),
             "tensorboard_flush_ms": acts(TensorBoard(Every.steps(1), flush_seconds=0), 40, Path(name) / "board"),
+            "evaluation_ms": evaluations(Path(name) / "evaluations"),
             "bus_share_percent": shares(images, Path(name) / "shares"),
             "bus_share_images": images,
         }

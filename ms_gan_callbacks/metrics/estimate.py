@@ -18,4 +18,4 @@ class Estimate(NamedTuple):
 
     def __float__(self) -> float:
         """Return the value alone."""
-        return self.value
+        return float(self.value)

@@ -35,7 +35,7 @@ class ParzenResult(NamedTuple):
 
     def __float__(self) -> float:
         """Return the value alone."""
-        return self.value
+        return float(self.value)
 
 
 def log_densities(points: NDArray[Any], centres: NDArray[Any], sigma: float) -> Doubles:

@@ -164,6 +164,7 @@ class LookAlike:
 
 def test_an_estimate_is_a_number() -> None:
     assert float(Estimate(1.5, 0.2)) == 1.5
+    assert float(Estimate(3, 0.2)) == 3  # whatever kind of number it is
 
 
 @pytest.mark.parametrize(
