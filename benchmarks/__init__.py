@@ -5,7 +5,8 @@ How two contestants are compared:
 * Each is a process of its own. It builds, takes its first step, and then takes a block of steps whenever it is
   asked to; only one is awake at a time, the others are stopped (SIGSTOP), so that no idle thread competes.
 * Blocks go round in rounds, every other round in reverse order (ABBA), so that a machine that gets slower or
-  faster hits all alike. A ratio is the median of the ratios within the rounds; ranges are lowest and highest.
+  faster hits all alike; a round as long as an epoch is taken in pieces, turn about. A ratio is the median of the
+  ratios within the rounds; ranges are lowest and highest.
 * The same models (same layers, sizes, initial distributions), batch, optimizer (Adam, same rates and betas), and
   two threads on the same two cores for everybody. Every step takes a fresh batch, gathered from all of MNIST as
   uint8 and scaled to [-1, 1], and fresh normal noise; both are inside the clock. The tutorial's loop keeps the

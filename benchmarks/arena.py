@@ -118,13 +118,16 @@ class Bout:
     Attributes:
         rounds: how often everybody has a turn; every other round goes backwards.
         seconds: about how long a turn lasts; 0 makes it an epoch of the entrant's own.
-        names: who takes part; empty for all.
+        names: who takes part; empty for all. Without one of those named there is no bout.
+        parts: how many pieces a turn is taken in, everybody's first before anybody's second: a machine whose speed
+            swings within a long turn then swings for all of them.
         limit: seconds after which no round begins any more, two being the least.
     """
 
     rounds: int
     seconds: float = 1.0
     names: tuple[str, ...] = ()
+    parts: int = 1
     limit: float = 600.0
 
 
@@ -153,7 +156,7 @@ def contest(
                 say(f"  {name}: first step after {workers[name].first['seconds']:.1f} s")
         for bout in bouts:
             chosen = {name: worker for name, worker in workers.items() if name in (bout.names or workers)}
-            if len(chosen) > 1 or not bout.names:
+            if chosen and chosen.keys() >= set(bout.names):
                 result["bouts"].append(_fight(bout, chosen))
     return result
 
@@ -166,11 +169,23 @@ def _fight(bout: Bout, workers: Mapping[str, Worker]) -> dict[str, list[dict[str
     blocks: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     began = time.perf_counter()
     for number in range(bout.rounds):
-        for name in list(workers)[:: -1 if number % 2 else 1]:
-            blocks[name].append(workers[name].block(lengths[name]))
+        pieces: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+        for part in range(bout.parts):
+            for name in list(workers)[:: -1 if (number + part) % 2 else 1]:
+                first, last = (lengths[name] * end // bout.parts for end in (part, part + 1))
+                if last > first:
+                    pieces[name].append(workers[name].block(last - first))
+        for name, taken in pieces.items():
+            blocks[name].append(_joined(taken))
         if time.perf_counter() - began > bout.limit and number:
             break
     return blocks
+
+
+def _joined(pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the block that some pieces make up: times and steps are summed, memory is the last's."""
+    sums = {what: sum(piece[what] for piece in pieces) for what in ("steps", "seconds", "cpu_seconds")}
+    return {**pieces[-1], **sums}
 
 
 def _fitting(block: Mapping[str, Any], seconds: float) -> int:

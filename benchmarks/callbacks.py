@@ -12,6 +12,7 @@ from benchmarks.arena import Bout, ContestantError, contest, environment
 from benchmarks.contestants import Entrant
 from benchmarks.data import WHOLE
 
+PARTS = 40  # of an epoch of MNIST, half a second each
 BUILT_IN = (
     "TensorBoard",
     "ImageGrid",
@@ -26,7 +27,7 @@ BUILT_IN = (
 
 
 def measure(rounds: int, pair_rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, Any]:
-    """Measure all; every block is a whole epoch of MNIST, so that whatever is due once an epoch is in it.
+    """Measure all; every round is a whole epoch of MNIST, so that whatever is due once an epoch is in it.
 
     Args:
         rounds: rounds among the run without callbacks and one for each built-in.
@@ -38,12 +39,13 @@ def measure(rounds: int, pair_rounds: int, quick: bool, say: Callable[[str], Any
     acts = _acts(6_400 if quick else WHOLE)
     say("callbacks: all the defaults against none, whole epochs")
     pair = {"runner": Entrant("runner"), "runner-plain": Entrant("runner-plain")}
-    everything = contest(pair, [Bout(1 if quick else pair_rounds, seconds=0, limit=1800)], say)
+    everything = contest(pair, [Bout(1 if quick else pair_rounds, seconds=0, parts=PARTS, limit=1800)], say)
     if quick:
         return {"acts": acts, "all": everything}
     say("callbacks: each alone against none, whole epochs")
     alone = {name: Entrant("runner-with", callback=name) for name in BUILT_IN}
-    each = contest({"none": Entrant("runner-plain"), **alone}, [Bout(rounds, seconds=0, limit=1800)], say)
+    bout = Bout(rounds, seconds=0, parts=PARTS, limit=1800)
+    each = contest({"none": Entrant("runner-plain"), **alone}, [bout], say)
     return {"acts": acts, "all": everything, "each": each}
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.numbers import Spread, per_step, ratio
+from benchmarks.numbers import Spread, blocks_of, ratio
 
 Results = Mapping[str, Any]
-LINEAR = 1.05  # how much longer a late epoch may take, this machine's swings aside
+LINEAR = 1.05  # how much longer a late epoch may take
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,19 @@ def callbacks_ratio(results: Results) -> Spread | None:
     return ratio(match, "runner", "runner-plain") if match else None
 
 
-def _epochs(results: Results) -> list[dict[str, Any]]:
-    bouts = results.get("scaling", {}).get("epochs", {}).get("bouts", [])
-    return bouts[0].get("runner", []) if bouts else []
+def _ageing(results: Results) -> dict[str, Any]:
+    ageing: dict[str, Any] = results.get("scaling", {}).get("epochs", {"bouts": []})
+    return ageing
 
 
 def late_epochs(results: Results) -> Spread | None:
-    """Return the time of the last ten epochs, each over the median of the ten that follow the first."""
-    times = [per_step(epoch) for epoch in _epochs(results)]
-    if len(times) < 12:
-        return None
-    early = Spread.of(times[1:11]).median
-    return Spread.of(time / early for time in times[-min(10, len(times) - 11) :])
+    """Return the time of an old run's epochs over that of a fresh one's."""
+    return ratio(_ageing(results), "runner", "fresh")
 
 
 def memory_growth(results: Results) -> Spread | None:
     """Return the memory after epoch 10 over that after epoch 2."""
-    epochs = _epochs(results)
+    epochs = blocks_of(_ageing(results), "runner")
     return Spread.of([epochs[9]["rss"] / epochs[1]["rss"]]) if len(epochs) >= 10 else None
 
 

@@ -45,7 +45,7 @@ def all_results() -> dict:
     speed = {"mlp-32": match({"tutorial": slow, "runner": fast, "runner-plain": fast, "torch-best": slow})}
     epochs = [block(200, 2.0, rss=100 if number < 9 else 106) for number in range(12)]
     scaling = {
-        "epochs": match({"runner": epochs}),
+        "epochs": match({"runner": epochs}, {"fresh": fast}, {"runner": fast, "fresh": fast}),
         "images": match({"5000": fast, "60000": fast}),
         "batch": match({"32": fast, "64": slow}),
     }
@@ -85,12 +85,14 @@ def test_marks_hold_fail_or_were_not_measured() -> None:
     assert {mark.number for mark in MARKS} == {1, 2, 3, 4, 5, 6}
 
 
-def test_epochs_that_get_longer_fail() -> None:
+def test_a_run_that_gets_slower_with_age_fails() -> None:
     measured = all_results()
-    measured["scaling"]["epochs"]["bouts"][0]["runner"] = [block(10, 1 + 0.02 * number) for number in range(50)]
+    measured["scaling"]["epochs"]["bouts"][2] = {
+        "runner": [block(10, 1.0), block(10, 1.2), block(10, 1.3)],
+        "fresh": [block(10, 1.0), block(10, 1.0), block(10, 1.0)],
+    }
     [late] = [verdict for verdict in judge(measured) if verdict["what"].startswith("time of late")]
-    # Epochs 2 to 11 take 1.11 in the middle, the last ten 1.89.
-    assert late["measured"]["median"] == pytest.approx(1.89 / 1.11)
+    assert late["measured"]["median"] == pytest.approx(1.2)
     assert late["holds"] is False
 
 
@@ -186,6 +188,7 @@ def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backward
     script = tmp_path / "fake.py"
     script.write_text(FAKE)
     turns: list[str] = []
+    pieces: list[dict] = []
 
     class Watched(Worker):
         def __init__(self, entrant: Entrant, folder: Path) -> None:
@@ -193,7 +196,8 @@ def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backward
 
         def block(self, steps: int) -> dict:
             turns.append(self.entrant.name)
-            return super().block(steps)
+            pieces.append(super().block(steps))
+            return pieces[-1]
 
     monkeypatch.setattr(arena, "Worker", Watched)
     entrants = {"a": Entrant("step", count=96), "b": Entrant("runner", count=64)}
@@ -204,6 +208,17 @@ def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backward
         "a": [3] * 3,
         "b": [2] * 3,
     }
+
+    turns.clear()
+    pieces.clear()
+    found = contest(entrants, [Bout(2, seconds=0, parts=2), Bout(1, seconds=0, names=("b",))], lambda line: None)
+    assert turns == ["step", "runner", "runner", "step", "runner", "step", "step", "runner", "runner"]
+    together, alone = found["bouts"]
+    assert [one["steps"] for one in together["a"]] == [3, 3]
+    assert [one["steps"] for one in alone["b"]] == [2]
+    of_a = [piece for name, piece in zip(turns, pieces, strict=True) if name == "step"]
+    sums = [sum(piece["seconds"] for piece in half) for half in (of_a[:2], of_a[2:])]
+    assert [one["seconds"] for one in together["a"]] == pytest.approx(sums)
 
 
 @pytest.mark.usefixtures("data")
