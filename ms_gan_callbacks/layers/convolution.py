@@ -11,9 +11,11 @@ from ms_gan_callbacks.layers.windows import (
     Fold,
     Geometry,
     Unfold,
+    WithoutLast,
     channels_first,
     channels_last,
     window_grid,
+    with_zeros,
 )
 
 
@@ -35,17 +37,18 @@ class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
         return bool(layer.data_format == "NCHW" and layer.group == 1)
 
     def refit(self) -> None:
-        self.unfold, self.add_bias = Unfold(geometry_of(self)), AddBias()
+        self.unfold, self.without_last, self.add_bias = Unfold(geometry_of(self)), WithoutLast(), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
         if self.group != 1:
             return super().construct(x)
         height, width = window_grid(self.unfold.geometry, x.shape[2:])
-        windows = self.unfold(channels_last(x)).reshape(x.shape[0] * height * width, -1)
+        windows = self.unfold(channels_last(x)).reshape(x.shape[0] * (height * width + 1), -1)
         rows = times_transposed(windows, ops.transpose(self.weight, (0, 2, 3, 1)).reshape(self.out_channels, -1))
         if self.has_bias:
             rows = self.add_bias(rows, self.bias)
+        rows = self.without_last(rows.reshape(x.shape[0], height * width + 1, self.out_channels))
         return channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
 
 
@@ -70,8 +73,9 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
             return super().construct(x)
         batch, channels, height, width = x.shape
         weight = ops.transpose(self.weight, (0, 2, 3, 1)).reshape(channels, -1)
-        windows = times(channels_last(x).reshape(-1, channels), weight)
-        pixels = self.fold(windows.reshape(batch, height, width, -1))
+        rows = with_zeros(channels_last(x).reshape(batch, height * width, channels))
+        windows = times(rows.reshape(-1, channels), weight)
+        pixels = self.fold(windows.reshape(batch, height * width + 1, -1), (height, width))
         if self.has_bias:
             pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
         return channels_first(pixels)

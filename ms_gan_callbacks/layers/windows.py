@@ -2,11 +2,13 @@
 
 ::
 
-    pixels (N, H, W, C)  ── Unfold ──>  windows (N, windows, taps * C)
+    pixels (N, H, W, C)  ── Unfold ──>  windows (N, windows + 1, taps * C)
     pixels (N, H, W, C)  <── Fold ────  windows          each pixel the sum of what its windows hold for it
 
-Each is the other's gradient. Both are gathers of whole pixels (C numbers that lie together), which a CPU does at
-the speed of its memory.
+The last window is empty: all zeros. That is where a gather looks for what lies outside, and the matrix products
+before and after keep it so; appending it to the windows themselves would copy the largest array there is. Each is
+the other's gradient. Both are gathers of whole pixels (C numbers that lie together), which a CPU does at the
+speed of its memory.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.layers.primitives import add_n, each, gather
+from ms_gan_callbacks.layers.primitives import add_n, each, gather, slice_of
 
 Pair: TypeAlias = tuple[int, int]
 
@@ -92,7 +94,9 @@ def taps_of_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
 # fails with "the func graph is empty" on either inside a gradient written by hand.
 @ops.constexpr  # type: ignore[untyped-decorator]
 def _gathered_by_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
-    return Tensor(pixels_of_taps(Geometry(*geometry), size).reshape(-1))
+    pixels = pixels_of_taps(Geometry(*geometry), size)
+    empty = np.full((1, pixels.shape[1]), size[0] * size[1], np.int32)
+    return Tensor(np.concatenate((pixels, empty)).reshape(-1))
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
@@ -133,12 +137,24 @@ def with_zeros(rows: Tensor) -> Tensor:
     return ops.concat((rows, ops.zeros((rows.shape[0], 1, rows.shape[2]), rows.dtype)), 1)
 
 
+class WithoutLast(nn.Cell):  # type: ignore[misc]
+    """Rows (N, R + 1, C) without the last of each: the gradient of what it drops is zero."""
+
+    def construct(self, rows: Tensor) -> Tensor:
+        """Return (N, R, C)."""
+        return slice_of(rows, (0, 0, 0), (rows.shape[0], rows.shape[1] - 1, rows.shape[2]))
+
+    def bprop(self, rows: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+        """Return the gradient with respect to the rows."""
+        return (with_zeros(grad),)
+
+
 def _pick(rows: Tensor, indices: Tensor) -> Tensor:
     return gather(rows, indices, 1)
 
 
 def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
-    """Return the windows (N, windows, taps * C) of pixels (N, H, W, C)."""
+    """Return the windows (N, windows + 1, taps * C) of pixels (N, H, W, C), the last of them empty."""
     batch, height, width, channels = pixels.shape
     rows = with_zeros(pixels.reshape(batch, height * width, channels))
     taps = gather(rows, _gathered_by_windows(geometry, (height, width)), 1)
@@ -146,15 +162,18 @@ def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
 
 
 def fold(windows: Tensor, size: Pair, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
-    """Return pixels (N, H, W, C) for windows (N, windows, taps * C), each the sum of its taps in all windows."""
+    """Return pixels (N, H, W, C) for windows (N, windows + 1, taps * C), each the sum of its taps in all windows.
+
+    The last window must be empty.
+    """
     batch, channels = windows.shape[0], windows.shape[2] // (geometry[0][0] * geometry[0][1])
-    rows = with_zeros(windows.reshape(batch, -1, channels))
+    rows = windows.reshape(batch, -1, channels)
     taps = _gathered_by_pixels(geometry, size)
     return add_n(each(ops.partial(_pick, rows), taps)).reshape(batch, size[0], size[1], channels)
 
 
 class Unfold(nn.Cell):  # type: ignore[misc]
-    """Pixels (N, H, W, C) to their windows (N, windows, taps * C), folded back for a gradient."""
+    """Pixels (N, H, W, C) to their windows (N, windows + 1, taps * C), folded back for a gradient."""
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
@@ -170,18 +189,16 @@ class Unfold(nn.Cell):  # type: ignore[misc]
 
 
 class Fold(nn.Cell):  # type: ignore[misc]
-    """Windows (N, h, w, taps * C) to the pixels (N, H, W, C) they make, unfolded again for a gradient."""
+    """Windows (N, h * w + 1, taps * C) of a grid (h, w) to the pixels (N, H, W, C) they make, and back."""
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = tuple(geometry)
 
-    def construct(self, windows: Tensor) -> Tensor:
+    def construct(self, windows: Tensor, grid: Pair) -> Tensor:
         """Return the pixels."""
-        batch, height, width, taps = windows.shape
-        size = image_size(self.geometry, (height, width))
-        return fold(windows.reshape(batch, height * width, taps), size, self.geometry)
+        return fold(windows, image_size(self.geometry, grid), self.geometry)
 
-    def bprop(self, windows: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
+    def bprop(self, windows: Tensor, grid: Pair, out: Tensor, grad: Tensor) -> tuple[Tensor, Pair]:
         """Return the gradient with respect to the windows."""
-        return (unfold(grad, self.geometry).reshape(windows.shape),)
+        return unfold(grad, self.geometry), grid
