@@ -32,17 +32,28 @@ import pytest
 from click.testing import CliRunner
 from conftest import RECIPE, ROOT
 
-from ms_gan_callbacks import GanWarning, Runner, load_recipe
+import ms_gan_callbacks
+from ms_gan_callbacks import Event, GanWarning, Runner, load_recipe
 from ms_gan_callbacks.cli import main
 
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("README.md")])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md")])
+# What shows the same blocks as another page, in another language: they are run once.
+TRANSLATIONS: dict[str, str] = {}
 NOT_RUN: dict[tuple[str, int], str] = {}  # (page, line of the block): why it cannot run
 
 BLOCK = re.compile(r"^```(\w*) ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 FILE = re.compile(r"# (\w+\.py)\n")
 SHELLS = ("console", "bash", "sh", "shell")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+def called(page: Path) -> str:
+    """Return a page's name: its path in the checkout."""
+    return page.relative_to(ROOT).as_posix()
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=called)
+originals = [page for page in PAGES if called(page) not in TRANSLATIONS]
+each_original = pytest.mark.parametrize("page", originals, ids=called)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class Program:
             try:
                 self.take(block)
             except BaseException as error:
-                raise AssertionError(f"{self.page.name}, block at line {block.line}: {error!r}") from error
+                raise AssertionError(f"{called(self.page)}, block at line {block.line}: {error!r}") from error
 
     def take(self, block: Block) -> None:
         if (block.language, block.words) == ("text", "output"):
@@ -174,7 +185,7 @@ class Program:
                 assert " ".join(line.split()) in shown, f"{line!r} is not (or not there) in:\n{result.output}"
 
 
-@each_page
+@each_original
 @pytest.mark.filterwarnings("ignore:training on the 5,000 bundled digits")
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MS_OM_PATH", str(tmp_path))
@@ -195,7 +206,7 @@ def test_every_ms_gan_command_of_a_page_parses(page: Path, monkeypatch: pytest.M
                         check_parses(arguments)
                     except click.ClickException as error:
                         pytest.fail(
-                            f"{page.name}, block at line {block.line}: {command}: {error.format_message()}"
+                            f"{called(page)}, block at line {block.line}: {command}: {error.format_message()}"
                         )
 
 
@@ -208,9 +219,26 @@ def test_every_fence_of_a_page_is_understood(page: Path) -> None:
 
 def test_blocks_that_do_not_run_have_a_reason() -> None:
     skipped = {
-        (page.name, block.line)
+        (called(page), block.line)
         for page in PAGES
         for block in blocks(page)
         if block.language == "python" and "no-run" in block.words.split()
     }
     assert skipped == set(NOT_RUN)
+
+
+PUBLIC = re.compile(r"^::: ms_gan_callbacks\.(\w+)$", re.MULTILINE)
+
+
+def test_the_reference_shows_every_public_name_once() -> None:
+    shown = [
+        name for page in ROOT.glob("docs/api/*.md") for name in PUBLIC.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert sorted(shown) == ms_gan_callbacks.__all__, "add ::: ms_gan_callbacks.<name> to a page of docs/api"
+
+
+def test_the_loop_is_drawn_with_every_event() -> None:
+    concepts = ROOT / "docs" / "concepts.md"
+    [drawing] = [block.text for block in blocks(concepts) if "on_train_begin" in block.text]
+    table = re.findall(r"^\| `(on_\w+)` \|", concepts.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {event.value for event in Event} == set(re.findall(r"on_\w+", drawing)) == set(table)
