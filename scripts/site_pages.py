@@ -151,15 +151,21 @@ def as_markdown(notebook: File) -> str:
             parts.append(source)
         elif cell["cell_type"] == "code":
             parts.append(f"```python\n{source}\n```")
-            parts += [part for output in cell["outputs"] for part in as_parts(output)]
+            parts += shown(cell["outputs"])
     title, *rest = parts
     return "\n\n".join([title, f"*The notebook itself: [{name}]({name}).*", *rest]) + "\n"
 
 
-def as_parts(output: dict[str, Any]) -> Iterator[str]:
-    """Yield an output of a cell: a picture, or text."""
-    data = output.get("data", {"text/plain": output.get("text", "")})
-    if "image/png" in data:
-        yield f"![what the cell above drew](data:image/png;base64,{''.join(data['image/png'].split())})"
-    elif text := "".join(data["text/plain"]).rstrip():
-        yield f"```text\n{text}\n```"
+def shown(outputs: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield what a cell has put out: pictures, and the text between two of them in one piece."""
+    text = ""
+    for output in [*outputs, {"data": {"image/png": ""}}]:
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        if "image/png" not in data:
+            text += "".join(data["text/plain"]).rstrip() + "\n"
+            continue
+        if text.strip():
+            yield f"```text\n{text.strip()}\n```"
+            text = ""
+        if picture := "".join("".join(data["image/png"]).split()):
+            yield f"![What the cell above drew](data:image/png;base64,{picture})"
