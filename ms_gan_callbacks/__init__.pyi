@@ -25,7 +25,7 @@ from .errors import (
 )
 from .evaluation import Evaluation
 from .images import image_grid, save_png
-from .layers import accelerate
+from .layers import SpectralNorm, accelerate
 from .metrics import (
     Estimate,
     Sample,
@@ -92,6 +92,7 @@ __all__ = [
     "Runner",
     "Sample",
     "Source",
+    "SpectralNorm",
     "StoredFeatures",
     "TensorBoard",
     "UsageError",
