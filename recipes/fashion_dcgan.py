@@ -4,8 +4,8 @@ Run it:      ms-gan run recipes/fashion_dcgan.py
 Change it:   ms-gan run recipes/fashion_dcgan.py --set channels=32 --set epochs=5
 See it:      ms-gan show recipes/fashion_dcgan.py
 
-The data comes with ``apt-get install dataset-fashion-mnist``, or lies where ``--set data_dir=`` says. No number here
-tells how good the images are: the features that come with the package are made for digits. Look at the samples.
+The data comes with ``apt-get install dataset-fashion-mnist``, or lies where ``--set data_dir=`` says. No number
+here tells how good the images are: the features that come with the package are made for digits. Look at samples/.
 """
 
 from functools import partial

@@ -6,7 +6,7 @@ See it:      ms-gan show recipes/folder_dcgan.py --set path=photos
 
 Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand pictures of one kind
 of thing are a good beginning. No number here tells how good the drawn ones are: the features that come with the
-package are made for digits. Look at the samples.
+package are made for digits. Look at samples/.
 """
 
 from functools import partial
