@@ -12,7 +12,16 @@ from .callbacks import (
     MetricsLog,
     TensorBoard,
 )
-from .data import ArraySource, DatasetSource, Source, mnist, stream
+from .data import (
+    ArraySource,
+    DatasetSource,
+    Source,
+    fashion_mnist,
+    folder_images,
+    idx_images,
+    mnist,
+    stream,
+)
 from .errors import (
     CallbackError,
     DataError,
@@ -25,7 +34,7 @@ from .errors import (
 )
 from .evaluation import Evaluation
 from .images import image_grid, save_png
-from .layers import accelerate
+from .layers import SpectralNorm, accelerate
 from .metrics import (
     Estimate,
     Sample,
@@ -92,6 +101,7 @@ __all__ = [
     "Runner",
     "Sample",
     "Source",
+    "SpectralNorm",
     "StoredFeatures",
     "TensorBoard",
     "UsageError",
@@ -102,9 +112,12 @@ __all__ = [
     "coverage",
     "density",
     "diversity",
+    "fashion_mnist",
     "fld",
+    "folder_images",
     "frechet_floor",
     "higher_is_better",
+    "idx_images",
     "image_grid",
     "kid",
     "kl_to_uniform",

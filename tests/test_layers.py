@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 LAYERS = (
     {"errors", "files", "__init__"},
     {
+        "recipe_index",
         "interrupts",
         "objectives",
         "images",
