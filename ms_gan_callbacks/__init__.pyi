@@ -1,3 +1,4 @@
+from .adapters import MindSporeCallback
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
@@ -79,6 +80,7 @@ __all__ = [
     "Guard",
     "ImageGrid",
     "MetricsLog",
+    "MindSporeCallback",
     "Minimax",
     "NonSaturating",
     "Objective",

@@ -120,6 +120,10 @@ class Callback:
             if method.startswith("on_") and method not in hooks:
                 raise CallbackError(f"{cls.__name__}.{method} would never be called; {choices(method, hooks)}")
 
+    def listens(self, event: Event) -> bool:
+        """Tell whether to be told of an event: of those whose hooks the class overrides."""
+        return getattr(type(self), event.value) is not getattr(Callback, event.value)
+
     def __enter__(self) -> Callback:
         """Acquire what the callback needs; called before ``on_train_begin``."""
         return self

@@ -171,6 +171,11 @@ class Players:
             check_scores(objective, fit.scores)
             self._step = TrainingStep(self, objective, fit.joined)
 
+    @property
+    def step(self) -> nn.Cell | None:
+        """The cell that a training step runs, once it has been fitted to a first batch."""
+        return self._step
+
     def train_step(self, real: Floats, noise: Floats) -> Tensor:
         """Update both players on one batch; return the scalars on the device, shape (5,).
 

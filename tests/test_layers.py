@@ -29,7 +29,7 @@ LAYERS = (
     },
     {"run", "training"},
     {"callback"},
-    {"bus", "callbacks", "evaluation"},
+    {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
@@ -44,6 +44,7 @@ WITHIN = (
     ("objectives", "networks"),
     ("data", "metrics"),
     ("images", "metrics"),
+    ("adapters", "callbacks"),
 )
 
 

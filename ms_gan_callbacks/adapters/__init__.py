@@ -1,0 +1,5 @@
+"""A citizen of MindSpore's world: its callbacks in our runs, our callbacks in its ``Model``."""
+
+from ms_gan_callbacks.adapters.stock import MindSporeCallback, adapted
+
+__all__ = ["MindSporeCallback", "adapted"]
