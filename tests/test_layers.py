@@ -33,7 +33,7 @@ LAYERS = (
     {"recipe", "result", "loop"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
-    {"judgement"},
+    {"judgement", "testing"},
     {"cli"},
     {"__main__"},
 )

@@ -55,6 +55,8 @@ class Parameters(dict[str, Any]):
         return self[key] if key in self else default  # noqa: SIM401  this is where get is made
 
     def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):
+            raise AttributeError(key)  # of Python's own business, such as copying
         if key not in self:
             raise MissingAttributeError(self._why_missing(key))
         return self[key]
@@ -139,8 +141,9 @@ class SharedContext:
 
 def _constants(run: Run) -> dict[str, Any]:
     """Return what stays as it is; what ``Model`` has and a GAN has none of is None, as it is there."""
-    found = {
+    return {
         "run": run,
+        "train_network": run.train_network,
         "epoch_num": run.epochs,
         "batch_num": run.steps_per_epoch,
         "dataset_sink_mode": False,
@@ -153,4 +156,3 @@ def _constants(run: Run) -> dict[str, Any]:
         "last_save_ckpt_step": None,
         "latest_ckpt_file": None,
     }
-    return found if run.train_network is None else {**found, "train_network": run.train_network}

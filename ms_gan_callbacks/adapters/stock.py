@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Any, Literal
 
@@ -127,8 +128,7 @@ class MindSporeCallback(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self._tell("on_train_begin", run)
-        for attribute, value in self._restored.items():
-            setattr(self.callback, attribute, value)  # now: stock callbacks begin by forgetting
+        self._restore(self._restored)  # again: stock callbacks begin by forgetting
         self._restored = {}
 
     def on_train_epoch_begin(self, run: Run) -> None:
@@ -176,23 +176,38 @@ class MindSporeCallback(Callback):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._restored = {name: state[name] for name in self.persistent if name in state}
+        self._restore(self._restored)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self.callback, name, value)
 
 
 def adapted(callbacks: Iterable[Any]) -> list[Any]:
     """Wrap the stock callbacks among others, and let all of them share one ``run_context``.
 
+    A bare one whose class's name is taken is called after its class and a number.
+
     Raises:
         CallbackError: one is attached twice.
     """
-    context, found = SharedContext(), list[Any]()
+    callbacks, context, found = list(callbacks), SharedContext(), list[Any]()
+    names = {each.name for each in callbacks if isinstance(each, Callback)}
     for position, each in enumerate(callbacks):
-        callback = MindSporeCallback(each) if isinstance(each, StockCallback) else each
+        callback = MindSporeCallback(each, name=_free(each, names)) if isinstance(each, StockCallback) else each
         if isinstance(callback, MindSporeCallback):
             if any(callback.callback is other for other in context.callbacks):
                 raise CallbackError(f"callbacks[{position}], {callback.name}, is attached twice")
             callback.join(context)
         found.append(callback)
     return found
+
+
+def _free(callback: Any, names: set[str]) -> str:
+    name = type(callback).__name__
+    free = next(each for number in count(2) for each in (name, f"{name} {number}") if each not in names)
+    names.add(free)
+    return free
 
 
 def _heard_as(event: Event) -> tuple[str, ...]:
