@@ -1,4 +1,4 @@
-from .adapters import MindSporeCallback
+from .adapters import MindSporeCallback, for_model
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
@@ -105,6 +105,7 @@ __all__ = [
     "density",
     "diversity",
     "fld",
+    "for_model",
     "frechet_floor",
     "higher_is_better",
     "image_grid",

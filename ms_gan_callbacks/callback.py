@@ -99,6 +99,7 @@ class Callback:
         order: lower is told first; callbacks of equal order are told in the order they were attached.
         optional: whether an exception in a hook detaches this callback instead of ending the run.
         persistent: names of the attributes, of JSON type, that a checkpoint keeps and a resume restores.
+        needs: what not every run has, and this callback cannot do without: "a generator", "rollbacks".
         publishes: names that this callback logs and others may monitor.
         companions: callbacks that come with this one; the bus attaches them after it.
         writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
@@ -108,6 +109,7 @@ class Callback:
     order: int = 0
     optional: bool = False
     persistent: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     publishes: tuple[str, ...] = ()
     companions: tuple[Callback, ...] = ()
     writes: tuple[str, ...] = ()

@@ -104,6 +104,7 @@ class Run:
         metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
         logged: the numbers that callbacks logged since the last event.
         images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
+        group: what its curves stand under.
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
@@ -131,6 +132,7 @@ class Run:
     metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
     logged: dict[str, float] = field(default_factory=dict)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    group: str = "gan"
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()

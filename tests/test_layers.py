@@ -44,6 +44,7 @@ WITHIN = (
     ("objectives", "networks"),
     ("data", "metrics"),
     ("images", "metrics"),
+    ("bus", "adapters"),
     ("adapters", "callbacks"),
 )
 

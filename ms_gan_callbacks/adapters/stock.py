@@ -26,6 +26,7 @@ from mindspore.train import Callback as StockCallback
 
 from ms_gan_callbacks.adapters.context import Number, Parameters, SharedContext
 from ms_gan_callbacks.adapters.known import known
+from ms_gan_callbacks.adapters.model import ModelCallback
 from ms_gan_callbacks.adapters.signals import Handlers
 from ms_gan_callbacks.callback import Callback, Event
 from ms_gan_callbacks.errors import CallbackError, choices
@@ -67,6 +68,10 @@ class MindSporeCallback(Callback):
         persistent: Iterable[str] = (),
         name: str | None = None,
     ) -> None:
+        if isinstance(callback, ModelCallback):
+            raise CallbackError(
+                "for_model(...) is for mindspore.train.Model; a Runner takes the callbacks in it as they are"
+            )
         if not isinstance(callback, StockCallback):
             hint = " (the class; call it to make one)" if isinstance(callback, type) else ""
             raise CallbackError(f"MindSporeCallback takes a callback of mindspore.train, not {callback!r}{hint}")

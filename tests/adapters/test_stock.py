@@ -370,7 +370,7 @@ def better(**ways: str) -> dict[str, object]:
         (train.EarlyStopping("fld", patience=2), better(fld="min"), "takes a higher fld for the better one"),
         (train.EarlyStopping("a", mode="min", patience=2), better(a="max"), "takes a lower a .* mode='max'"),
         (train.EarlyStopping("fld", mode="min"), better(fld="min"), "patience=0.*stops after the first"),
-        (train.EarlyStopping("fld", 0.25, 2, mode="min", baseline=50.0), better(fld="min"), "keeps min_delta, 0.25"),
+        (train.EarlyStopping("fld", 0.25, 2, mode="min", baseline=50.0), better(fld="min"), "keeps min_delta"),
         (train.EarlyStopping(patience=2), better(fld="min"), "'eval_loss', which this run does not measure"),
         (ReduceLROnPlateau("fld"), better(fld="min"), "takes a higher fld for the better"),
         (ReduceLROnPlateau("d_loss"), {}, "'d_loss', which this run does not measure; did you mean 'loss'"),
