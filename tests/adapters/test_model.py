@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import mindspore as ms
@@ -137,6 +138,15 @@ def test_what_our_callbacks_write_is_what_model_measured(capsys: pytest.CaptureF
     assert (facts["network"], facts["optimizer"], facts["epochs"]) == ("Dense", "Adam", 2)
 
 
+@pytest.fixture(params=[ms.PYNATIVE_MODE, ms.GRAPH_MODE], ids=["pynative", "graph"])
+def mode(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = ms.get_context("mode")
+    ms.set_context(mode=request.param)
+    yield
+    ms.set_context(mode=before)
+
+
+@pytest.mark.usefixtures("mode")
 def test_our_callbacks_change_nothing() -> None:
     alone, watched = model(), model()
     alone.train(2, data())
@@ -169,6 +179,7 @@ def test_a_stop_ends_training_and_an_epoch_that_is_cut_short_is_not_told_as_ende
     assert "stopped: enough" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("mode")
 def test_early_stopping_watches_the_loss_and_restores_the_best() -> None:
     stopping = EarlyStopping("loss", mode="min", patience=2, restore_best=True)
     trained = model(rate=0.05)
@@ -272,6 +283,7 @@ def test_divergence_is_noticed() -> None:
         trained.train(1, data(), callbacks=for_model([Breaks(), guard], "run"))
 
 
+@pytest.mark.usefixtures("mode")
 def test_a_checkpoint_holds_the_network_and_its_optimizer_and_a_resumed_model_goes_on_the_same() -> None:
     whole = model()
     stopping = lambda: EarlyStopping("loss", mode="min", patience=2)  # noqa: E731
