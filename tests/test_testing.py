@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -164,6 +165,18 @@ def test_a_state_that_round_trips_passes_and_one_that_does_not_is_named() -> Non
         assert_state_round_trips(StopsLate())
     with pytest.raises(AssertionError, match=r"CannotLoad cannot go on after step 1: KeyError"):
         assert_state_round_trips(CannotLoad())
+
+
+class Locked(Counts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+def test_what_cannot_be_copied_is_made_by_a_function() -> None:
+    assert_state_round_trips(Locked)
+    with pytest.raises(TypeError, match=r"Locked cannot be copied, .*; pass a function that makes one"):
+        assert_state_round_trips(Locked())
 
 
 class Meddles(Callback):

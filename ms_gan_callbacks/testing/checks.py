@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from ms_gan_callbacks.callback import Callback
@@ -11,30 +13,39 @@ from ms_gan_callbacks.testing.script import EQUILIBRIUM, Script
 from ms_gan_callbacks.testing.trace import Trace, first_difference
 
 
-def assert_state_round_trips(callback: Callback, **script: Any) -> None:
+def assert_state_round_trips(callback: Callback | Callable[[], Callback], **script: Any) -> None:
     """Fail unless a run that is interrupted after any of its steps goes on as if it had not been.
 
     A copy of the callback is driven through the script in one go. Then, for each step, what a checkpoint holds of
     it is loaded into another copy, which is driven through the rest: it must log, ask and keep the same.
 
     Args:
-        callback: as a recipe makes it; it is copied, not used.
+        callback: as a recipe makes it, to be copied, not used; or a function that makes one.
         **script: what happens, as for :class:`Script`; choose it so that the callback has something to do.
 
     Raises:
         AssertionError: says after which step it goes on differently, and how.
+        TypeError: it cannot be copied.
     """
+    make = partial(_copied, callback) if isinstance(callback, Callback) else callback
     plan = Script(**{"epochs": 3, "scalars": EQUILIBRIUM, **script})
-    whole = plan.play(deepcopy(callback))
+    whole, name = plan.play(make()), make().name
     for step in sorted(whole.states)[1:-1]:
         try:
-            rest = plan.play(deepcopy(callback), start=step, states=whole.states[step])
+            rest = plan.play(make(), start=step, states=whole.states[step])
         except Exception as error:
-            raise AssertionError(f"{callback.name} cannot go on after step {step}: {error!r}") from error
+            raise AssertionError(f"{name} cannot go on after step {step}: {error!r}") from error
         if difference := _difference(whole, rest, step):
             raise AssertionError(
-                f"{callback.name}, interrupted after step {step}, does not go on as it would have; {difference}"
+                f"{name}, interrupted after step {step}, does not go on as it would have; {difference}"
             )
+
+
+def _copied(callback: Callback) -> Callback:
+    try:
+        return deepcopy(callback)
+    except TypeError as error:
+        raise TypeError(f"{callback.name} cannot be copied, {error}; pass a function that makes one") from error
 
 
 def _difference(whole: Trace, rest: Trace, step: int) -> str:
@@ -43,11 +54,11 @@ def _difference(whole: Trace, rest: Trace, step: int) -> str:
     )
 
 
-def assert_leaves_training_alone(callback: Callback, epochs: int = 2) -> None:
-    """Fail unless a tiny GAN, trained for real, has the same parameters to the bit with the callback and without.
+def assert_leaves_training_alone(*callbacks: Callback, epochs: int = 2) -> None:
+    """Fail unless a tiny GAN, trained for real, has the same parameters to the bit with callbacks and without.
 
     Args:
-        callback: used once, in a run of five steps an epoch.
+        *callbacks: used once, all together, in a run of five steps an epoch.
         epochs: how long the run is.
 
     Raises:
@@ -55,10 +66,11 @@ def assert_leaves_training_alone(callback: Callback, epochs: int = 2) -> None:
     """
     from ms_gan_callbacks.testing.tiny import Snapshots, snapshots_without
 
-    watched = Snapshots.of_a_run(callback, epochs=epochs)
+    names = " and ".join(callback.name for callback in callbacks)
+    watched = Snapshots.of_a_run(*callbacks, epochs=epochs)
     for step, expected in snapshots_without(epochs).items():
         if step not in watched:
-            raise AssertionError(f"{callback.name} ends the run before step {step}")
+            raise AssertionError(f"{names} ends the run before step {step}")
         for name, digest in expected.items():
             if watched[step][name] != digest:
-                raise AssertionError(f"{callback.name} changes training: at step {step} {name} is not what it was")
+                raise AssertionError(f"{names} changes training: at step {step} {name} is not what it was")
