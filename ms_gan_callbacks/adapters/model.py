@@ -33,7 +33,7 @@ from ms_gan_callbacks.run_dir import check_free, claimed, fresh_run_dir, read_fa
 
 
 def for_model(
-    callbacks: Iterable[Callback],
+    callbacks: Callback | Iterable[Callback],
     out_dir: str | Path | None = None,
     *,
     outputs: Sequence[str] = ("loss",),
@@ -46,7 +46,7 @@ def for_model(
     generator. ``run.stop`` ends the training; checkpoints hold every parameter of the network and its optimizer.
 
     Args:
-        callbacks: ours; stock ones go beside this one.
+        callbacks: ours, or one of ours; stock ones go beside this one.
         out_dir: the folder for what they write, new or empty; by default ``runs/model-<time>``.
         outputs: the names of what the network returns, the loss first; each counts by its mean.
         resume: go on with the run in ``out_dir`` from the newest checkpoint that ends an epoch. Train with
@@ -70,14 +70,14 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        callbacks: Iterable[Callback],
+        callbacks: Callback | Iterable[Callback],
         out_dir: str | Path | None,
         outputs: Sequence[str],
         resume: bool,
         quiet: bool,
     ) -> None:
         super().__init__()
-        self._callbacks = list(callbacks)
+        self._callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
         self._bus = CallbackBus(_checked(self._callbacks))
         if isinstance(outputs, str) or not outputs:
             raise UsageError(f"for_model takes outputs=({outputs!r},), the names of what the network returns")

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import mindspore as ms
+import numpy as np
 from mindspore.train import Callback as StockCallback
 
 from ms_gan_callbacks.adapters.context import Number, Parameters, SharedContext
@@ -174,7 +175,7 @@ class MindSporeCallback(Callback):
 
     def _loss(self, run: Run) -> Any:
         value = run.scalars[self.loss]
-        return Number(value) if self._known.loss_as_number else ms.Tensor(value, ms.float32)
+        return Number(value) if self._known.loss_as_number else ms.Tensor.from_numpy(np.array(value, np.float32))
 
     def state(self) -> dict[str, Any]:
         return {name: _plain(getattr(self.callback, name), f"{self.name}.{name}") for name in self.persistent}
@@ -188,15 +189,17 @@ class MindSporeCallback(Callback):
             setattr(self.callback, name, value)
 
 
-def adapted(callbacks: Iterable[Any]) -> list[Any]:
+def adapted(callbacks: Any) -> list[Any]:
     """Wrap the stock callbacks among others, and let all of them share one ``run_context``.
 
-    A bare one whose class's name is taken is called after its class and a number.
+    A bare one whose class's name is taken is called after its class and a number. One callback is a list of one,
+    as in ``Model.train``.
 
     Raises:
         CallbackError: one is attached twice.
     """
-    callbacks, context, found = list(callbacks), SharedContext(), list[Any]()
+    callbacks = [callbacks] if isinstance(callbacks, (Callback, StockCallback)) else list(callbacks)
+    context, found = SharedContext(), list[Any]()
     names = {each.name for each in callbacks if isinstance(each, Callback)}
     for position, each in enumerate(callbacks):
         callback = MindSporeCallback(each, name=_free(each, names)) if isinstance(each, StockCallback) else each

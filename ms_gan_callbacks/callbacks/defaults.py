@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from ms_gan_callbacks.adapters import adapted
@@ -12,7 +11,7 @@ from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 
 
-def with_defaults(callbacks: Iterable[Any], quiet: bool) -> list[Callback]:
+def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
     """Adapt stock callbacks; add the metrics log, a guard and, unless quiet, the console where there is none."""
     attached: list[Callback] = adapted(callbacks)
     for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):

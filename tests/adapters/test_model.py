@@ -10,6 +10,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from callbacks.events import points, read
+from click.testing import CliRunner
 from mindspore import Tensor, nn, ops, train
 from mindspore import dataset as ds
 
@@ -34,6 +35,7 @@ from ms_gan_callbacks import (
     for_model,
 )
 from ms_gan_callbacks.adapters.model import ModelCallback
+from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.store import CheckpointStore
 
 STEPS = 4
@@ -426,3 +428,23 @@ def test_a_runner_refuses_it_and_says_what_to_do(images: np.ndarray) -> None:
         CallbackError, match=r"is for mindspore.train.Model; a Runner takes the callbacks in it as they"
     ):
         tiny_runner().train(1, images, [callback], batch_size=4, quiet=True)
+
+
+def test_one_callback_is_a_list_of_one(images: np.ndarray) -> None:
+    from conftest import tiny_runner
+
+    model().train(1, data(), callbacks=for_model(MetricsLog(Every.steps(1)), "run", quiet=True))
+    assert [line["step"] for line in lines() if "loss" in line] == [1, 2, 3, 4]
+    history = train.History()
+    tiny_runner("gan").train(1, images, history, batch_size=4, quiet=True)
+    assert history.epoch == {"epoch": [1]}
+
+
+def test_the_command_line_plots_what_a_model_wrote_and_cannot_resume_it() -> None:
+    model().fit(
+        2, data(), data(), callbacks=for_model([MetricsLog(Every.steps(1)), Checkpoint()], "run", quiet=True)
+    )
+    plotted = CliRunner().invoke(main, ["plot", "run"])
+    assert plotted.exit_code == 0, plotted.output
+    resumed = CliRunner().invoke(main, ["resume", "run"])
+    assert "run was not made by a recipe" in resumed.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import tiny_runner, weights_of
 from mindspore import nn, train
 from mindspore.train import (
@@ -26,6 +28,7 @@ from mindspore.train import (
     ReduceLROnPlateau,
     TimeMonitor,
 )
+from processes import TINY_GAN
 
 from ms_gan_callbacks import (
     Callback,
@@ -42,6 +45,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.bus import CallbackBus
+from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.testing import Script, Trace, assert_leaves_training_alone, assert_state_round_trips, drive
 
 
@@ -503,3 +507,28 @@ def test_stock_callbacks_leave_training_alone(tmp_path: Path) -> None:
         assert_leaves_training_alone(MindSporeCallback(ModelCheckpoint("m", str(tmp_path), config)))
     saved = ms.load_checkpoint(str(tmp_path / "m-2_5.ckpt"))
     assert {name.split(".")[0] for name in saved} == {"generator", "discriminator", "g_optimizer", "d_optimizer"}
+
+
+# In a recipe.
+
+CROWD = """
+from mindspore.train import History, LossMonitor
+
+
+def recipe(epochs: int = 2):
+    return tiny_gan(epochs, [LossMonitor(2), History(), Checkpoint(keep=1), optional(LossMonitor(5))])
+"""
+
+
+def test_a_recipe_takes_them_and_its_run_is_shown_trained_and_resumed() -> None:
+    Path("crowd.py").write_text(TINY_GAN + CROWD)
+    shown = CliRunner().invoke(main, ["show", "crowd.py"])
+    assert re.search(r"on_train_step_end .*LossMonitor, LossMonitor 2", " ".join(shown.output.split()))
+    trained = CliRunner().invoke(main, ["run", "crowd.py", "--out", "run", "--quiet"])
+    assert trained.exit_code == 0, trained.output
+    resumed = CliRunner().invoke(main, ["resume", "run", "--set", "epochs=3"])
+    assert resumed.exit_code == 0, resumed.output
+    assert re.findall(r"epoch: (\d) step: (\d), loss is", resumed.output) == [("3", "2"), ("3", "4"), ("3", "5")]
+    state = json.loads(Path("run/checkpoints/step-00000015/state.json").read_text())["callbacks"]
+    assert state["History"]["epoch"] == {"epoch": [1, 2, 3]}
+    assert {name for name in state if name.startswith("Loss")} == {"LossMonitor", "LossMonitor 2"}
