@@ -1,3 +1,4 @@
+from .adapters import MindSporeCallback, for_model
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
@@ -88,6 +89,7 @@ __all__ = [
     "Guard",
     "ImageGrid",
     "MetricsLog",
+    "MindSporeCallback",
     "Minimax",
     "NonSaturating",
     "Objective",
@@ -115,6 +117,7 @@ __all__ = [
     "fashion_mnist",
     "fld",
     "folder_images",
+    "for_model",
     "frechet_floor",
     "higher_is_better",
     "idx_images",

@@ -30,11 +30,11 @@ LAYERS = (
     },
     {"run", "training"},
     {"callback"},
-    {"bus", "callbacks", "evaluation"},
+    {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
-    {"judgement"},
+    {"judgement", "testing"},
     {"cli"},
     {"__main__"},
 )
@@ -45,6 +45,8 @@ WITHIN = (
     ("objectives", "networks"),
     ("data", "metrics"),
     ("images", "metrics"),
+    ("bus", "adapters"),
+    ("adapters", "callbacks"),
 )
 
 
