@@ -1,3 +1,4 @@
+from .adapters import MindSporeCallback, for_model
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
@@ -12,7 +13,16 @@ from .callbacks import (
     MetricsLog,
     TensorBoard,
 )
-from .data import ArraySource, DatasetSource, Source, mnist, stream
+from .data import (
+    ArraySource,
+    DatasetSource,
+    Source,
+    fashion_mnist,
+    folder_images,
+    idx_images,
+    mnist,
+    stream,
+)
 from .errors import (
     CallbackError,
     DataError,
@@ -25,7 +35,7 @@ from .errors import (
 )
 from .evaluation import Evaluation
 from .images import image_grid, save_png
-from .layers import accelerate
+from .layers import SpectralNorm, accelerate
 from .metrics import (
     Estimate,
     Sample,
@@ -79,6 +89,7 @@ __all__ = [
     "Guard",
     "ImageGrid",
     "MetricsLog",
+    "MindSporeCallback",
     "Minimax",
     "NonSaturating",
     "Objective",
@@ -92,6 +103,7 @@ __all__ = [
     "Runner",
     "Sample",
     "Source",
+    "SpectralNorm",
     "StoredFeatures",
     "TensorBoard",
     "UsageError",
@@ -102,9 +114,13 @@ __all__ = [
     "coverage",
     "density",
     "diversity",
+    "fashion_mnist",
     "fld",
+    "folder_images",
+    "for_model",
     "frechet_floor",
     "higher_is_better",
+    "idx_images",
     "image_grid",
     "kid",
     "kl_to_uniform",

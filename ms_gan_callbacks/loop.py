@@ -17,7 +17,7 @@ from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.evaluation import Evaluator
 from ms_gan_callbacks.networks import Floats
 from ms_gan_callbacks.run import Run
-from ms_gan_callbacks.store import Checkpoint, CheckpointStore
+from ms_gan_callbacks.store import Checkpoint, CheckpointStore, grant
 from ms_gan_callbacks.training import SCALARS, Players
 
 ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
@@ -160,9 +160,7 @@ class TrainingLoop:
         if not asked:
             return
         self.run.requests.checkpoints = {}
-        for owner, keep in asked.items():
-            steps = [*(other for other in self.kept.get(owner, []) if other != step), step]
-            self.kept[owner] = steps if keep is None else steps[-keep:]
+        grant(self.kept, asked, step)
         self.save()
         self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
         self._emit(Event.CHECKPOINT)

@@ -139,7 +139,7 @@ class Fit(NamedTuple):
 
 
 def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: Floats) -> Fit:
-    """Try both networks on one batch, and put their moving statistics back.
+    """Try both networks on one batch; their moving statistics are put back after each try.
 
     Real and fake may not share a batch where one image changes another's score: with batch statistics
     (BatchNorm, minibatch discrimination) or in-network randomness. That is looked for, not guessed from names.
@@ -148,31 +148,30 @@ def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: F
         RecipeError: the generator does not take the noise, its images are not shaped like the data, the
             discriminator does not take them, or does not return one score an image.
     """
-    with _unchanged(generator), _unchanged(discriminator):
-        fake = _try("generator", generator, noise, f"noise of shape {noise.shape}")
-        if fake.shape != real.shape:
-            raise RecipeError(
-                f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}"
-            )
-        scores = _try("discriminator", discriminator, fake, f"the generator's images, {fake.shape}")
-        if scores.shape not in ((len(fake),), (len(fake), 1)):
-            raise RecipeError(
-                f"the discriminator must return one score an image, ({len(fake)}, 1), not {scores.shape}"
-            )
-        both = _try("discriminator", discriminator, np.concatenate((fake, real)), "images")
-        # An untrained network's scores huddle together: images out of all proportion drive them apart.
-        loud = _try("discriminator", discriminator, GLARE * real, "images")
+    fake = _try("generator", generator, noise, f"noise of shape {noise.shape}")
+    if fake.shape != real.shape:
+        raise RecipeError(f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}")
+    scores = _try("discriminator", discriminator, fake, f"the generator's images, {fake.shape}")
+    if scores.shape not in ((len(fake),), (len(fake), 1)):
+        raise RecipeError(
+            f"the discriminator must return one score an image, ({len(fake)}, 1), not {scores.shape}"
+        )
+    both = _try("discriminator", discriminator, np.concatenate((fake, real)), "images")
+    # An untrained network's scores huddle together: images out of all proportion drive them apart.
+    loud = _try("discriminator", discriminator, GLARE * real, "images")
     normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
     alone = not normalised and bool(np.allclose(both[: len(fake)], scores, rtol=1e-3, atol=1e-4))
     return Fit(joined=alone, scores=np.concatenate((both, loud)))
 
 
 def _try(player: str, network: nn.Cell, inputs: Floats, what: str) -> Floats:
-    try:
-        outputs = network(Tensor.from_numpy(np.ascontiguousarray(inputs)))
-        return np.array(outputs.asnumpy(), np.float32)
-    except Exception as error:
-        raise RecipeError(f"the {player} does not take {what}: {describe(error)}") from error
+    # From the same statistics each time: in training scores may follow from them, as those of SpectralNorm do.
+    with _unchanged(network):
+        try:
+            outputs = network(Tensor.from_numpy(np.ascontiguousarray(inputs)))
+            return np.array(outputs.asnumpy(), np.float32)
+        except Exception as error:
+            raise RecipeError(f"the {player} does not take {what}: {describe(error)}") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from mindspore import nn
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.errors import RecipeError
 from ms_gan_callbacks.networks import build_network
@@ -55,6 +56,6 @@ def _network(player: str, network: nn.Cell) -> Table:
 
 def _events(recipe: Recipe) -> Table:
     table = _table("Events, in the order they happen, and who listens", "event", "callbacks")
-    for event, labels in CallbackBus(recipe.callbacks).table().items():
+    for event, labels in CallbackBus(adapted(recipe.callbacks)).table().items():
         table.add_row(event.value, ", ".join(labels))
     return table

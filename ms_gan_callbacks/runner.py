@@ -169,7 +169,8 @@ class Runner:
             epochs: passes over the data; by default the recipe's.
             data: images as an array (N, C, H, W), a Source, or a batched ``mindspore.dataset`` pipeline; by
                 default the recipe's.
-            callbacks: by default the recipe's. The metrics log, and the console unless ``quiet``, are added.
+            callbacks: by default the recipe's; those of ``mindspore.train`` are adapted. The metrics log, and the
+                console unless ``quiet``, are added.
             evaluation: what to measure of the generator, and when; by default the recipe's, else nothing.
             batch_size: images in a batch, for an array.
             quiet: leave the console and the closing summary out.
@@ -253,7 +254,8 @@ class Runner:
         run = self._new_run(source, bus)
         evaluator = Evaluator(evaluation, source, self._seed)
         evaluator.check(run)
-        run.monitors |= set(evaluation.metrics)
+        run.metric_names = frozenset(evaluation.metrics)
+        run.monitors |= run.metric_names
         run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
         for warning in bus.check(run):
             warnings.warn(warning, GanWarning, stacklevel=3)
@@ -278,6 +280,7 @@ class Runner:
             noise_dim=self._noise_dim,
             generator=self._players.generator,
             discriminator=self._players.discriminator,
+            train_network=self._players.step,
             generate=self._players.generate,
             draw_real=partial(first_images, source),
             learning_rates=self._players.learning_rates,

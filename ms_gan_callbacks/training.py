@@ -171,6 +171,11 @@ class Players:
             check_scores(objective, fit.scores)
             self._step = TrainingStep(self, objective, fit.joined)
 
+    @property
+    def step(self) -> nn.Cell | None:
+        """The cell that a training step runs, once it has been fitted to a first batch."""
+        return self._step
+
     def train_step(self, real: Floats, noise: Floats) -> Tensor:
         """Update both players on one batch; return the scalars on the device, shape (5,).
 
@@ -208,7 +213,7 @@ class Players:
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that each player's next update will use, a group's behind its number."""
-        return {**_rates("discriminator", self.d_optimizer), **_rates("generator", self.g_optimizer)}
+        return {**rates("discriminator", self.d_optimizer), **rates("generator", self.g_optimizer)}
 
     def scale_learning_rates(self, factor: float) -> None:
         """Multiply both players' learning rates, all that are still to come, by a factor.
@@ -224,7 +229,8 @@ class Players:
                 ops.assign(values, values * factor)
 
 
-def _rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+def rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+    """Return the learning rate that an optimizer's next update will use, a group's behind its number."""
     groups = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
     names = [player] if len(groups) == 1 else [f"{player}_{number}" for number in range(len(groups))]
     rates = [rate(optimizer.global_step) if isinstance(rate, nn.Cell) else rate for rate in groups]

@@ -15,9 +15,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
+from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 from ms_gan_callbacks.training import Players
 
 ROOT = Path(__file__).parent.parent
@@ -67,30 +68,6 @@ def mnist_root() -> str:
     if not MNIST:
         pytest.skip("needs all of MNIST: set MS_GAN_DATA to the folder of its IDX files")
     return MNIST
-
-
-class TinyGenerator(nn.Cell):
-    """Noise (N, noise_dim) to images (N, 1, 4, 4), with batch normalisation."""
-
-    def __init__(self, noise_dim: int = 3) -> None:
-        super().__init__()
-        self.layers = nn.SequentialCell(
-            nn.Dense(noise_dim, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dense(8, 16), nn.Tanh()
-        )
-
-    def construct(self, noise: Tensor) -> Tensor:
-        return self.layers(noise).reshape(-1, 1, 4, 4)
-
-
-class TinyDiscriminator(nn.Cell):
-    """Images (N, 1, 4, 4) to logits (N, 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
-
-    def construct(self, images: Tensor) -> Tensor:
-        return self.layers(images.reshape(-1, 16))
 
 
 class StopsAt(Callback):

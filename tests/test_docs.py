@@ -32,7 +32,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import RECIPE, ROOT
 
-import ms_gan_callbacks
+import ms_gan_callbacks.testing
 from ms_gan_callbacks import ArraySource, Event, GanWarning, Recipe, Runner, Source, load_recipe
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.data import first_images
@@ -242,14 +242,15 @@ def test_blocks_that_do_not_run_have_a_reason() -> None:
     assert skipped == set(NOT_RUN)
 
 
-PUBLIC = re.compile(r"^::: ms_gan_callbacks\.(\w+)$", re.MULTILINE)
-
-
-def test_the_reference_shows_every_public_name_once() -> None:
+@pytest.mark.parametrize(
+    "package", [ms_gan_callbacks, ms_gan_callbacks.testing], ids=lambda package: package.__name__
+)
+def test_the_reference_shows_every_public_name_once(package: ModuleType) -> None:
+    line = re.compile(rf"^::: {package.__name__}\.(\w+)$", re.MULTILINE)
     shown = [
-        name for page in ROOT.glob("docs/api/*.md") for name in PUBLIC.findall(page.read_text(encoding="utf-8"))
+        name for page in ROOT.glob("docs/api/*.md") for name in line.findall(page.read_text(encoding="utf-8"))
     ]
-    assert sorted(shown) == ms_gan_callbacks.__all__, "add ::: ms_gan_callbacks.<name> to a page of docs/api"
+    assert sorted(shown) == sorted(package.__all__), "add its line, ::: <package>.<name>, to a page of docs/api"
 
 
 def test_the_loop_is_drawn_with_every_event() -> None:

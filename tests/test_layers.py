@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 LAYERS = (
     {"errors", "files", "__init__"},
     {
+        "recipe_index",
         "interrupts",
         "objectives",
         "images",
@@ -29,11 +30,11 @@ LAYERS = (
     },
     {"run", "training"},
     {"callback"},
-    {"bus", "callbacks", "evaluation"},
+    {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
-    {"judgement"},
+    {"judgement", "testing"},
     {"cli"},
     {"__main__"},
 )
@@ -44,6 +45,8 @@ WITHIN = (
     ("objectives", "networks"),
     ("data", "metrics"),
     ("images", "metrics"),
+    ("bus", "adapters"),
+    ("adapters", "callbacks"),
 )
 
 

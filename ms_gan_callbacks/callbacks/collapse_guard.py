@@ -51,6 +51,7 @@ class CollapseGuard(Guard):
     order = 40  # before those that write what it logs
     persistent = (*Guard.persistent, "best")
     publishes = ("diversity", "classes")
+    needs = ("a generator",)
 
     def __init__(
         self,

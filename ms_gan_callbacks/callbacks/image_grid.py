@@ -27,6 +27,8 @@ class ImageGrid(Periodic):
             grey nor colour.
     """
 
+    needs = ("a generator",)
+
     def __init__(
         self, every: Every = Every.epochs(1), rows: int = 5, columns: int = 5, folder: str = "samples"
     ) -> None:

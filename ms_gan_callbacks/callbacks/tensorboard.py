@@ -31,10 +31,10 @@ RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
 class TensorBoard(Writer):
     """Writes events to ``tensorboard/`` in the run's folder.
 
-    Scalars are tagged ``gan/<name>``, learning rates ``optimizer/learning_rate_<player>``, speed
-    ``performance/steps_per_second``; what callbacks log is written at the step they log it. The learning rate at a
-    step is the one its update used; the speed is the mean since the point before, the compiling left out. A
-    failure to write ends the writing, not the run.
+    Scalars are tagged ``gan/<name>``, in a ``mindspore.train.Model`` ``model/<name>``; learning rates
+    ``optimizer/learning_rate_<player>``, speed ``performance/steps_per_second``; what callbacks log is written at
+    the step they log it. The learning rate at a step is the one its update used; the speed is the mean since the
+    point before, the compiling left out. A failure to write ends the writing, not the run.
 
     Args:
         every: which steps to write.
@@ -90,12 +90,12 @@ class TensorBoard(Writer):
             self._file.add([success], run.step)
 
     def act(self, run: Run) -> None:
-        values = {f"gan/{name}": value for name, value in run.scalars.of_step().items()}
+        values = {f"{run.group}/{name}": value for name, value in run.scalars.of_step().items()}
         values |= {f"optimizer/learning_rate_{player}": rate for player, rate in self._rates.items()}
         self._add(run, values | self._speed(run))
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
-        self._add(run, {name if "/" in name else f"gan/{name}": value for name, value in values.items()})
+        self._add(run, {name if "/" in name else f"{run.group}/{name}": value for name, value in values.items()})
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
         if self._file is not None:
@@ -117,7 +117,8 @@ class TensorBoard(Writer):
 
 def _description(run: Run) -> list[Any]:
     """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
-    parts = [summary.custom_scalars(LAYOUT), summary.text("data", _listing(run.facts.get("data", {})))]
+    parts = [summary.custom_scalars(LAYOUT)] if run.group == "gan" else []
+    parts.append(summary.text("data", _listing(run.facts.get("data", {}))))
     if run.recipe_source:
         parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
     arguments = run.facts.get("arguments") or {}

@@ -9,7 +9,7 @@ import warnings
 import click
 
 from ms_gan_callbacks.cli.front import CommandLine, show_warning
-from ms_gan_callbacks.cli.recipes import show, verify_resume
+from ms_gan_callbacks.cli.recipes import new, show, verify_resume
 from ms_gan_callbacks.cli.results import evaluate, plot, sample
 from ms_gan_callbacks.cli.training import resume, run
 
@@ -22,12 +22,15 @@ def main() -> None:
     """Train GANs in MindSpore from recipes.
 
     \b
-    ms-gan run recipes/mnist_mlp.py     train, with everything the recipe attaches
+    ms-gan run mnist_mlp                train, with everything the recipe attaches
     ms-gan resume                       go on with the newest run, as if it had never ended
     ms-gan sample runs/mine             draw images from what was trained
     ms-gan evaluate runs/mine           see how good they are
     ms-gan plot runs/mine               see its curves as a picture
-    ms-gan show recipes/mnist_mlp.py    see its parameters, networks and callbacks
+    ms-gan show mnist_mlp               see its parameters, networks and callbacks
+    ms-gan new mine                     write mine.py, a recipe of your own to start from
+    \b
+    RECIPE is a Python file, or the name of one that comes with the package: ms-gan new --list.
     """
     # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
     # rank_0/ folder in the working directory when a network does not compile.
@@ -36,5 +39,5 @@ def main() -> None:
     warnings.showwarning = show_warning
 
 
-for command in (run, resume, sample, evaluate, plot, show, verify_resume):
+for command in (new, run, resume, sample, evaluate, plot, show, verify_resume):
     main.add_command(command)

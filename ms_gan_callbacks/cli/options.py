@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ms_gan_callbacks.errors import RecipeError
+from ms_gan_callbacks.errors import RecipeError, UsageError
+from ms_gan_callbacks.recipe_index import locate
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.recipe import Recipe
@@ -43,7 +44,8 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress; on
 
 
 def load(path: Path, overrides: dict[str, str], seed: int | None) -> Recipe:
-    """Return the recipe in a file, with the parameters that were typed."""
+    """Return the recipe in a file, or of that name, with the parameters that were typed."""
+    path = locate(path)  # before MindSpore is imported
     from ms_gan_callbacks.recipe import RecipeFile
 
     file = RecipeFile.open(path)
@@ -52,3 +54,9 @@ def load(path: Path, overrides: dict[str, str], seed: int | None) -> Recipe:
             raise RecipeError(f"{path.name} has no parameter seed for --seed to set")
         overrides = {**overrides, "seed": str(seed)}
     return file.build(overrides)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UsageError unless there is a folder to write a file to."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")

@@ -1,14 +1,46 @@
-"""``ms-gan show`` and ``ms-gan verify-resume``: what can be asked of a recipe."""
+"""``ms-gan new``, ``show`` and ``verify-resume``: what can be done with a recipe, short of running it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import tempfile
 from pathlib import Path
 
 import click
 
-from ms_gan_callbacks.cli.options import load, recipe_argument, seed_option, set_option
-from ms_gan_callbacks.errors import GanError
+from ms_gan_callbacks.cli.options import check_folder, load, recipe_argument, seed_option, set_option
+from ms_gan_callbacks.errors import GanError, UsageError
+from ms_gan_callbacks.recipe_index import about, locate, shipped, start_from
+
+
+def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        width = max(map(len, shipped()), default=0)
+        for name, path in shipped().items():
+            click.echo(f"{name:<{width}}  {about(path)}")
+        context.exit()
+
+
+@click.command()
+@click.argument("name", type=click.Path(path_type=Path))
+@click.option("--from", "source", metavar="RECIPE", default="mnist_dcgan", show_default=True, help="What to copy.")
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Show what there is to copy."
+)
+def new(name: Path, source: str) -> None:
+    """Write a recipe to start from: NAME.py, a copy of one that comes with the package, ready to run.
+
+    \b
+    ms-gan new --list                     what there is
+    ms-gan new faces --from folder_dcgan  faces.py
+    """
+    if name.suffix not in ("", ".py") or not re.fullmatch(r"\w[\w-]*", name.stem):
+        raise UsageError(f"{name} is no name for a recipe: letters, digits, _ and -, and .py if you like")
+    path = name.with_suffix(".py")
+    check_folder(path)
+    start_from(source, path)
+    click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}")
 
 
 @click.command()
@@ -33,6 +65,7 @@ def verify_resume(recipe_path: Path, at: int, overrides: dict[str, str]) -> None
     Both run for twice STEP steps, in processes and a temporary folder of their own. The exit code is 0 if every
     byte is the same, else 1.
     """
+    recipe_path = locate(recipe_path)
     load(recipe_path, overrides, None)  # its mistakes are told here, not by a child
     from ms_gan_callbacks.verify import verify_resume as verify
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ms_gan_callbacks.cli.options import device_option
+from ms_gan_callbacks.cli.options import check_folder, device_option
 from ms_gan_callbacks.errors import UsageError
 
 run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path))
@@ -49,7 +49,7 @@ def sample(
     path = out or Path("samples.png")
     if path.suffix not in (".png", ".npz"):
         raise UsageError(f"{path} must end in .png or .npz")
-    _check_folder(path)
+    check_folder(path)
     import numpy as np
 
     from ms_gan_callbacks.images import image_grid, save_npz, save_png, to_uint8
@@ -93,7 +93,7 @@ def evaluate(run_dir: Path, samples: int, out: Path | None, checkpoint: str, dev
     ms-gan evaluate runs/mine --checkpoint best     what Checkpoint(best=...) has kept
     """
     if out is not None:
-        _check_folder(out)
+        check_folder(out)
     from dataclasses import asdict
 
     from rich.console import Console as Terminal
@@ -129,11 +129,6 @@ def plot(run_dir: Path, out: Path | None) -> None:
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"{path} must end in .png, .svg or .pdf")
     if out is not None:
-        _check_folder(out)
+        check_folder(out)
     plot_curves(run_dir, path)
     click.echo(f"curves: {path}")
-
-
-def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")

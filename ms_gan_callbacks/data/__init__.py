@@ -5,7 +5,9 @@ Importing this package does not import MindSpore.
 
 from __future__ import annotations
 
+from ms_gan_callbacks.data.idx_folder import fashion_mnist, idx_images
 from ms_gan_callbacks.data.mnist import BUNDLED, mnist
+from ms_gan_callbacks.data.pictures import folder_images
 from ms_gan_callbacks.data.protocol import first_images
 from ms_gan_callbacks.data.sources import ArraySource, DatasetSource, Source, as_source
 from ms_gan_callbacks.data.streams import noise, stream
@@ -16,7 +18,10 @@ __all__ = [
     "DatasetSource",
     "Source",
     "as_source",
+    "fashion_mnist",
     "first_images",
+    "folder_images",
+    "idx_images",
     "mnist",
     "noise",
     "stream",

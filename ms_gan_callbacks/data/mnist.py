@@ -18,16 +18,19 @@ import platformdirs
 
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.download import check, download
-from ms_gan_callbacks.data.idx import read_images, read_labels
+from ms_gan_callbacks.data.idx_folder import IdxSplit, read_split
 from ms_gan_callbacks.data.protocol import check_batch_size
 from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError, choices
 
 BUNDLED = Path(__file__).parent / "digits"
 """The folder of the bundled digits: 500 of each class, from MNIST's training set."""
 
-_STEMS = {"train": "train", "test": "t10k"}
-_WHOLE = {"train": 60_000, "test": 10_000}
 _SUBFOLDERS = ("", "mnist", "MNIST/raw")  # the last is where torchvision puts them
+_FILES = {
+    "train": IdxSplit("train", ("train",), _SUBFOLDERS),
+    "test": IdxSplit("test", ("t10k",), _SUBFOLDERS),
+}
+_WHOLE = {"train": 60_000, "test": 10_000}
 _HELP = "for the whole set, name a folder that has it with data_dir or MS_GAN_DATA"
 
 
@@ -49,8 +52,8 @@ def mnist(
     Warns:
         GanWarning: the bundled 5,000 digits are used, or a damaged cache is repaired.
     """
-    if split not in _STEMS:
-        raise RecipeError(f"MNIST has no split {split!r}: {choices(str(split), _STEMS)}")
+    if split not in _FILES:
+        raise RecipeError(f"MNIST has no split {split!r}: {choices(str(split), _FILES)}")
     check_batch_size(batch_size)  # before anything is fetched
     if root is not None:
         return _load(root, split, batch_size)
@@ -76,7 +79,7 @@ def mnist(
 def _cached(split: str) -> Path:
     """The cache folder, once it holds the split whole; DataError tells why it does not."""
     folder = Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False)) / "mnist"
-    names = [f"{_STEMS[split]}-images-idx3-ubyte", f"{_STEMS[split]}-labels-idx1-ubyte"]
+    names = [_FILES[split].names(kind)[0] for kind in ("images", "labels")]
     needed = []
     for name in names:
         if not _intact(folder / f"{name}.gz", name):
@@ -100,45 +103,15 @@ def _intact(path: Path, name: str) -> bool:
 
 
 def _load(root: str | os.PathLike[str], split: str, batch_size: int) -> ArraySource:
-    folder = _folder(root, split)
-    images_path, labels_path = _find(folder, split, "images"), _find(folder, split, "labels")
-    images, labels = read_images(images_path), read_labels(labels_path)
+    files = _FILES[split]
+    folder = files.folder(root)
+    images_path, labels_path = files.need(folder, "images"), files.need(folder, "labels")
+    images, labels = read_split(images_path, labels_path)
     if images.shape[1:] != (28, 28):
         raise DataError(f"{images_path}: images are {images.shape[1]} x {images.shape[2]}, expected 28 x 28")
-    if len(images) != len(labels):
-        raise DataError(f"{folder}: {len(images):,} images but {len(labels):,} labels")
     if labels.max() > 9:
         raise DataError(f"{labels_path}: labels go up to {labels.max()}, expected 0 to 9")
     name = f"mnist {split}" if len(images) == _WHOLE[split] else f"mnist {split}, {len(images):,} images"
     if folder == BUNDLED:
         name = f"mnist {len(images):,} bundled"
     return ArraySource(images, batch_size, labels=labels, name=name)
-
-
-def _names(split: str, kind: str) -> list[str]:
-    """The spellings of one file that are in use."""
-    dimensions = {"images": 3, "labels": 1}[kind]
-    stems = [f"{_STEMS[split]}-{kind}{dot}idx{dimensions}-ubyte" for dot in "-."]
-    return [stem + end for stem in stems for end in ("", ".gz")]
-
-
-def _folder(root: str | os.PathLike[str], split: str) -> Path:
-    """``root`` or the subfolder of it that has a file of the split; ``root`` if none has."""
-    base = Path(root).expanduser()
-    if not os.fspath(root) or not base.exists():
-        raise DataError(f"data folder {os.fspath(root)!r} does not exist")
-    if not base.is_dir():
-        raise DataError(f"{base} is a file, expected the folder that holds {_names(split, 'images')[1]}")
-    names = _names(split, "images") + _names(split, "labels")
-    for subfolder in _SUBFOLDERS:
-        if any((base / subfolder / name).exists() for name in names):
-            return base / subfolder
-    return base
-
-
-def _find(folder: Path, split: str, kind: str) -> Path:
-    names = _names(split, kind)
-    for name in names:
-        if (folder / name).exists():
-            return folder / name
-    raise DataError(f"{folder} holds no {split} {kind}: looked for {', '.join(names)}")

@@ -1,9 +1,13 @@
-"""Stock layers' equals that are fast on a CPU: the same parameters, names and results by another route."""
+"""Stock layers' equals that are fast on a CPU: the same parameters, names and results by another route.
+
+``SpectralNorm`` is what MindSpore has no equal of.
+"""
 
 from ms_gan_callbacks.layers.accelerate import accelerate
 from ms_gan_callbacks.layers.activation import LeakyReLU
 from ms_gan_callbacks.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.layers.dense import Dense
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.layers.spectral_norm import SpectralNorm
 
-__all__ = ["BatchNorm1d", "Conv2d", "Conv2dTranspose", "Dense", "LeakyReLU", "accelerate"]
+__all__ = ["BatchNorm1d", "Conv2d", "Conv2dTranspose", "Dense", "LeakyReLU", "SpectralNorm", "accelerate"]

@@ -232,13 +232,6 @@ def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images:
     assert Path("cut/metrics.jsonl").read_bytes() == Path("whole/metrics.jsonl").read_bytes()
 
 
-def test_looking_leaves_training_alone(images: np.ndarray) -> None:
-    guards = [CollapseGuard(Every.steps(2), warm_up=99, samples=8), DivergenceGuard(Every.steps(1))]
-    _, guarded = train(*guards, images=images, out="a")
-    _, alone = train(images=images, out="b")
-    assert_same_weights(weights_of(guarded), weights_of(alone))
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

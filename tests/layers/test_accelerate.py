@@ -163,7 +163,10 @@ def test_a_runner_accelerates_says_so_and_can_be_told_not_to(images: np.ndarray)
     result = stock.train(1, images, batch_size=4, quiet=True)
     assert result.accelerated == {}
     assert "fast layers" not in result.summary()
-    assert not any(type(cell).__module__.startswith("ms_gan") for _, cell in stock.generator.cells_and_names())
+    assert not any(
+        type(cell).__module__.startswith("ms_gan_callbacks.layers")
+        for _, cell in stock.generator.cells_and_names()
+    )
 
 
 def test_a_run_does_not_go_on_with_other_layers_unasked(images: np.ndarray) -> None:

@@ -1,0 +1,107 @@
+"""Clothes by convolutions: a small DCGAN (Radford et al., 2015, arXiv:1511.06434) on Fashion-MNIST.
+
+Run it:      ms-gan run recipes/fashion_dcgan.py
+Change it:   ms-gan run recipes/fashion_dcgan.py --set channels=32 --set epochs=5
+See it:      ms-gan show recipes/fashion_dcgan.py
+
+The data comes with ``apt-get install dataset-fashion-mnist``, or lies where ``--set data_dir=`` says. No number
+here tells how good the images are: the features that come with the package are made for digits. Look at samples/.
+"""
+
+from functools import partial
+
+import numpy as np
+from mindspore import Tensor, nn
+from mindspore.common.initializer import Normal
+
+from ms_gan_callbacks import (
+    Checkpoint,
+    CollapseGuard,
+    Every,
+    ImageGrid,
+    NonSaturating,
+    Recipe,
+    TensorBoard,
+    fashion_mnist,
+)
+
+# A step makes the generator's images once, for both players: its running averages move once by 0.81, not twice by
+# 0.9.
+MOMENTUM = 0.9**2
+
+up = partial(nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
+down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
+
+
+class Generator(nn.Cell):
+    """Noise (N, noise_dim) to images (N, 1, 28, 28) in [-1, 1]."""
+
+    def __init__(self, noise_dim: int, channels: int) -> None:
+        super().__init__()
+        self.shape = (-1, 2 * channels, 7, 7)
+        self.dense = nn.Dense(noise_dim, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False)
+        self.layers = nn.SequentialCell(
+            nn.BatchNorm2d(2 * channels, momentum=MOMENTUM),
+            nn.ReLU(),
+            up(2 * channels, channels),
+            nn.BatchNorm2d(channels, momentum=MOMENTUM),
+            nn.ReLU(),
+            up(channels, 1),
+            nn.Tanh(),
+        )
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return self.layers(self.dense(noise).reshape(self.shape))
+
+
+class Discriminator(nn.Cell):
+    """Images (N, 1, 28, 28) to logits (N, 1); without BatchNorm, so that real and fake go through it at once."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            down(1, channels),
+            nn.LeakyReLU(0.2),
+            down(channels, 2 * channels),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Dense(2 * channels * 7 * 7, 1, weight_init=Normal(0.02)),
+        )
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Return what is compared of images, uint8 (N, 1, 28, 28): their shades at 7 x 7, (N, 49) from 0 to 1."""
+    return (images.reshape(-1, 7, 4, 7, 4).mean((2, 4)) / 255).reshape(-1, 49)
+
+
+def recipe(
+    data_dir: str | None = None,
+    noise_dim: int = 100,
+    channels: int = 64,
+    batch_size: int = 64,
+    learning_rate: float = 2e-4,
+    epochs: int = 10,
+    seed: int = 0,
+) -> Recipe:
+    """Describe the run; every parameter is one of ``--set``'s."""
+    return Recipe(
+        generator=partial(Generator, noise_dim, channels),
+        discriminator=partial(Discriminator, channels),
+        objective=NonSaturating(),
+        optimizer=partial(nn.Adam, learning_rate=learning_rate, beta1=0.5),
+        data=partial(fashion_mnist, data_dir, batch_size=batch_size),
+        noise_dim=noise_dim,
+        epochs=epochs,
+        seed=seed,
+        features=thumbnails,
+        test_data=partial(fashion_mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        callbacks=[
+            TensorBoard(Every.steps(50)),
+            ImageGrid(Every.epochs(1), rows=5, columns=5),
+            CollapseGuard(features=thumbnails),
+            Checkpoint(Every.epochs(1), keep=3),
+        ],
+    )

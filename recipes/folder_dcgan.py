@@ -1,0 +1,113 @@
+"""Pictures of your own: a DCGAN with spectral normalisation on a folder of them, grey or in colour.
+
+Run it:      ms-gan run recipes/folder_dcgan.py --set path=photos
+Change it:   ms-gan run recipes/folder_dcgan.py --set path=photos --set size=64 --set grey=true
+See it:      ms-gan show recipes/folder_dcgan.py --set path=photos
+
+Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand pictures of one kind
+of thing are a good beginning. No number here tells how good the drawn ones are: the features that come with the
+package are made for digits. Look at samples/.
+"""
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from mindspore import Tensor, nn
+from mindspore.common.initializer import Normal
+
+from ms_gan_callbacks import (
+    Checkpoint,
+    CollapseGuard,
+    Every,
+    ImageGrid,
+    NonSaturating,
+    Recipe,
+    SpectralNorm,
+    TensorBoard,
+    folder_images,
+)
+
+# A step makes the generator's images once, for both players: its running averages move once by 0.81, not twice by
+# 0.9.
+MOMENTUM = 0.9**2
+
+up = partial(nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
+down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, has_bias=True)
+
+
+def widths_for(size: int, channels: int) -> list[int]:
+    """Return the channels of each halving from a picture's size to 4 x 4: three from 32 pixels, four from 64."""
+    return [channels * 2**level for level in range({32: 3, 64: 4}[size])]
+
+
+class Generator(nn.Cell):
+    """Noise (N, noise_dim) to pictures (N, colours, size, size) in [-1, 1]."""
+
+    def __init__(self, noise_dim: int, channels: int, size: int, colours: int) -> None:
+        super().__init__()
+        widths = widths_for(size, channels)[::-1]
+        self.shape = (-1, widths[0], 4, 4)
+        self.dense = nn.Dense(noise_dim, widths[0] * 4 * 4, weight_init=Normal(0.02), has_bias=False)
+        layers: list[nn.Cell] = []
+        for width, after in zip(widths, [*widths[1:], colours], strict=True):
+            layers += [nn.BatchNorm2d(width, momentum=MOMENTUM), nn.ReLU(), up(width, after)]
+        self.layers = nn.SequentialCell(*layers, nn.Tanh())
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return self.layers(self.dense(noise).reshape(self.shape))
+
+
+class Discriminator(nn.Cell):
+    """Pictures (N, colours, size, size) to logits (N, 1)."""
+
+    def __init__(self, channels: int, size: int, colours: int) -> None:
+        super().__init__()
+        layers: list[nn.Cell] = []
+        width = colours
+        for after in widths_for(size, channels):
+            layers += [SpectralNorm(down(width, after)), nn.LeakyReLU(0.2)]
+            width = after
+        self.layers = nn.SequentialCell(*layers, nn.Flatten(), SpectralNorm(nn.Dense(width * 4 * 4, 1)))
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Return what is compared of pictures, uint8 (N, C, S, S): their colours at 8 x 8, (N, C * 64) from 0 to 1."""
+    count, colours, size, _ = images.shape
+    tiles = images.reshape(count, colours, 8, size // 8, 8, size // 8)
+    return (tiles.mean((3, 5)) / 255).reshape(count, -1)
+
+
+def recipe(
+    path: str,
+    size: Literal[32, 64] = 32,
+    grey: bool = False,
+    noise_dim: int = 100,
+    channels: int = 32,
+    batch_size: int = 64,
+    learning_rate: float = 2e-4,
+    epochs: int = 100,
+    seed: int = 0,
+) -> Recipe:
+    """Describe the run; every parameter is one of ``--set``'s."""
+    colours = 1 if grey else 3
+    return Recipe(
+        generator=partial(Generator, noise_dim, channels, size, colours),
+        discriminator=partial(Discriminator, channels, size, colours),
+        objective=NonSaturating(),
+        optimizer=partial(nn.Adam, learning_rate=learning_rate, beta1=0.5),
+        data=partial(folder_images, path, size=size, grey=grey, batch_size=batch_size),
+        noise_dim=noise_dim,
+        epochs=epochs,
+        seed=seed,
+        features=thumbnails,
+        callbacks=[
+            TensorBoard(Every.steps(50)),
+            ImageGrid(Every.epochs(1), rows=5, columns=5),
+            CollapseGuard(features=thumbnails, samples=batch_size),  # as many as even a small folder has
+            Checkpoint(Every.epochs(5), keep=3),
+        ],
+    )
