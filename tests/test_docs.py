@@ -39,7 +39,7 @@ from ms_gan_callbacks.data import first_images
 
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md")])
 # What shows the same blocks as another page, in another language: they are run once.
-TRANSLATIONS: dict[str, str] = {}
+TRANSLATIONS = {"README.ja.md": "README.md", "docs/ja/quickstart.md": "docs/index.md"}
 # Page and first line of a block: why it cannot run.
 NOT_RUN = {
     ("docs/migrate.md", "# Before: MindSpore's tutorial, in short"): "without its data set",
@@ -230,6 +230,26 @@ def test_every_fence_of_a_page_is_understood(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(blocks(page)), "a fence is left open"
     assert not re.search(r"^[ \t]+```(python|console|bash|sh)", text, re.MULTILINE), "an indented block is not run"
+
+
+@each_page
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / link).exists(), f"{called(page)} leads to {link}"
+
+
+@pytest.mark.parametrize(("translation", "original"), TRANSLATIONS.items())
+def test_a_translation_shows_the_same_code_and_both_lead_to_each_other(translation: str, original: str) -> None:
+    def code(page: str) -> list[tuple[str, str, str]]:
+        found = blocks(ROOT / page)
+        return [(block.language, block.words, block.text) for block in found if block.language != "text"]
+
+    assert code(translation) == code(original)
+    for page, other in ((translation, original), (original, translation)):
+        folder = (ROOT / page).parent
+        links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+        assert (ROOT / other) in {(folder / link).resolve() for link in links}, f"{page} does not lead to {other}"
 
 
 def test_blocks_that_do_not_run_have_a_reason() -> None:
