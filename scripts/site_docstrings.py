@@ -11,7 +11,7 @@ from typing import Any
 import griffe
 
 PACKAGE = "ms_gan_callbacks"
-ROLE = re.compile(r":(?:class|meth|func|data|mod|attr|exc):`~?([\w.]+)`")
+ROLE = re.compile(r":(?:class|meth|func|data|mod|attr|exc):`(~?)([\w.]+)`")
 LITERAL = re.compile(r"^([ \t]*)(.*?)::$", re.MULTILINE)
 # What only the library itself makes: its signature is nobody's business.
 MADE_BY_US = ("run.Run", "run.Progress", "result.RunResult")
@@ -43,13 +43,13 @@ def rewrite(thing: griffe.Object, public: set[str]) -> None:
     """Rewrite the docstring of an object, and of all below it."""
     if thing.docstring:
         text = LITERAL.sub(lambda line: line[1] + (line[2] and f"{line[2]}:"), thing.docstring.value)
-        thing.docstring.value = ROLE.sub(lambda role: linked(role[1], thing, public), text)
+        thing.docstring.value = ROLE.sub(lambda role: linked(role[2], bool(role[1]), thing, public), text)
     for member in thing.members.values():
         if not member.is_alias:
             rewrite(member, public)
 
 
-def linked(name: str, thing: griffe.Object, public: set[str]) -> str:
+def linked(name: str, short: bool, thing: griffe.Object, public: set[str]) -> str:
     """Return a name as code, and as a link if the reference shows it."""
     owner = thing if thing.is_class else thing.parent
     if name.split(".", maxsplit=1)[0] in public:
@@ -57,5 +57,5 @@ def linked(name: str, thing: griffe.Object, public: set[str]) -> str:
     elif owner is not None and owner.name in public and name in owner.members:
         path = f"{owner.name}.{name}"
     else:
-        return f"`{name}`"
+        return f"`{name.rpartition('.')[2] if short else name}`"
     return f"[`{name}`][{PACKAGE}.{path}]"
