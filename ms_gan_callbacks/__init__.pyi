@@ -12,7 +12,7 @@ from .callbacks import (
     MetricsLog,
     TensorBoard,
 )
-from .data import ArraySource, DatasetSource, Source, mnist, stream
+from .data import ArraySource, DatasetSource, LabelledSource, Source, mnist, stream
 from .errors import (
     CallbackError,
     DataError,
@@ -26,6 +26,7 @@ from .errors import (
 from .evaluation import Evaluation
 from .images import image_grid, save_png
 from .layers import accelerate
+from .method import Method
 from .metrics import (
     Estimate,
     Sample,
@@ -50,14 +51,30 @@ from .metrics import (
     sampling_noise,
     sanity_rows,
 )
-from .objectives import Minimax, NonSaturating, Objective
+from .objectives import (
+    DRAGAN,
+    R1,
+    AuxiliaryClassifier,
+    GradientPenalty,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    Penalty,
+    RelativisticAverage,
+    Wasserstein,
+)
 from .recipe import Recipe, load_recipe
 from .result import RunResult
 from .run import Progress, Run
 from .runner import Runner
 
 __all__ = [
+    "DRAGAN",
+    "R1",
     "ArraySource",
+    "AuxiliaryClassifier",
     "BestCheckpoint",
     "Callback",
     "CallbackBus",
@@ -76,16 +93,23 @@ __all__ = [
     "Every",
     "GanError",
     "GanWarning",
+    "GradientPenalty",
     "Guard",
+    "Hinge",
     "ImageGrid",
+    "LabelledSource",
+    "LeastSquares",
+    "Method",
     "MetricsLog",
     "Minimax",
     "NonSaturating",
     "Objective",
+    "Penalty",
     "Periodic",
     "Progress",
     "Recipe",
     "RecipeError",
+    "RelativisticAverage",
     "Run",
     "RunDirError",
     "RunResult",
@@ -95,6 +119,7 @@ __all__ = [
     "StoredFeatures",
     "TensorBoard",
     "UsageError",
+    "Wasserstein",
     "Writer",
     "accelerate",
     "classifier_score",

@@ -103,6 +103,9 @@ class Run:
         metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
         logged: the numbers that callbacks logged since the last event.
         images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
+        classes: how many classes a conditional run has; None of any other.
+        critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
+            probabilities; ``value`` is their difference then.
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
@@ -118,7 +121,7 @@ class Run:
     noise_dim: int = 1
     generator: nn.Cell | None = None
     discriminator: nn.Cell | None = None
-    generate: Callable[[Floats], Floats] = field(default=lambda noise: noise, repr=False)
+    generate: Callable[..., Floats] = field(default=lambda noise: noise, repr=False)
     draw_real: Callable[[int], Floats] = field(default=_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
@@ -128,6 +131,8 @@ class Run:
     metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
     logged: dict[str, float] = field(default_factory=dict)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    classes: int | None = None
+    critic: bool = False
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
@@ -181,7 +186,11 @@ class Run:
         return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name.
+
+        In a conditional run their classes are 0, 1, 2 and so on, in turn; ``generate(noise, labels)`` takes
+        others.
+        """
         return self.generate(self.noise(count, name))
 
     def real(self, count: int) -> Floats:

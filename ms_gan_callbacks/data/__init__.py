@@ -5,6 +5,7 @@ Importing this package does not import MindSpore.
 
 from __future__ import annotations
 
+from ms_gan_callbacks.data.labels import LabelledSource, batches_with_labels, check_labels, labelled
 from ms_gan_callbacks.data.mnist import BUNDLED, mnist
 from ms_gan_callbacks.data.protocol import first_images
 from ms_gan_callbacks.data.sources import ArraySource, DatasetSource, Source, as_source
@@ -14,9 +15,13 @@ __all__ = [
     "BUNDLED",
     "ArraySource",
     "DatasetSource",
+    "LabelledSource",
     "Source",
     "as_source",
+    "batches_with_labels",
+    "check_labels",
     "first_images",
+    "labelled",
     "mnist",
     "noise",
     "stream",
