@@ -63,7 +63,8 @@ def check_fit(
     told = [labels] if _check_takes_labels("generator", generator, classes, needed=True) else []
     labelled = _check_takes_labels("discriminator", discriminator, classes, needed=not classifies)
     judge = Judge(discriminator, labels if labelled else None, classes if classifies else None)
-    [fake] = _try("generator", generator, f"noise of shape {noise.shape}", noise, *told)
+    along = f" with labels 0 to {classes - 1}" if classes else ""
+    [fake] = _try("generator", generator, f"noise of shape {noise.shape}{along}", noise, *told)
     if fake.shape != real.shape:
         raise RecipeError(f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}")
     scores = judge.scores(fake, f"the generator's images, {fake.shape}")

@@ -43,12 +43,8 @@ class Convolutional(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         same = {"stride": 2, "pad_mode": "pad", "padding": 1, "has_bias": True}
-        self.first, self.leaky, self.second = (
-            nn.Conv2d(1, 3, 3, **same),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(3, 4, 3, **same),
-        )
-        self.last = nn.Dense(4, 1)
+        self.first, self.second = nn.Conv2d(1, 3, 3, **same), nn.Conv2d(3, 4, 3, **same)
+        self.leaky, self.last = nn.LeakyReLU(0.2), nn.Dense(4, 1)
 
     def construct(self, images: Tensor) -> Tensor:
         return self.last(self.leaky(self.second(self.leaky(self.first(images)))).reshape(-1, 4))
@@ -123,16 +119,15 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
     return real, rng.standard_normal((COUNT, 3)).astype(np.float32)
 
 
-def players(discriminator: type[nn.Cell], **changes: object) -> Players:
+def players(discriminator: type[nn.Cell], generator: type[nn.Cell] = Draws, **changes: object) -> Players:
     """Return players whose weights are of the size that trained ones have, so that nothing is nearly 0."""
-    made = tiny_players(Draws, discriminator, optimizer=sgd, **changes)
+    made = tiny_players(generator, discriminator, **({"optimizer": sgd} | changes))
     rng = np.random.default_rng(7)
-    made.load_weights(
-        {
-            name: rng.normal(0, 0.5, value.shape).astype(np.float32) if "optimizer" not in name else value
-            for name, value in made.weights().items()
-        }
-    )
+    weights = made.weights()
+    for name, value in weights.items():
+        if name.startswith(("generator.", "discriminator.")):
+            weights[name] = rng.normal(0, 0.5, value.shape).astype(np.float32)
+    made.load_weights(weights)
     made.compile_for(*batch())
     return made
 
