@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mindspore as ms
@@ -96,28 +96,43 @@ class Players:
         """Fit the training step to a first batch, once.
 
         Warns:
-            GanWarning: a network draws at random, so that a resumed run is another one; scores are not of the kind
-                that the objective takes; a penalty looks at the slopes of images whose scores depend on others.
+            GanWarning: a network or an optimizer does what cannot be repeated, so that a resumed run is not exact;
+                scores are not of the kind that the objective takes; a penalty looks at the slopes of images whose
+                scores depend on others.
 
         Raises:
             RecipeError: see :func:`check_fit`.
         """
         if self._fit is not None:
             return
-        objective, penalty = self.method.objective, self.method.penalty
+        objective = self.method.objective
         classifies = Reading.of(objective).classifies
         fit = check_fit(self.generator, self.discriminator, real, noise, self.method.classes, classifies)
         check_scores(objective, fit.scores)
-        if fit.chancy:
-            what = ", ".join(fit.chancy)
-            told = f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
-            warnings.warn(told, GanWarning, stacklevel=2)
-        elif penalty is not None and not fit.joined:
-            kind = type(penalty).__name__
-            told = f"{kind} is about the slope at each image by itself, but in this discriminator images of one "
-            told += "batch change each other's scores: take LayerNorm, not BatchNorm (arXiv:1704.00028, section 4)"
+        for told in self._doubts(fit):
             warnings.warn(told, GanWarning, stacklevel=2)
         self._fit = fit
+
+    def _doubts(self, fit: Fit) -> Iterator[str]:
+        """Tell what will train, but not quite as its author may think."""
+        if fit.chancy:
+            what = ", ".join(fit.chancy)
+            yield f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
+        elif self.method.penalty is not None and not fit.joined:
+            yield (
+                f"{type(self.method.penalty).__name__} is about the slope at each image by itself, but in this "
+                "discriminator images of one batch change each other's scores: take LayerNorm, not BatchNorm "
+                "(arXiv:1704.00028, section 4)"
+            )
+        both = (self.g_optimizer, self.d_optimizer)
+        if ms.get_context("device_target") == "CPU" and any(
+            isinstance(one, nn.RMSProp) and not one.centered for one in both
+        ):
+            # How its kernel shares out its work, and with that how it rounds, depends on how often it has run.
+            yield (
+                "nn.RMSProp rounds its last bit differently after a resume, on a CPU, so that a resumed run is "
+                "not exact: RMSProp(centered=True), Adam and the others do not"
+            )
 
     def step(self, both: bool = True) -> TrainingStep:
         """Return the cell that is compiled and run for a step in which both players, or one, are updated."""

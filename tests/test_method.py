@@ -232,6 +232,12 @@ def test_a_setting_that_makes_no_sense_is_one_line(changes: dict, message: str) 
         tiny_players(**changes)
 
 
+def test_an_optimizer_that_does_not_resume_exactly_is_warned_of() -> None:
+    made = tiny_players(discriminator_optimizer=partial(nn.RMSProp, learning_rate=1e-3))
+    with pytest.warns(GanWarning, match=r"nn.RMSProp rounds its last bit differently .*centered=True"):
+        made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
+
+
 class Drops(TinyDiscriminator):
     def __init__(self) -> None:
         super().__init__()

@@ -67,7 +67,6 @@ def sample(
     if interpolate:
         noise = np.linspace(noise[0], noise[1], count, dtype=np.float32)
         label = 0 if label is None and trained.recipe.classes else label  # a walk is within one class
-        label = 0 if label is None and trained.recipe.classes else label  # a walk is within one class
     images = to_uint8(trained.generate(noise, None if label is None else np.full(count, label)))
     if path.suffix == ".npz":
         save_npz(path, images=images)
