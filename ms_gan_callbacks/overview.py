@@ -23,7 +23,9 @@ def overview(recipe: Recipe, terminal: Terminal | None = None) -> None:
     terminal.print(_parameters(recipe))
     for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         terminal.print(_network(player, build_network(factory, player, recipe.seed)))
-    terminal.print(f"objective  {recipe.objective!r}", soft_wrap=True)
+    facts = {name: value for name, value in recipe.facts().items() if value is not None}
+    for name, value in facts.items():
+        terminal.print(f"{name:<{max(map(len, facts))}}  {value}", soft_wrap=True)
     terminal.print(_events(recipe))
 
 

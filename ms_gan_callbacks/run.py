@@ -105,6 +105,9 @@ class Run:
         logged: the numbers that callbacks logged since the last event.
         images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
         group: what its curves stand under.
+        classes: how many classes a conditional run has; None of any other.
+        critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
+            probabilities; ``value`` is their difference then.
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
@@ -122,7 +125,7 @@ class Run:
     generator: nn.Cell | None = None
     discriminator: nn.Cell | None = None
     train_network: nn.Cell | None = None
-    generate: Callable[[Floats], Floats] = field(default=lambda noise: noise, repr=False)
+    generate: Callable[..., Floats] = field(default=lambda noise: noise, repr=False)
     draw_real: Callable[[int], Floats] = field(default=_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
@@ -133,6 +136,8 @@ class Run:
     logged: dict[str, float] = field(default_factory=dict)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     group: str = "gan"
+    classes: int | None = None
+    critic: bool = False
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
@@ -187,7 +192,11 @@ class Run:
         return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name.
+
+        In a conditional run their classes are 0, 1, 2 and so on, in turn; ``generate(noise, labels)`` takes
+        others.
+        """
         return self.generate(self.noise(count, name))
 
     def real(self, count: int) -> Floats:

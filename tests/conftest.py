@@ -18,6 +18,7 @@ import pytest
 from mindspore import nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
+from ms_gan_callbacks.method import Method
 from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 from ms_gan_callbacks.training import Players
 
@@ -90,6 +91,14 @@ def images() -> np.ndarray:
 adam = partial(nn.Adam, learning_rate=1e-2)
 
 
+def tiny_players(
+    generator: object = TinyGenerator, discriminator: object = TinyDiscriminator, **changes: object
+) -> Players:
+    """Return players of the tiny GAN, or of other networks, by its method with changes."""
+    settings: dict = {"objective": NonSaturating(), "optimizer": adam, "noise_dim": 3}
+    return Players(generator, discriminator, Method(**(settings | changes)))
+
+
 class CompiledPlayers:
     """Players of the tiny GAN that earlier tests have trained: what takes two seconds is to compile them.
 
@@ -106,6 +115,7 @@ class CompiledPlayers:
             return new
         players = self.free.pop() if self.free else new
         players.load_weights(new.weights())
+        players.method = new.method  # the same but for its seed
         self.taken.append(players)
         return players
 

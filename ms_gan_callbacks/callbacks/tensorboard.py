@@ -16,13 +16,19 @@ from ms_gan_callbacks.callback import Every, Writer
 from ms_gan_callbacks.callbacks.event_file import EventFile, drop_events_after
 from ms_gan_callbacks.run import Run
 
-LAYOUT = {
-    "Generator against discriminator": {
-        "losses": ["Multiline", ["gan/d_loss", "gan/g_loss"]],
-        "D(x) and D(G(z)), both 0.5 at equilibrium": ["Multiline", ["gan/d_real", "gan/d_fake"]],
-        "V(D, G), -1.386 at equilibrium": ["Multiline", ["gan/value"]],
+
+def layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
+    """Return the charts that show both players in one: of probabilities, or of a critic's scores."""
+    scores = "D(x) and D(G(z)), scores of a critic" if critic else "D(x) and D(G(z)), both 0.5 at equilibrium"
+    value = "D(x) - D(G(z))" if critic else "V(D, G), -1.386 at equilibrium"
+    return {
+        "Generator against discriminator": {
+            "losses": ["Multiline", ["gan/d_loss", "gan/g_loss"]],
+            scores: ["Multiline", ["gan/d_real", "gan/d_fake"]],
+            value: ["Multiline", ["gan/value"]],
+        }
     }
-}
+
 
 # What the HPARAMS tab shows beside the arguments of a run: without any, its table has no numbers.
 RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
@@ -117,7 +123,7 @@ class TensorBoard(Writer):
 
 def _description(run: Run) -> list[Any]:
     """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
-    parts = [summary.custom_scalars(LAYOUT)] if run.group == "gan" else []
+    parts = [summary.custom_scalars(layout(run.critic))] if run.group == "gan" else []
     parts.append(summary.text("data", _listing(run.facts.get("data", {}))))
     if run.recipe_source:
         parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
