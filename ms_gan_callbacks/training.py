@@ -128,7 +128,8 @@ class Players:
         if ms.get_context("device_target") == "CPU" and any(
             isinstance(one, nn.RMSProp) and not one.centered for one in both
         ):
-            # How its kernel shares out its work, and with that how it rounds, depends on how often it has run.
+            # Seen from the second resumed step on. It may be that its kernel shares out its work, and with that
+            # rounds, by how often it has run in this process.
             yield (
                 "nn.RMSProp rounds its last bit differently after a resume, on a CPU, so that a resumed run is "
                 "not exact: RMSProp(centered=True), Adam and the others do not"

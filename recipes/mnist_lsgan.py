@@ -1,0 +1,101 @@
+"""A GAN with least squares for its losses (Mao et al., 2016, arXiv:1611.04076): convolutions on MNIST.
+
+Run it:      ms-gan run recipes/mnist_lsgan.py
+Change it:   ms-gan run recipes/mnist_lsgan.py --set channels=64 --set epochs=10
+See it:      ms-gan show recipes/mnist_lsgan.py
+
+The discriminator's scores are bare numbers that shall be 1 for real images and 0 for fakes. A fake that is
+scored like a real image by mistake is still pulled towards the real ones, where a cross entropy would let it
+be.
+"""
+
+from functools import partial
+
+from mindspore import Tensor, nn
+from mindspore.common.initializer import Normal
+
+from ms_gan_callbacks import (
+    Checkpoint,
+    CollapseGuard,
+    EarlyStopping,
+    Every,
+    ImageGrid,
+    LeastSquares,
+    Recipe,
+    TensorBoard,
+    fld,
+    mnist,
+)
+
+up = partial(nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
+down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
+
+
+class Generator(nn.Cell):
+    """Noise (N, noise_dim) to images (N, 1, 28, 28) in [-1, 1]."""
+
+    def __init__(self, noise_dim: int, channels: int) -> None:
+        super().__init__()
+        self.shape = (-1, 2 * channels, 7, 7)
+        self.dense = nn.Dense(noise_dim, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False)
+        self.layers = nn.SequentialCell(
+            nn.BatchNorm2d(2 * channels),
+            nn.ReLU(),
+            up(2 * channels, channels),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            up(channels, 1),
+            nn.Tanh(),
+        )
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return self.layers(self.dense(noise).reshape(self.shape))
+
+
+class Discriminator(nn.Cell):
+    """Images (N, 1, 28, 28) to scores (N, 1), about 1 for what looks real and 0 for what does not."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            down(1, channels),
+            nn.LeakyReLU(0.2),
+            down(channels, 2 * channels),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Dense(2 * channels * 7 * 7, 1, weight_init=Normal(0.02)),
+        )
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def recipe(
+    data_dir: str | None = None,
+    noise_dim: int = 100,
+    channels: int = 32,
+    batch_size: int = 64,
+    learning_rate: float = 2e-4,
+    epochs: int = 5,
+    seed: int = 0,
+) -> Recipe:
+    """Describe the run; every parameter is one of ``--set``'s."""
+    return Recipe(
+        generator=partial(Generator, noise_dim, channels),
+        discriminator=partial(Discriminator, channels),
+        objective=LeastSquares(),
+        optimizer=partial(nn.Adam, learning_rate=learning_rate, beta1=0.5),
+        data=partial(mnist, data_dir, batch_size=batch_size),
+        noise_dim=noise_dim,
+        epochs=epochs,
+        seed=seed,
+        metrics={"fld": fld},
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        callbacks=[
+            TensorBoard(Every.steps(50)),
+            ImageGrid(Every.epochs(1), rows=5, columns=5),
+            EarlyStopping("fld", patience=3),
+            CollapseGuard(),
+            Checkpoint(Every.epochs(1), keep=3, best="fld"),
+        ],
+    )
