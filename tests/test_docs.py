@@ -273,6 +273,12 @@ def test_the_reference_shows_every_public_name_once(package: ModuleType) -> None
     assert sorted(shown) == sorted(package.__all__), "add its line, ::: <package>.<name>, to a page of docs/api"
 
 
+def test_the_recipes_that_come_along_are_listed() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\[(\w+)\]\(\.\./recipes/\1\.py\)", text)
+    assert sorted(listed) == sorted(path.stem for path in RECIPE.parent.glob("[!_]*.py"))
+
+
 def test_the_loop_is_drawn_with_every_event() -> None:
     concepts = ROOT / "docs" / "concepts.md"
     [drawing] = [block.text for block in blocks(concepts) if "on_train_begin" in block.text]
