@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 LAYERS = (
     {"errors", "files", "__init__"},
     {
+        "plugins",
         "recipe_index",
         "interrupts",
         "objectives",
@@ -32,6 +33,7 @@ LAYERS = (
     {"callback"},
     {"bus", "callbacks", "evaluation"},
     {"recipe", "result", "loop"},
+    {"attach"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
     {"judgement"},
@@ -40,6 +42,7 @@ LAYERS = (
 )
 # Within a layer, what comes later here may import what comes before.
 WITHIN = (
+    ("plugins", "recipe_index"),
     ("runner", "verify"),
     ("data", "networks"),
     ("objectives", "networks"),
