@@ -12,7 +12,7 @@ from typing import Any
 import mindspore as ms
 
 from ms_gan_callbacks import provenance
-from ms_gan_callbacks.attach import Typed, attach, attached_to, find
+from ms_gan_callbacks.attach import attach, attached_to
 from ms_gan_callbacks.data import Source
 from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, choices, counted
 from ms_gan_callbacks.loop import TrainingLoop
@@ -20,6 +20,7 @@ from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
 from ms_gan_callbacks.run_dir import describe_run, read_facts
 from ms_gan_callbacks.training import Players
 from ms_gan_callbacks.tunables import as_was
+from ms_gan_callbacks.typed import Typed, find
 
 # What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with. The
 # callbacks and metrics are those that were attached to the recipe.
@@ -122,6 +123,8 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> N
         raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
     if checkpoint:
         loop.restore(checkpoint)
+        for name in set(run.metrics) - set(loop.evaluator.evaluation.metrics):
+            del run.metrics[name]  # nobody measures it any more
     else:
         warnings.warn(f"{run.out_dir} has no checkpoint: it starts from its first step", GanWarning, stacklevel=4)
     now = _versions(run.facts)

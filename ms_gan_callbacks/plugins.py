@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, EntryPoint, distributions, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ KINDS = ("callbacks", "metrics", "recipes")
 _PREFIX = "ms_gan_callbacks."
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Plugin:
     """One thing that an installed package announces.
 
@@ -72,7 +71,8 @@ def plugins(kind: str | None = None) -> list[Plugin]:
             continue  # an older one, further down sys.path, which nobody can import
         seen.add(name)
         found += _announced(distribution, name, version)
-    return sorted(plugin for plugin in found if kind in (None, plugin.kind))
+    wanted = [plugin for plugin in found if kind in (None, plugin.kind)]
+    return sorted(wanted, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
 
 
 def pick(kind: str, name: str) -> Plugin | None:
@@ -149,14 +149,15 @@ def _announced(distribution: Distribution, name: str, version: str) -> Iterator[
 
 
 def _file_of(module: str) -> Path:
-    name, *inner = module.split(".")
-    spec = importlib.util.find_spec(name)
-    for part in inner:
-        name = f"{name}.{part}"
-        places = spec.submodule_search_locations if spec else None
-        spec = PathFinder.find_spec(name, places) if places is not None else None
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
     if spec is None:
-        raise ModuleNotFoundError(f"No module named {name!r}")
-    if not spec.origin or not Path(spec.origin).is_file():
-        raise ImportError(f"{module} is not a file of Python text")
-    return Path(spec.origin)
+        raise ModuleNotFoundError(f"No module named {top!r}")
+    files = [Path(spec.origin)] if spec.origin else []
+    if inner:
+        places = [Path(place, *inner) for place in spec.submodule_search_locations or ()]
+        files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    for file in files:
+        if file.suffix == ".py" and file.is_file():
+            return file
+    raise ModuleNotFoundError(f"there is no Python file of a module {module}")

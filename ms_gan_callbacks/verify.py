@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ms_gan_callbacks.attach import attach, typed
+from ms_gan_callbacks.attach import attach
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.recipe import Recipe, load_recipe
 from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.typed import typed
 
 # What must not differ; state.json and run.json tell of times and of who asked for what, too.
 PROVED = ("weights.safetensors", "metrics.jsonl")

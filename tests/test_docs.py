@@ -35,7 +35,7 @@ from conftest import RECIPE, ROOT
 from ms_gan_callbacks import GanWarning, Runner, load_recipe
 from ms_gan_callbacks.cli import main
 
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("README.md")])
+PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("README.md"), *ROOT.glob("examples/*/README.md")])
 NOT_RUN: dict[tuple[str, int], str] = {}  # (page, line of the block): why it cannot run
 
 BLOCK = re.compile(r"^```(\w*) ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)

@@ -32,7 +32,7 @@ LAYERS = (
     {"run", "training"},
     {"callback"},
     {"bus", "callbacks", "evaluation"},
-    {"recipe", "result", "loop"},
+    {"recipe", "result", "loop", "typed"},
     {"attach"},
     {"lineage", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},

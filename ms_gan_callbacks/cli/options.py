@@ -67,8 +67,9 @@ def load(
 ) -> Recipe:
     """Return the recipe in a file, or of that name, with the parameters, callbacks and metrics that were typed."""
     path = locate(path)  # before MindSpore is imported
-    from ms_gan_callbacks.attach import attach, typed
+    from ms_gan_callbacks.attach import attach
     from ms_gan_callbacks.recipe import RecipeFile
+    from ms_gan_callbacks.typed import typed
 
     file = RecipeFile.open(path)
     if seed is not None:

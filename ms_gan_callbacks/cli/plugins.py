@@ -61,7 +61,7 @@ def _look_at(plugin: Plugin) -> tuple[str, str]:
     elif plugin.kind == "recipes":
         found = _opened(recipe_file(plugin))
     else:
-        from ms_gan_callbacks.attach import checked
+        from ms_gan_callbacks.typed import checked
 
         found = checked(plugin.kind, load(plugin.target))
     if found.fault:
@@ -86,6 +86,6 @@ def _opened(file: Loaded) -> Loaded:
 def _built_in(kind: str) -> list[str]:
     if kind == "recipes":
         return list(shipped())
-    from ms_gan_callbacks.attach import BUILT_IN
+    from ms_gan_callbacks.typed import BUILT_IN
 
     return sorted(BUILT_IN.get(kind, ()))

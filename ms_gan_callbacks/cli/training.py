@@ -112,10 +112,10 @@ def resume(
     What was attached to the run by --callback and --metric is attached again.
     """
     with Interrupts() as interrupts:
-        from ms_gan_callbacks.attach import typed
         from ms_gan_callbacks.lineage import recipe_of
         from ms_gan_callbacks.run_dir import newest_run
         from ms_gan_callbacks.runner import Runner
+        from ms_gan_callbacks.typed import typed
 
         out_dir, more = run_dir or newest_run(), typed(callbacks, metrics)
         asked_for = ("callbacks", "metrics") if more or without else ()
