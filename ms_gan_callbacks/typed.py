@@ -6,6 +6,7 @@ the types of the parameters, as ``--set`` converts.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ MEASURES = (
     "precision",
     "recall",
 )
+METRIC = "a metric is a function of a real and a fake Sample"
 BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "callbacks": {
         name: getattr(all_callbacks, name) for name in all_callbacks.__all__ if name != "Guard"
@@ -169,20 +171,25 @@ def find(kind: str, name: str) -> Callable[..., Any]:
 
 def checked(kind: str, loaded: Loaded) -> Loaded:
     """Say also of what could be imported whether it is of its kind."""
-    thing = loaded.thing
-    if loaded.fault:
-        return loaded
-    if not callable(thing):
-        return Loaded(fault=f"it is {thing!r}, which cannot be called")
-    if kind == "callbacks" and isinstance(thing, type) and not is_callback(thing):
-        return Loaded(fault=f"{thing.__name__} is no Callback")
-    if kind == "metrics" and (isinstance(thing, type) or is_callback(thing)):
-        return Loaded(fault="a metric is a function of a real and a fake Sample")
-    try:
-        settings(thing)
-    except ValueError as error:
-        return Loaded(fault=describe(error))
+    if loaded.fault is None and (fault := _unlike(kind, loaded.thing)):
+        return Loaded(fault=fault)
     return loaded
+
+
+def _unlike(kind: str, thing: Any) -> str | None:
+    if not callable(thing):
+        return f"it is {thing!r}, which cannot be called"
+    if kind == "callbacks" and isinstance(thing, type) and not is_callback(thing):
+        return f"{thing.__name__} is no Callback"
+    try:
+        signature = inspect.signature(thing)
+        if kind == "metrics":
+            signature.bind_partial("real", "fake")
+    except ValueError as error:  # a function written in C that does not say what it takes
+        return describe(error)
+    except TypeError:
+        return METRIC
+    return METRIC if kind == "metrics" and isinstance(thing, type) else None
 
 
 def _lies_here(module: str) -> str:
