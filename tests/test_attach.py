@@ -21,6 +21,8 @@ from ms_gan_callbacks import (
     Every,
     GanWarning,
     ImageGrid,
+    RunDirError,
+    Runner,
     UsageError,
     lower_is_better,
 )
@@ -339,6 +341,14 @@ def test_a_resumed_run_has_it_again_with_its_state(finished: Path) -> None:
     facts = facts_of(finished)
     assert facts["callbacks"] == [ATTACHED[1], ATTACHED[3]]
     assert facts["history"][0]["changes"] == {"epochs": [1, 2]}
+
+
+def test_python_resumes_with_it_and_is_told_where_it_is_left_out(finished: Path) -> None:
+    with pytest.raises(RunDirError, match=r"this run has callbacks = .*--allow-change callbacks"):
+        Runner.from_recipe(load_recipe("tiny.py", epochs=2), "run", resume=True).train(quiet=True)
+    result = Runner.resume("run", overrides={"epochs": 2}).train(quiet=True)
+    assert {"Counts", "ImageGrid"} <= result.callback_seconds.keys()
+    assert set(result.metrics) == {"brightness", "gap"}
 
 
 def test_more_can_join_and_others_leave_by_name(finished: Path) -> None:
