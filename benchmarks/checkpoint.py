@@ -20,7 +20,7 @@ from ms_gan_callbacks.training import Players
 def stalls(saves: int, folder: str | None = None) -> tuple[list[float], int]:
     """Save some times below a folder; return the milliseconds of each, and the size in bytes."""
     recipe = load_recipe(ROOT / "recipes" / "mnist_mlp.py")
-    players = Players(recipe.generator, recipe.discriminator, recipe.optimizer, seed=0)
+    players = Players(recipe.generator, recipe.discriminator, recipe)
     milliseconds = []
     with tempfile.TemporaryDirectory(dir=folder) as name:
         store = CheckpointStore(Path(name))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal
 from rich.console import Console as Terminal
@@ -36,8 +37,10 @@ from ms_gan_callbacks import (
     UsageError,
     load_recipe,
 )
+from ms_gan_callbacks.fit import Fit
 from ms_gan_callbacks.networks import graph_mode
-from ms_gan_callbacks.training import Players, TrainingStep
+from ms_gan_callbacks.step import TrainingStep
+from ms_gan_callbacks.training import Players
 
 ENDLESS = 10**6  # epochs: the parent ends a worker
 
@@ -172,8 +175,8 @@ def step(entrant: Entrant, gate: Gate) -> None:
     """Run the compiled step in a loop, on the cells that a Runner has made."""
     described = recipe(entrant.model)
     made = Runner.from_recipe(described, "run")
-    players = Players(made.generator, made.discriminator, described.optimizer, described.seed)
-    compiled = TrainingStep(players, described.objective, joined=True)
+    players = Players(made.generator, made.discriminator, described)
+    compiled = TrainingStep(players, described, Fit(joined=True, scores=np.zeros(0, np.float32)))
     with graph_mode():
         for real, noise in gate.pace(feed(digits(entrant.count), entrant.batch, described.noise_dim)):
             compiled.run(Tensor.from_numpy(real), Tensor.from_numpy(noise))

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import ROOT, THREADS
 from ms_gan_callbacks import UsageError
+from ms_gan_callbacks.provenance import cpu_name
 
 FORMAT = 1
 
@@ -21,7 +22,7 @@ def facts(quick: bool) -> dict[str, Any]:
     """Describe the machine, the versions and the moment."""
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": THREADS,
         "platform": platform.platform(),
@@ -32,13 +33,6 @@ def facts(quick: bool) -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "quick": quick,
     }
-
-
-def _cpu() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -1,3 +1,4 @@
+from .adapters import MindSporeCallback, for_model
 from .bus import CallbackBus
 from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
@@ -15,6 +16,7 @@ from .callbacks import (
 from .data import (
     ArraySource,
     DatasetSource,
+    LabelledSource,
     Source,
     fashion_mnist,
     folder_images,
@@ -35,6 +37,7 @@ from .errors import (
 from .evaluation import Evaluation
 from .images import image_grid, save_png
 from .layers import SpectralNorm, accelerate
+from .method import Method
 from .metrics import (
     Estimate,
     Sample,
@@ -59,14 +62,30 @@ from .metrics import (
     sampling_noise,
     sanity_rows,
 )
-from .objectives import Minimax, NonSaturating, Objective
+from .objectives import (
+    DRAGAN,
+    R1,
+    AuxiliaryClassifier,
+    GradientPenalty,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Objective,
+    Penalty,
+    RelativisticAverage,
+    Wasserstein,
+)
 from .recipe import Recipe, load_recipe
 from .result import RunResult
 from .run import Progress, Run
 from .runner import Runner
 
 __all__ = [
+    "DRAGAN",
+    "R1",
     "ArraySource",
+    "AuxiliaryClassifier",
     "BestCheckpoint",
     "Callback",
     "CallbackBus",
@@ -85,16 +104,24 @@ __all__ = [
     "Every",
     "GanError",
     "GanWarning",
+    "GradientPenalty",
     "Guard",
+    "Hinge",
     "ImageGrid",
+    "LabelledSource",
+    "LeastSquares",
+    "Method",
     "MetricsLog",
+    "MindSporeCallback",
     "Minimax",
     "NonSaturating",
     "Objective",
+    "Penalty",
     "Periodic",
     "Progress",
     "Recipe",
     "RecipeError",
+    "RelativisticAverage",
     "Run",
     "RunDirError",
     "RunResult",
@@ -105,6 +132,7 @@ __all__ = [
     "StoredFeatures",
     "TensorBoard",
     "UsageError",
+    "Wasserstein",
     "Writer",
     "accelerate",
     "classifier_score",
@@ -115,6 +143,7 @@ __all__ = [
     "fashion_mnist",
     "fld",
     "folder_images",
+    "for_model",
     "frechet_floor",
     "higher_is_better",
     "idx_images",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.errors import GanWarning, UsageError
 from ms_gan_callbacks.recipe import Origin, Recipe
 from ms_gan_callbacks.typed import Typed, typed
@@ -50,10 +50,10 @@ def attach(recipe: Recipe, wanted: Sequence[Typed]) -> Recipe:
         if one.short_name in {*recipe.metrics, *measured}:
             raise UsageError(f"{one.short_name} is measured already; leave out --metric {one.text}")
         measured[one.short_name] = one.make()
-    watching: list[Callback] = [one.make() for one in _of("callbacks", wanted)]
+    watching = [one.make() for one in _of("callbacks", wanted)]
     return replace(
         recipe,
-        callbacks=[*recipe.callbacks, *watching],
+        callbacks=[*adapted(recipe.callbacks), *watching],
         metrics={**recipe.metrics, **measured},
         origin=recipe.origin and _told(recipe.origin, wanted),
     )

@@ -25,13 +25,9 @@ class _Attached:
         self.seconds = 0.0
         self.fault: str | None = None
 
-    def listens(self, event: Event) -> bool:
-        """Whether the callback overrides the event's hook."""
-        return getattr(type(self.callback), event.value) is not getattr(Callback, event.value)
-
 
 class CallbackBus:
-    """Delivers every event to the callbacks that override its hook; a hook nobody overrides costs nothing.
+    """Delivers every event to the callbacks that listen to it; an event nobody listens to costs nothing.
 
     Use it as a context manager: callbacks acquire on entry, and release on exit whatever happened. An exception
     in a hook ends the run with its own type and a note that names the callback; that of an ``optional`` one
@@ -57,7 +53,7 @@ class CallbackBus:
             self._listeners[event] = [
                 (one, getattr(one.callback, event.value))
                 for one in self._attached
-                if one.fault is None and one.listens(event)
+                if one.fault is None and one.callback.listens(event)
             ]
 
     def __enter__(self) -> CallbackBus:

@@ -115,6 +115,7 @@ class Callback:
         order: lower is told first; callbacks of equal order are told in the order they were attached.
         optional: whether an exception in a hook detaches this callback instead of ending the run.
         persistent: names of the attributes, of JSON type, that a checkpoint keeps and a resume restores.
+        needs: what not every run has, and this callback cannot do without: "a generator", "rollbacks".
         publishes: names that this callback logs and others may monitor.
         companions: callbacks that come with this one; the bus attaches them after it.
         writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
@@ -124,6 +125,7 @@ class Callback:
     order: int = 0
     optional: bool = False
     persistent: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     publishes: tuple[str, ...] = ()
     companions: tuple[Callback, ...] = ()
     writes: tuple[str, ...] = ()
@@ -135,6 +137,10 @@ class Callback:
         for method in vars(cls):
             if method.startswith("on_") and method not in hooks:
                 raise CallbackError(f"{cls.__name__}.{method} would never be called; {choices(method, hooks)}")
+
+    def listens(self, event: Event) -> bool:
+        """Tell whether to be told of an event: of those whose hooks the class overrides."""
+        return getattr(type(self), event.value) is not getattr(Callback, event.value)
 
     def __enter__(self) -> Callback:
         """Acquire what the callback needs; called before ``on_train_begin``."""

@@ -43,8 +43,9 @@ def plot_curves(run_dir: Path, path: Path) -> None:
     rows = 1 + -(-len(logged) // columns)
     figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    critic = bool(facts.get("critic"))
     for panel, (title, names) in zip(panels, PAIRS.items(), strict=False):
-        _draw_players(panel, title, names, lines)
+        _draw_players(panel, title, names, lines, critic)
     for panel, name in zip(panels[len(PAIRS) :], logged, strict=False):
         _draw_metric(panel, name, lines, floors.get(name))
     for panel in panels[len(PAIRS) + len(logged) :]:
@@ -60,12 +61,14 @@ def plot_curves(run_dir: Path, path: Path) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Lines) -> None:
+def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Lines, critic: bool) -> None:
     means = [{"step": line["step"], **line["epoch_means"]} for line in lines if "epoch_means" in line]
     for (name, label), colour in zip(names.items(), COLOURS, strict=True):
         panel.plot(*_points(lines, name), color=colour, alpha=0.25, linewidth=0.8)
         panel.plot(*_points(means, name), color=colour, marker="o", markersize=3, label=label)
-    if "d_real" in names:
+    if "d_real" in names and critic:
+        title = "the critic's mean scores"
+    elif "d_real" in names:
         panel.axhline(EQUILIBRIUM, color="grey", linestyle="--", linewidth=1, label="equilibrium")
         panel.set_ylim(0, 1)
     _label(panel, title)

@@ -13,9 +13,11 @@ import mindspore as ms
 
 from ms_gan_callbacks import provenance
 from ms_gan_callbacks.attach import attach, attached_to
-from ms_gan_callbacks.data import Source
+from ms_gan_callbacks.data import Source, labelled
 from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, choices, counted
 from ms_gan_callbacks.loop import TrainingLoop
+from ms_gan_callbacks.method import TOLD
+from ms_gan_callbacks.objectives import Reading
 from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
 from ms_gan_callbacks.run_dir import describe_run, read_facts
 from ms_gan_callbacks.training import Players
@@ -32,19 +34,27 @@ DECISIVE = {
     "accelerate": "accelerated",
     "callbacks": "callbacks",
     "metrics": "metrics",
+    **{name: name for name in TOLD},
 }
 
 
-def made_of(
-    players: Players, source: Source, epochs: int, noise_dim: int, seed: int, origin: Origin | None
-) -> dict[str, Any]:
+PLAIN = {"generator_every": 1}
+
+
+def made_of(players: Players, source: Source, epochs: int, origin: Origin | None) -> dict[str, Any]:
     """Return what ``run.json`` says of a run that begins or goes on now."""
+    method = players.method
+    data = {"name": source.name, "count": source.count, "sha256": source.sha256()}
+    if method.classes is not None:
+        data["labels_sha256"] = labelled(source).labels_sha256()
     return {
         **(origin.facts() if origin else {}),
-        "seed": seed,
-        "noise_dim": noise_dim,
+        "seed": method.seed,
+        "noise_dim": method.noise_dim,
+        **method.facts(),
+        "critic": Reading.of(method.objective).critic,
         "epochs": epochs,
-        "data": {"name": source.name, "count": source.count, "sha256": source.sha256()},
+        "data": data,
         "batch_size": source.batch_size,
         "accelerated": players.accelerated,
         "device": ms.get_context("device_target"),
@@ -167,8 +177,11 @@ def allowed_changes(
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    pairs = {name: (then.get(key), now.get(key)) for name, key in DECISIVE.items()}
-    pairs["data"] = (then.get("data", {}).get("sha256"), now["data"]["sha256"])
+    # What an older version did not write down it did not have, either, but for the objective.
+    keys = {name: key for name, key in DECISIVE.items() if key != "objective" or key in then}
+    pairs = {name: (then.get(key, PLAIN.get(key)), now.get(key)) for name, key in keys.items()}
+    for name, digest in (("data", "sha256"), ("labels", "labels_sha256")):
+        pairs[name] = (then.get("data", {}).get(digest), now["data"].get(digest))
     old, new = then.get("arguments") or {}, json.loads(json.dumps(now.get("arguments") or {}, default=str))
     pairs |= {name: (old.get(name), new.get(name)) for name in {**old, **new}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+import numpy as np
 
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
-from ms_gan_callbacks.data import Source, noise
+from ms_gan_callbacks.data import Source, batches_with_labels, noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.evaluation import Evaluator
-from ms_gan_callbacks.networks import Floats
+from ms_gan_callbacks.networks import Floats, Labels
 from ms_gan_callbacks.run import Run
-from ms_gan_callbacks.store import Checkpoint, CheckpointStore
+from ms_gan_callbacks.store import Checkpoint, CheckpointStore, grant
 from ms_gan_callbacks.training import SCALARS, Players
 
 ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
@@ -44,6 +46,15 @@ class NoInterruption:
     def deferred(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
+
+
+class StepInputs(NamedTuple):
+    """What one step takes: real images, noise, and where the method wants them, labels and a penalty's chance."""
+
+    real: Floats
+    noise: Floats
+    labels: Labels | None = None
+    drawn: Floats | None = None
 
 
 @dataclass
@@ -96,8 +107,8 @@ class TrainingLoop:
         if done == 0:
             self.run.epoch_means.restart()
             self._emit(Event.TRAIN_EPOCH_BEGIN)
-        for real, draw in self._batches(epoch, done):
-            self._train_step(real, draw)
+        for batch in self._batches(epoch, done):
+            self._train_step(batch)
             if self.run.requests.roll_back:
                 return  # and nothing is saved of what is to be given up
             number = self.interruption.received  # looked at once: one that comes during the save waits for a step
@@ -109,28 +120,44 @@ class TrainingLoop:
             if number:
                 self._leave(number)
 
-    def _batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Floats]]:
-        """Return an epoch's real batches from the given one on, each with its step's noise.
+    def _batches(self, epoch: int, done: int) -> Iterator[StepInputs]:
+        """Return an epoch's real batches from the given one on, each with what its step draws.
 
         Some are made at a time: a step leaves nothing of ours in the processor's caches, and the first batch made
         after it takes six times as long as the next.
         """
         run, source = self.run, self.source
         ahead = max(1, min(16, AHEAD_BYTES // (4 * source.batch_size * math.prod(source.image_shape))))
-        batches, step = source.batches(run.seed, epoch, start=done), run.step
-        name = f"noise after rollback {len(run.rollbacks)}" if run.rollbacks else "noise"
+        batches, step = self._real_batches(epoch, done), run.step
         while some := list(islice(batches, ahead)):
-            draws = [noise(run.seed, name, step + n, len(real), run.noise_dim) for n, real in enumerate(some, 1)]
+            drawn = [self._drawn(step + number, *one) for number, one in enumerate(some, 1)]
             step += len(some)
-            yield from zip(some, draws, strict=True)
+            yield from drawn
 
-    def _train_step(self, real: Floats, draw: Floats) -> None:
-        """Use one real batch: STEP_BEGIN, both updates, STEP_END, then EVAL_END and EPOCH_END where due."""
+    def _real_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
+        seed, classes = self.run.seed, self.players.method.classes
+        if classes is not None:
+            return batches_with_labels(self.source, classes, seed, epoch, done)
+        return ((images, None) for images in self.source.batches(seed, epoch, start=done))
+
+    def _drawn(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
+        """Return a step's inputs; whatever it leaves to chance is a function of (seed, what for, step)."""
+        run, penalty = self.run, self.players.method.penalty
+        again = f" after rollback {len(run.rollbacks)}" if run.rollbacks else ""
+        draw = noise(run.seed, f"noise{again}", step, len(real), run.noise_dim)
+        if penalty is None:
+            return StepInputs(real, draw, labels)
+        chance = penalty.draw(stream(run.seed, f"penalty{again}", step), real.shape)
+        return StepInputs(real, draw, labels, np.ascontiguousarray(chance, np.float32))
+
+    def _train_step(self, inputs: StepInputs) -> None:
+        """Use one real batch: STEP_BEGIN, the updates, STEP_END, then EVAL_END and EPOCH_END where due."""
         self.run.progress.step += 1
         self._emit(Event.TRAIN_STEP_BEGIN)
-        scalars = self.players.train_step(real, draw)
+        both = self.run.step % self.players.method.generator_every == 0
+        scalars = self.players.train_step(*inputs, both=both)
         self.run.progress.d_updates += 1
-        self.run.progress.g_updates += 1
+        self.run.progress.g_updates += both
         self.run.scalars.publish(SCALARS, scalars)
         self.run.epoch_means.add(scalars)
         self._emit(Event.TRAIN_STEP_END)
@@ -160,9 +187,7 @@ class TrainingLoop:
         if not asked:
             return
         self.run.requests.checkpoints = {}
-        for owner, keep in asked.items():
-            steps = [*(other for other in self.kept.get(owner, []) if other != step), step]
-            self.kept[owner] = steps if keep is None else steps[-keep:]
+        grant(self.kept, asked, step)
         self.save()
         self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
         self._emit(Event.CHECKPOINT)

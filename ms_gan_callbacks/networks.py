@@ -1,21 +1,21 @@
-"""One network at a time: built from a seed, named after its player, tried on a batch, run in inference."""
+"""One network at a time: built from a seed, named after its player, run in inference."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.nn.layer.normalization import _BatchNorm
+from mindspore import Parameter, Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import stream
 from ms_gan_callbacks.errors import RecipeError, UsageError, describe
 
 Floats = NDArray[np.float32]
+Labels = NDArray[np.int32]
 OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
 Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
 
@@ -93,98 +93,37 @@ class Forward(nn.Cell):  # type: ignore[misc]
         super().__init__(auto_prefix=False)
         self.network, self.chunk = network, chunk
 
-    def construct(self, inputs: Tensor) -> Tensor:
-        """Return the network's output for one chunk."""
-        return self.network(inputs)
+    def construct(self, *inputs: Tensor) -> Tensor:
+        """Return the network's output for one chunk: the first one where it returns several."""
+        outputs = self.network(*inputs)
+        return outputs[0] if isinstance(outputs, tuple) else outputs
 
     def __call__(self, *inputs: Any) -> Any:
         """Compile or run one chunk in graph mode."""
         with graph_mode():
             return super().__call__(*inputs)
 
-    def all(self, inputs: Floats) -> Floats:
+    def all(self, *inputs: Floats | Labels) -> Floats:
         """Return the outputs for any number of inputs, in evaluation mode, training undisturbed."""
         # A compiled graph keeps the mode it was compiled in, and so does the training step's: the flag only
         # has to be right while either compiles, and is put back for whoever reads it.
         training = self.network.training
         self.network.set_train(False)
+        starts = range(0, len(inputs[0]), self.chunk)
         try:
-            return np.concatenate(
-                [self._chunk(inputs[i : i + self.chunk]) for i in range(0, len(inputs), self.chunk)]
-            )
+            return np.concatenate([self._chunk(*(one[i : i + self.chunk] for one in inputs)) for i in starts])
         finally:
             self.network.set_train(training)
 
-    def _chunk(self, inputs: Floats) -> Floats:
-        padded = np.zeros((self.chunk, *inputs.shape[1:]), np.float32)
-        padded[: len(inputs)] = inputs
+    def _chunk(self, *inputs: Floats | Labels) -> Floats:
+        tensors = []
+        for one in inputs:
+            padded = np.zeros((self.chunk, *one.shape[1:]), one.dtype)
+            padded[: len(one)] = one
+            tensors.append(Tensor.from_numpy(padded))
         # asnumpy() may be a view of memory that the next step writes to: copy.
-        outputs: Floats = self(Tensor.from_numpy(padded)).asnumpy()[: len(inputs)].copy()
+        outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
         return outputs
-
-
-GLARE = 1000.0
-
-
-class Fit(NamedTuple):
-    """What trying both networks has shown.
-
-    Attributes:
-        joined: whether the discriminator may see real and fake as one batch.
-        scores: its scores for fakes, for reals, and for reals ``GLARE`` times as bright.
-    """
-
-    joined: bool
-    scores: Floats
-
-
-def check_fit(generator: nn.Cell, discriminator: nn.Cell, real: Floats, noise: Floats) -> Fit:
-    """Try both networks on one batch; their moving statistics are put back after each try.
-
-    Real and fake may not share a batch where one image changes another's score: with batch statistics
-    (BatchNorm, minibatch discrimination) or in-network randomness. That is looked for, not guessed from names.
-
-    Raises:
-        RecipeError: the generator does not take the noise, its images are not shaped like the data, the
-            discriminator does not take them, or does not return one score an image.
-    """
-    fake = _try("generator", generator, noise, f"noise of shape {noise.shape}")
-    if fake.shape != real.shape:
-        raise RecipeError(f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}")
-    scores = _try("discriminator", discriminator, fake, f"the generator's images, {fake.shape}")
-    if scores.shape not in ((len(fake),), (len(fake), 1)):
-        raise RecipeError(
-            f"the discriminator must return one score an image, ({len(fake)}, 1), not {scores.shape}"
-        )
-    both = _try("discriminator", discriminator, np.concatenate((fake, real)), "images")
-    # An untrained network's scores huddle together: images out of all proportion drive them apart.
-    loud = _try("discriminator", discriminator, GLARE * real, "images")
-    normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
-    alone = not normalised and bool(np.allclose(both[: len(fake)], scores, rtol=1e-3, atol=1e-4))
-    return Fit(joined=alone, scores=np.concatenate((both, loud)))
-
-
-def _try(player: str, network: nn.Cell, inputs: Floats, what: str) -> Floats:
-    # From the same statistics each time: in training scores may follow from them, as those of SpectralNorm do.
-    with _unchanged(network):
-        try:
-            outputs = network(Tensor.from_numpy(np.ascontiguousarray(inputs)))
-            return np.array(outputs.asnumpy(), np.float32)
-        except Exception as error:
-            raise RecipeError(f"the {player} does not take {what}: {describe(error)}") from error
-
-
-@contextmanager
-def _unchanged(network: nn.Cell) -> Iterator[None]:
-    """Let a network be tried in training mode, and put its moving statistics back."""
-    before = {parameter.name: parameter.asnumpy().copy() for parameter in network.get_parameters()}
-    network.set_train(True)
-    try:
-        yield
-    finally:
-        for parameter in network.get_parameters():
-            if not np.array_equal(parameter.asnumpy(), before[parameter.name], equal_nan=True):
-                ops.assign(parameter, Tensor(before[parameter.name]))
 
 
 def use_device(device: str | None) -> None:

@@ -6,6 +6,7 @@ from mindspore import nn
 from rich.console import Console as Terminal
 from rich.table import Table
 
+from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.errors import RecipeError
 from ms_gan_callbacks.networks import build_network
@@ -22,7 +23,9 @@ def overview(recipe: Recipe, terminal: Terminal | None = None) -> None:
     terminal.print(_parameters(recipe))
     for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         terminal.print(_network(player, build_network(factory, player, recipe.seed)))
-    terminal.print(f"objective  {recipe.objective!r}", soft_wrap=True)
+    facts = {name: value for name, value in recipe.facts().items() if value is not None}
+    for name, value in facts.items():
+        terminal.print(f"{name:<{max(map(len, facts))}}  {value}", soft_wrap=True)
     terminal.print(_events(recipe))
 
 
@@ -55,6 +58,6 @@ def _network(player: str, network: nn.Cell) -> Table:
 
 def _events(recipe: Recipe) -> Table:
     table = _table("Events, in the order they happen, and who listens", "event", "callbacks")
-    for event, labels in CallbackBus(recipe.callbacks).table().items():
+    for event, labels in CallbackBus(adapted(recipe.callbacks)).table().items():
         table.add_row(event.value, ", ".join(labels))
     return table

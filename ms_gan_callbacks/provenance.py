@@ -38,11 +38,20 @@ def git_revision(folder: Path) -> str | None:
         return None
 
 
+def cpu_name() -> str:
+    """Return what the processor calls itself."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text(encoding="utf-8", errors="replace").splitlines() if table.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def surroundings() -> dict[str, Any]:
     """Return when and on what a run was started."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "platform": platform.platform(),
+        "cpu": cpu_name(),
         "cpus": os.cpu_count(),
         "versions": versions(),
     }

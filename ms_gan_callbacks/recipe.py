@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from ms_gan_callbacks.callback import Callback, Every
 from ms_gan_callbacks.data.sources import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe, is_whole
+from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.evaluation import Evaluation
+from ms_gan_callbacks.method import Method, whole_number
 from ms_gan_callbacks.provenance import git_revision
 from ms_gan_callbacks.tunables import Tunable, convert, tunables
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.metrics import FeatureExtractor, Metric
-    from ms_gan_callbacks.networks import Network, OptimizerFactory
-    from ms_gan_callbacks.objectives import Objective
+    from ms_gan_callbacks.networks import Network
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,17 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All that a run is made of. What is heavy is a factory, so that the runner seeds first and builds after.
+class Recipe(Method):
+    """All that a run is made of: a method, and what it is applied to.
+
+    What is heavy is a factory, so that the runner seeds first and builds after. Beside what is listed here, a
+    recipe takes all that a :class:`Method` has.
 
     Attributes:
         generator: makes the cell that maps noise (N, noise_dim) to images (N, C, H, W).
         discriminator: makes the cell that maps images to scores (N, 1).
-        objective: the losses.
-        optimizer: makes an optimizer from a player's parameters; called once for each player.
         data: makes the source of real images.
-        noise_dim: length of a noise vector, at least 1.
         epochs: passes over the data, at least 1.
-        seed: what every random number of the run follows from, 0 or more.
-        accelerate: whether stock layers are replaced, on a CPU, by their fast equals.
         callbacks: what watches the run.
         metrics: what measures the generator, by name: functions of a real and a fake :class:`Sample`.
         evaluate_every: when; after every epoch by default.
@@ -77,13 +75,8 @@ class Recipe:
 
     generator: Network
     discriminator: Network
-    objective: Objective
-    optimizer: OptimizerFactory
     data: Callable[[], Source]
-    noise_dim: int
     epochs: int
-    seed: int = 0
-    accelerate: bool = True
     callbacks: Sequence[Callback] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     evaluate_every: Every = Every.epochs(1)
@@ -93,23 +86,13 @@ class Recipe:
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("noise_dim", 1), ("epochs", 1), ("seed", 0)):
-            whole_number(name, getattr(self, name), least)
-        for name in ("generator", "discriminator", "optimizer", "data", "test_data"):
-            factory = getattr(self, name)
-            if name == "test_data" and factory is None:
-                continue
-            if not callable(factory):
-                raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
-            if hasattr(factory, "construct") and not isinstance(factory, type):
-                # A cell can be called, but it was made before the seed was set.
-                made = type(factory).__name__
-                raise RecipeError(
-                    f"{name} must be a factory, not a {made} made already: write {made}, or a partial of it"
-                )
-        for method in ("discriminator_loss", "generator_loss", "probability"):
-            if isinstance(self.objective, type) or not callable(getattr(self.objective, method, None)):
-                raise RecipeError(f"objective must be an object with a method {method}, not {self.objective!r}")
+        super().__post_init__()
+        whole_number("epochs", self.epochs, 1)
+        for name in ("generator", "discriminator", "optimizer", "data"):
+            _check_factory(name, getattr(self, name))
+        for name in ("discriminator_optimizer", "test_data"):
+            if getattr(self, name) is not None:
+                _check_factory(name, getattr(self, name))
         self.evaluation()  # says what is wrong with its numbers
 
     def evaluation(self) -> Evaluation:
@@ -117,10 +100,13 @@ class Recipe:
         return Evaluation(self.metrics, self.evaluate_every, self.evaluate_samples, self.features)
 
 
-def whole_number(name: str, value: object, least: int) -> None:
-    """Raise RecipeError unless a value is an int of at least ``least``."""
-    if not is_whole(value, least):
-        raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
+def _check_factory(name: str, factory: object) -> None:
+    if not callable(factory):
+        raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
+    if hasattr(factory, "construct") and not isinstance(factory, type):
+        # A cell can be called, but it was made before the seed was set.
+        made = type(factory).__name__
+        raise RecipeError(f"{name} must be a factory, not a {made} made already: write {made}, or a partial of it")
 
 
 @dataclass(frozen=True)

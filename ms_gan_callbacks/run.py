@@ -96,6 +96,7 @@ class Run:
         noise_dim: length of one noise vector.
         generator: the generator's cell (None where there is no network, as in tests of callbacks).
         discriminator: the discriminator's cell, likewise.
+        train_network: the cell whose call is a training step: both players, both optimizers; None likewise.
         scalars: the scalars of the step at hand: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value`` and
             what callbacks have logged. Reading one waits for the device.
         epoch_means: the mean of the step's scalars over the epoch so far.
@@ -103,9 +104,14 @@ class Run:
         metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
         logged: the numbers that callbacks logged since the last event.
         images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
+        group: what its curves stand under.
+        classes: how many classes a conditional run has; None of any other.
+        critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
+            probabilities; ``value`` is their difference then.
         facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
+        metric_names: those of them that are metrics.
         better: which way a metric is better, "min" or "max", where it says so.
         checkpoint: the newest checkpoint's folder, once there is one.
         rollbacks: how often the run has gone back to an older state, and why: the oldest first, each with
@@ -118,7 +124,8 @@ class Run:
     noise_dim: int = 1
     generator: nn.Cell | None = None
     discriminator: nn.Cell | None = None
-    generate: Callable[[Floats], Floats] = field(default=lambda noise: noise, repr=False)
+    train_network: nn.Cell | None = None
+    generate: Callable[..., Floats] = field(default=lambda noise: noise, repr=False)
     draw_real: Callable[[int], Floats] = field(default=_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
@@ -128,9 +135,13 @@ class Run:
     metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
     logged: dict[str, float] = field(default_factory=dict)
     images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    group: str = "gan"
+    classes: int | None = None
+    critic: bool = False
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
+    metric_names: frozenset[str] = frozenset()
     better: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
     checkpoint: Path | None = None
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
@@ -181,7 +192,11 @@ class Run:
         return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name."""
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name.
+
+        In a conditional run their classes are 0, 1, 2 and so on, in turn; ``generate(noise, labels)`` takes
+        others.
+        """
         return self.generate(self.noise(count, name))
 
     def real(self, count: int) -> Floats:

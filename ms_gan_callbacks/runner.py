@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Collection, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from mindspore import nn
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.defaults import with_defaults
-from ms_gan_callbacks.data import ArraySource, Source, as_source, first_images, noise, stream
-from ms_gan_callbacks.errors import GanWarning, UsageError
-from ms_gan_callbacks.evaluation import Evaluation, Evaluator
-from ms_gan_callbacks.lineage import go_on, made_of, recipe_of
+from ms_gan_callbacks.data import ArraySource, Source, as_source, noise
+from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.evaluation import Evaluation
+from ms_gan_callbacks.lineage import go_on, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
-from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.method import Method, whole_number
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
-from ms_gan_callbacks.objectives import NonSaturating, Objective
-from ms_gan_callbacks.recipe import Recipe, whole_number
+from ms_gan_callbacks.objectives import NonSaturating, Objective, Penalty
+from ms_gan_callbacks.preparation import check_same_data, fit_to, new_run, ready
+from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.result import RunResult
 from ms_gan_callbacks.rollback import roll_back
-from ms_gan_callbacks.run import Progress, Run
+from ms_gan_callbacks.run import Progress
 from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir, read_facts
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore
@@ -52,6 +51,12 @@ class Runner:
         optimizer: makes an optimizer from a player's parameters.
         noise_dim: length of a noise vector.
         seed: what every random number of the run follows from.
+        discriminator_optimizer: the discriminator's optimizer, where it is made otherwise.
+        penalty: what is added to the discriminator's loss, such as ``GradientPenalty(10.0)``.
+        generator_every: the generator is updated in every so many steps.
+        clip_norm: the greatest length of either player's gradient.
+        ema: the decay of the generator's moving average, which then draws all pictures.
+        classes: of a conditional run, whose networks take labels, too; see :class:`Method` for all of these.
         accelerate: replace stock layers by their fast equals, on a CPU; see :func:`accelerate`.
         out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
         device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
@@ -75,6 +80,12 @@ class Runner:
         optimizer: OptimizerFactory,
         noise_dim: int,
         seed: int = 0,
+        discriminator_optimizer: OptimizerFactory | None = None,
+        penalty: Penalty | None = None,
+        generator_every: int = 1,
+        clip_norm: float | None = None,
+        ema: float | None = None,
+        classes: int | None = None,
         accelerate: bool = True,
         out_dir: str | Path | None = None,
         device: str | None = None,
@@ -83,8 +94,19 @@ class Runner:
         allow_change: Collection[str] = (),
         interruption: Interruption | None = None,
     ) -> None:
-        whole_number("noise_dim", noise_dim, 1)
-        whole_number("seed", seed, 0)
+        method = Method(
+            objective=NonSaturating() if objective is None else objective,
+            optimizer=optimizer,
+            noise_dim=noise_dim,
+            seed=seed,
+            discriminator_optimizer=discriminator_optimizer,
+            penalty=penalty,
+            generator_every=generator_every,
+            clip_norm=clip_norm,
+            ema=ema,
+            classes=classes,
+            accelerate=accelerate,
+        )
         self.out_dir = fresh_run_dir(name) if out_dir is None else Path(out_dir)
         if resume is False:
             check_free(self.out_dir)
@@ -94,13 +116,11 @@ class Runner:
         self._resume, self._allowed = resume, allow_change
         self._interruption = interruption or NoInterruption()
         self._recipe: Recipe | None = None
-        self._objective = NonSaturating() if objective is None else objective
-        self._noise_dim, self._seed = noise_dim, seed
-        self._players = Players(generator, discriminator, optimizer, seed, accelerate)
+        self._players = Players(generator, discriminator, method)
         self._store = CheckpointStore(self.out_dir / "checkpoints")
         self._progress = Progress(epochs=0, steps_per_epoch=1)
         self._epoch_means = EpochMeans(SCALARS)
-        self._content: tuple[object, ...] | None = None
+        self._content: Mapping[str, object] | None = None
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, out_dir: str | Path | None = None, **options: Any) -> Runner:
@@ -114,18 +134,9 @@ class Runner:
         Raises:
             RecipeError, RunDirError: as the class does.
         """
-        runner = cls(
-            recipe.generator,
-            recipe.discriminator,
-            objective=recipe.objective,
-            optimizer=recipe.optimizer,
-            noise_dim=recipe.noise_dim,
-            seed=recipe.seed,
-            accelerate=recipe.accelerate,
-            out_dir=out_dir,
-            name=recipe.origin.name if recipe.origin else "gan",
-            **options,
-        )
+        name = recipe.origin.name if recipe.origin else "gan"
+        options = {**recipe.settings(), "out_dir": out_dir, "name": name, **options}
+        runner = cls(recipe.generator, recipe.discriminator, **options)
         runner._recipe = recipe
         return runner
 
@@ -169,7 +180,8 @@ class Runner:
             epochs: passes over the data; by default the recipe's.
             data: images as an array (N, C, H, W), a Source, or a batched ``mindspore.dataset`` pipeline; by
                 default the recipe's.
-            callbacks: by default the recipe's. The metrics log, and the console unless ``quiet``, are added.
+            callbacks: by default the recipe's; those of ``mindspore.train`` are adapted. The metrics log, and the
+                console unless ``quiet``, are added.
             evaluation: what to measure of the generator, and when; by default the recipe's, else nothing.
             batch_size: images in a batch, for an array.
             quiet: leave the console and the closing summary out.
@@ -209,7 +221,7 @@ class Runner:
             while not loop.train():
                 roll_back(loop)
         except BaseException:
-            if fresh and self._progress.g_updates == 0:
+            if fresh and self._progress.d_updates == 0:
                 # Nothing was trained, so that nothing is lost, and the folder is free for another try.
                 shutil.rmtree(self.out_dir, ignore_errors=True)
             raise
@@ -224,66 +236,49 @@ class Runner:
         """The discriminator's cell."""
         return self._players.discriminator
 
-    def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name."""
-        return self._players.generate(noise(self._seed, name, 0, count, self._noise_dim))
+    def sample(self, count: int, name: str = "preview", labels: ArrayLike | None = None) -> Floats:
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name.
 
-    def eval(self, images: NDArray[Any]) -> dict[str, float]:
+        Args:
+            count: how many.
+            name: of the noise.
+            labels: in a conditional run, of which classes, (count,); by default they go through them in turn.
+
+        Raises:
+            UsageError: labels do not fit.
+        """
+        method = self._players.method
+        return self._players.generate(noise(method.seed, name, 0, count, method.noise_dim), labels)
+
+    def eval(self, images: NDArray[Any], labels: ArrayLike | None = None) -> dict[str, float]:
         """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
 
-        As many images are generated; both networks are in evaluation mode.
+        As many images are generated; both networks are in evaluation mode. Losses are those of the scores alone,
+        without a penalty.
 
         Args:
             images: (N, C, H, W), uint8 or floats in [-1, 1].
+            labels: theirs, (N,), in a conditional run; the generated ones have the same.
+
+        Raises:
+            UsageError: labels do not fit, or are missing.
         """
-        source = ArraySource(images, batch_size=len(images))
-        real = next(source.batches(self._seed, epoch=1))
-        return self._players.evaluate(self._objective, real, self.sample(len(real), "eval"))
+        method = self._players.method
+        if method.classes is not None and labels is None:
+            raise UsageError("a conditional run judges images by their labels, too: eval(images, labels)")
+        source = ArraySource(images, batch_size=len(images), labels=np.arange(len(images)))
+        real, places = next(source.labelled_batches(method.seed, epoch=1))
+        told = None if labels is None else np.asarray(labels)[places]
+        return self._players.evaluate(real, self.sample(len(real), "eval", told), told)
 
     def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
         """Look for everything that can go wrong before the first step; touch the disk last."""
-        self._check_same_data(source)
-        draw = stream(self._seed, "probe", 0)
-        real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
-        probe = noise(self._seed, "probe", 1, source.batch_size, self._noise_dim)
-        self._players.compile_for(self._objective, real, probe)
+        self._content = check_same_data(self._content, source)
+        fit_to(self._players, source)
         # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
-        run = self._new_run(source, bus)
-        evaluator = Evaluator(evaluation, source, self._seed)
-        evaluator.check(run)
-        run.monitors |= set(evaluation.metrics)
-        run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
-        for warning in bus.check(run):
-            warnings.warn(warning, GanWarning, stacklevel=3)
-        return TrainingLoop(self._players, source, bus, run, self._store, evaluator, self._interruption)
-
-    def _check_same_data(self, source: Source) -> None:
-        """Refuse to go on with other data: the epochs counted so far would lose their meaning."""
-        content = (source.batch_size, source.count, source.image_shape, source.sha256())
-        if self._content not in (None, content):
-            raise UsageError(
-                f"this run goes on with the data and batch size it began with, not with {source.name} in "
-                f"batches of {source.batch_size}; for other data make a new Runner, which takes the same cells"
-            )
-        self._content = content
-
-    def _new_run(self, source: Source, bus: CallbackBus) -> Run:
         origin = self._recipe.origin if self._recipe else None
-        return Run(
-            progress=self._progress,
-            out_dir=self.out_dir,
-            seed=self._seed,
-            noise_dim=self._noise_dim,
-            generator=self._players.generator,
-            discriminator=self._players.discriminator,
-            generate=self._players.generate,
-            draw_real=partial(first_images, source),
-            learning_rates=self._players.learning_rates,
-            scale_learning_rates=self._players.scale_learning_rates,
-            epoch_means=self._epoch_means,
-            facts=made_of(self._players, source, self._progress.epochs, self._noise_dim, self._seed, origin),
-            recipe_source=origin.source if origin else None,
-            monitors=frozenset(SCALARS) | bus.publishes(),
-        )
+        run = new_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
+        evaluator = ready(run, bus, evaluation, source)
+        return TrainingLoop(self._players, source, bus, run, self._store, evaluator, self._interruption)

@@ -192,6 +192,19 @@ class CheckpointStore:
                     old.rename(final)
 
 
+def grant(kept: dict[str, list[int]], asked: Mapping[str, int | None], step: int) -> None:
+    """Let a step's checkpoint be kept for those who asked for it, with as many of their older ones as they want.
+
+    Args:
+        kept: the steps whose checkpoints stay, by who asked for them; changed.
+        asked: how many each of them wants to keep; None for all.
+        step: the step.
+    """
+    for owner, keep in asked.items():
+        steps = [*(other for other in kept.get(owner, []) if other != step), step]
+        kept[owner] = steps if keep is None else steps[-keep:]
+
+
 @contextmanager
 def _told(what: str, rest: str = "") -> Iterator[None]:
     """Say in one line what the disk refuses."""

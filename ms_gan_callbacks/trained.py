@@ -38,10 +38,7 @@ class Trained:
         self.recipe: Recipe = recipe_in(run_dir, {})
         self.facts: Mapping[str, Any] = read_facts(run_dir)
         use_device(device)
-        recipe = self.recipe
-        self._players = Players(
-            recipe.generator, recipe.discriminator, recipe.optimizer, recipe.seed, recipe.accelerate
-        )
+        self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
         store, like = CheckpointStore(run_dir / "checkpoints"), self._players.weights()
         last = store.newest(like)
         if last is None:
@@ -60,9 +57,15 @@ class Trained:
         """Return ``count`` noise vectors, (count, noise_dim): by default what the run's own grids show."""
         return noise(self.recipe.seed if seed is None else seed, name, 0, count, self.recipe.noise_dim)
 
-    def generate(self, noise: Floats) -> Floats:
-        """Return images, (N, C, H, W) in [-1, 1], for noise (N, noise_dim)."""
-        return self._players.generate(noise)
+    def generate(self, noise: Floats, labels: Any = None) -> Floats:
+        """Return images, (N, C, H, W) in [-1, 1], for noise (N, noise_dim).
+
+        In a conditional run labels (N,) say of which classes; by default they go through them in turn.
+
+        Raises:
+            UsageError: labels do not fit the noise, or the run.
+        """
+        return self._players.generate(noise, labels)
 
 
 def _best(run_dir: Path, states: Mapping[str, Mapping[str, Any]]) -> int:

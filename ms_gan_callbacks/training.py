@@ -1,17 +1,11 @@
-"""Both networks, both optimizers, and the one compiled graph that updates them.
-
-::
-
-    real, noise ──> fake = G(noise)                      the only generator forward
-                    D's loss on real and fake ──> D's optimizer
-                    G's loss on D(fake)       ──> G's optimizer
-                    ──> d_loss, g_loss, d_real, d_fake, value   (left on the device)
-"""
+"""Both networks, both optimizers: what is trained, what it costs to keep, and what it draws."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mindspore as ms
@@ -19,140 +13,74 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import UsageError, annotate
+from ms_gan_callbacks.averaging import Average
+from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate
+from ms_gan_callbacks.fit import Fit, check_fit, takes_labels
 from ms_gan_callbacks.layers import accelerate
+from ms_gan_callbacks.method import Method
 from ms_gan_callbacks.networks import (
     Floats,
     Forward,
+    Labels,
     Network,
-    OptimizerFactory,
     build_network,
     build_optimizer,
-    check_fit,
     graph_mode,
 )
-from ms_gan_callbacks.objectives import Objective, check_scores
+from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value
+from ms_gan_callbacks.step import SCALARS, TrainingStep
 
-SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
-"""What a step publishes: both losses, the mean of D(x), the mean of D(G(z)), and V(D, G) =
-E[log D(x)] + E[log(1 - D(G(z)))], all taken where the tutorial takes them: D's before its update, G's after it."""
+__all__ = ["SCALARS", "Players"]
 
-
-def game_value(d_real: Tensor, d_fake: Tensor) -> Tensor:
-    """Return V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] (arXiv:1406.2661, equation 1) from probabilities."""
-    # Through the cross entropy: ops.log's last bit depends on where in memory its input lies, on CPU.
-    real = ops.binary_cross_entropy(d_real, ops.ones_like(d_real))
-    return -(real + ops.binary_cross_entropy(d_fake, ops.zeros_like(d_fake)))
-
-
-class TrainingStep(nn.Cell):  # type: ignore[misc]
-    """One real batch, one update of each player, as one graph.
-
-    One generator forward serves both players: the generator does not change between the two, so its images for
-    the same noise are the same. (Its BatchNorm averages then move once a step.) Where the discriminator treats
-    every image by itself, real and fake go through it as one batch.
-
-    Args:
-        players: the networks and optimizers.
-        objective: the losses.
-        joined: whether the discriminator may see real and fake as one batch.
-    """
-
-    def __init__(self, players: Players, objective: Objective, joined: bool) -> None:
-        super().__init__(auto_prefix=False)
-        self.generator, self.discriminator = players.generator, players.discriminator
-        self.g_optimizer, self.d_optimizer = players.g_optimizer, players.d_optimizer
-        self.joined = joined
-        self.shapes: tuple[Any, ...] = ()
-        self.d_loss_of = objective.discriminator_loss
-        self.g_loss_of = objective.generator_loss
-        self.probability = objective.probability
-        self.d_gradient = ms.value_and_grad(self._d_loss, None, self.d_optimizer.parameters, has_aux=True)
-        self.g_gradient = ms.value_and_grad(self._g_loss, None, self.g_optimizer.parameters, has_aux=True)
-
-    def _scores(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        if self.joined:
-            real_scores, fake_scores = ops.split(self.discriminator(ops.concat((real, fake), 0)), real.shape[0], 0)
-            return real_scores, fake_scores
-        return self.discriminator(real), self.discriminator(fake)
-
-    def _d_loss(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        real_scores, fake_scores = self._scores(real, fake)
-        loss = self.d_loss_of(real_scores, fake_scores)
-        return loss, self.probability(real_scores), self.probability(fake_scores)
-
-    def _g_loss(self, real: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        fake = self.generator(noise)
-        (d_loss, d_real, d_fake), gradients = self.d_gradient(real, ops.stop_gradient(fake))
-        d_loss = ops.depend(d_loss, self.d_optimizer(gradients))
-        g_loss = self.g_loss_of(self.discriminator(fake))
-        return g_loss, d_loss, d_real.mean(), d_fake.mean(), game_value(d_real, d_fake)
-
-    def construct(self, real: Tensor, noise: Tensor) -> Tensor:
-        """Update both players; return the scalars, shape (5,), in the order of ``SCALARS``."""
-        (g_loss, d_loss, d_real, d_fake, value), gradients = self.g_gradient(real, noise)
-        g_loss = ops.depend(g_loss, self.g_optimizer(gradients))
-        return ops.stack((d_loss, g_loss, d_real, d_fake, value))
-
-    def run(self, real: Tensor, noise: Tensor) -> Tensor:
-        """Update both players on one batch as :meth:`construct` says, as a compiled graph."""
-        shapes = (real.shape, noise.shape)
-        if shapes != self.shapes:
-            # What the networks are compiled as is decided by this flag at the first call for each shape.
-            self.set_train(True)
-            self.shapes = shapes
-            self.phase_cache.clear()
-            if ms.get_context("device_target") == "CPU":
-                # Before every call MindSpore holds the arguments against its graphs, for a tenth of the time of a
-                # small step. In this phase, made for inference, it trusts us and goes straight to the graph.
-                self.phase = "prefill"
-        return self(real, noise)
+NO_SECOND_DERIVATIVE = re.compile(
+    r"Primitive (\w+?)(?:Grad)+'s bprop not defined|\[(\w+?)(?:Grad)+ does not support"
+)
 
 
 class Players:
     """A generator against a discriminator, each with an optimizer of its own.
 
-    Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*`` and ``d_optimizer.*``, so that no
-    two share a name whatever their authors called them.
+    Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*`` and (of the
+    generator's moving average) ``ema.*``, so that no two share a name whatever their authors called them.
 
     Args:
         generator: maps noise (N, noise_dim) to images (N, C, H, W); a cell, or a factory called with the seed set.
+            In a conditional run it takes labels (N,), int32, behind the noise.
         discriminator: maps images to scores (N, 1) or (N,); likewise.
-        optimizer: makes an optimizer from a list of parameters; called once for each player.
-        seed: what the initial weights follow from.
-        fast_layers: whether stock layers are replaced by their fast equals, on a CPU; see :func:`accelerate`.
+        method: how they are trained.
 
     Attributes:
-        accelerated: how many layers of each kind were replaced.
+        accelerated: how many layers of each kind were replaced by their fast equals, on a CPU.
+        average: the generator's moving average, or None.
 
     Raises:
         RecipeError: a factory returns something else than it should.
     """
 
-    def __init__(
-        self,
-        generator: Network,
-        discriminator: Network,
-        optimizer: OptimizerFactory,
-        seed: int,
-        fast_layers: bool = True,
-    ) -> None:
-        self.generator = build_network(generator, "generator", seed)
-        self.discriminator = build_network(discriminator, "discriminator", seed)
+    def __init__(self, generator: Network, discriminator: Network, method: Method) -> None:
+        self.method = method
+        self.generator = build_network(generator, "generator", method.seed)
+        self.discriminator = build_network(discriminator, "discriminator", method.seed)
         self.accelerated: dict[str, int] = {}
-        if fast_layers and ms.get_context("device_target") == "CPU":
+        if method.accelerate and ms.get_context("device_target") == "CPU":
             both = Counter(accelerate(self.generator)) + Counter(accelerate(self.discriminator))
             self.accelerated = dict(sorted(both.items()))
-        self.g_optimizer = build_optimizer(optimizer, self.generator, "g_optimizer")
-        self.d_optimizer = build_optimizer(optimizer, self.discriminator, "d_optimizer")
-        self._generate = Forward(self.generator)
+        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "g_optimizer")
+        of_discriminator = method.discriminator_optimizer or method.optimizer
+        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "d_optimizer")
+        self.average = None if method.ema is None else Average(self.generator, method.ema)
+        self._generate = Forward(self.generator if self.average is None else self.average.network)
         self._judge = Forward(self.discriminator)
-        self._step: TrainingStep | None = None
+        self._fit: Fit | None = None
+        self._steps: dict[bool, TrainingStep] = {}  # by whether the generator is updated, too
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return every parameter of the four by its unique name, moving statistics and counters included."""
+        """Return every parameter by its unique name, moving statistics, counters and averages included."""
         cells = (self.generator, self.discriminator, self.g_optimizer, self.d_optimizer)
-        return {parameter.name: parameter for cell in cells for parameter in cell.get_parameters()}
+        every = [parameter for cell in cells for parameter in cell.get_parameters()]
+        if self.average is not None:
+            every += [*self.average.network.get_parameters(), self.average.updates]
+        return {parameter.name: parameter for parameter in every}
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return a copy of every parameter's value."""
@@ -164,51 +92,152 @@ class Players:
             # Not set_data, which cuts a parameter off from a graph that has run already.
             ops.assign(parameter, Tensor(weights[name]))
 
-    def compile_for(self, objective: Objective, real: Floats, noise: Floats) -> None:
-        """Fit the training step to a first batch, once; see :func:`check_fit` for what it may raise."""
-        if self._step is None:
-            fit = check_fit(self.generator, self.discriminator, real, noise)
-            check_scores(objective, fit.scores)
-            self._step = TrainingStep(self, objective, fit.joined)
+    def compile_for(self, real: Floats, noise: Floats) -> None:
+        """Fit the training step to a first batch, once.
 
-    def train_step(self, real: Floats, noise: Floats) -> Tensor:
-        """Update both players on one batch; return the scalars on the device, shape (5,).
+        Warns:
+            GanWarning: a network or an optimizer does what cannot be repeated, so that a resumed run is not exact;
+                scores are not of the kind that the objective takes; a penalty looks at the slopes of images whose
+                scores depend on others.
+
+        Raises:
+            RecipeError: see :func:`check_fit`.
+        """
+        if self._fit is not None:
+            return
+        objective = self.method.objective
+        classifies = Reading.of(objective).classifies
+        fit = check_fit(self.generator, self.discriminator, real, noise, self.method.classes, classifies)
+        check_scores(objective, fit.scores)
+        for told in self._doubts(fit):
+            warnings.warn(told, GanWarning, stacklevel=2)
+        self._fit = fit
+
+    def _doubts(self, fit: Fit) -> Iterator[str]:
+        """Tell what will train, but not quite as its author may think."""
+        if fit.chancy:
+            what = ", ".join(fit.chancy)
+            yield f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
+        elif self.method.penalty is not None and not fit.joined:
+            yield (
+                f"{type(self.method.penalty).__name__} is about the slope at each image by itself, but in this "
+                "discriminator images of one batch change each other's scores: take LayerNorm, not BatchNorm "
+                "(arXiv:1704.00028, section 4)"
+            )
+        both = (self.g_optimizer, self.d_optimizer)
+        if ms.get_context("device_target") == "CPU" and any(
+            isinstance(one, nn.RMSProp) and not one.centered for one in both
+        ):
+            # How its kernel shares out its work, and with that how it rounds, depends on how often it has run.
+            yield (
+                "nn.RMSProp rounds its last bit differently after a resume, on a CPU, so that a resumed run is "
+                "not exact: RMSProp(centered=True), Adam and the others do not"
+            )
+
+    def step(self, both: bool = True) -> TrainingStep:
+        """Return the cell that is compiled and run for a step in which both players, or one, are updated."""
+        if self._fit is None:
+            raise RuntimeError("compile_for comes before any step")
+        if both not in self._steps:
+            self._steps[both] = TrainingStep(self, self.method, self._fit, both)
+        return self._steps[both]
+
+    def train_step(
+        self,
+        real: Floats,
+        noise: Floats,
+        labels: Labels | None = None,
+        drawn: Floats | None = None,
+        both: bool = True,
+    ) -> Tensor:
+        """Update the discriminator and, where ``both``, the generator; return the scalars on the device, (5,).
 
         Args:
             real: images, (N, C, H, W), in [-1, 1].
             noise: (N, noise_dim).
+            labels: those of the real images, (N,), in a conditional run; the fakes are made for them, too.
+            drawn: what the penalty has drawn, where there is one.
+            both: whether the generator is updated.
         """
-        if self._step is None:
-            raise RuntimeError("compile_for comes before train_step")
+        step = self.step(both)
+        inputs = [one for one in (real, noise, labels, drawn) if one is not None]
         try:
             with graph_mode():
-                return self._step.run(Tensor.from_numpy(real), Tensor.from_numpy(noise))
+                return step.run(*map(Tensor.from_numpy, inputs))
         except Exception as error:
+            self._explain(error)
             annotate(error, "raised by the compiled training step")
             raise
 
-    def generate(self, noise: Floats) -> Floats:
-        """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator in evaluation mode."""
-        return self._generate.all(np.ascontiguousarray(noise, np.float32))
+    def _explain(self, error: Exception) -> None:
+        """Raise RecipeError where a penalty has met an operation that has no second derivative."""
+        found = NO_SECOND_DERIVATIVE.search(str(error))
+        if self.method.penalty is not None and found:
+            name, kind = found[1] or found[2], type(self.method.penalty).__name__
+            raise RecipeError(
+                f"{kind} needs the second derivative of {name}, which MindSpore does not have on "
+                f"{ms.get_context('device_target')}: build the discriminator from other layers, such as "
+                "LeakyReLU, LayerNorm, and convolutions with a stride"
+            ) from error
 
-    def judge(self, images: Floats) -> Floats:
+    def labels_for(self, count: int) -> Labels | None:
+        """Return labels (count,) that go through the classes in turn; None in a run without them."""
+        classes = self.method.classes
+        return None if classes is None else (np.arange(count) % classes).astype(np.int32)
+
+    def generate(self, noise: Floats, labels: Any = None) -> Floats:
+        """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator in evaluation mode.
+
+        With ``ema`` its moving average draws. In a conditional run, labels (N,) say of which class; by default
+        they go through the classes in turn.
+
+        Raises:
+            UsageError: labels are out of range, not one for each noise vector, or of no use.
+        """
+        return self._generate.all(np.ascontiguousarray(noise, np.float32), *self._told(labels, len(noise)))
+
+    def judge(self, images: Floats, labels: Any = None) -> Floats:
         """Return the discriminator's scores for images (N, C, H, W), in evaluation mode."""
-        return self._judge.all(np.ascontiguousarray(images, np.float32))
+        told = self._told(labels, len(images)) if takes_labels(self.discriminator) else ()
+        return self._judge.all(np.ascontiguousarray(images, np.float32), *told)
 
-    def evaluate(self, objective: Objective, real: Floats, fake: Floats) -> dict[str, float]:
-        """Return ``SCALARS`` for real and generated images, (N, C, H, W), both players in evaluation mode."""
-        real_scores, fake_scores = Tensor(self.judge(real)), Tensor(self.judge(fake))
-        d_real, d_fake = objective.probability(real_scores), objective.probability(fake_scores)
-        losses = (
-            objective.discriminator_loss(real_scores, fake_scores),
-            objective.generator_loss(fake_scores),
-        )
-        values = (*losses, d_real.mean(), d_fake.mean(), game_value(d_real, d_fake))
-        return {name: float(value.asnumpy()) for name, value in zip(SCALARS, values, strict=True)}
+    def _told(self, labels: Any, count: int) -> tuple[Labels, ...]:
+        if labels is None:
+            turns = self.labels_for(count)
+            return () if turns is None else (turns,)
+        if self.method.classes is None:
+            raise UsageError("this run is not conditional: its networks take no labels")
+        given = np.asarray(labels)
+        if given.shape != (count,) or given.dtype.kind not in "iu":
+            raise UsageError(
+                f"{count} images take {count} whole numbers as labels, not {given.dtype} of shape {given.shape}"
+            )
+        if count and not (given.min() >= 0 and given.max() < self.method.classes):
+            raise UsageError(
+                f"labels go from 0 to {self.method.classes - 1}, not from {given.min()} to {given.max()}"
+            )
+        return (np.ascontiguousarray(given, np.int32),)
+
+    def evaluate(self, real: Floats, fake: Floats, labels: Any = None) -> dict[str, float]:
+        """Return ``SCALARS`` for real and generated images, (N, C, H, W), both players in evaluation mode.
+
+        Losses are those of the scores: without a penalty, and without what a class costs. Labels, in a conditional
+        run, are those of both.
+        """
+        objective = self.method.objective
+        reading = Reading.of(objective)
+        real_scores, fake_scores = Tensor(self.judge(real, labels)), Tensor(self.judge(fake, labels))
+        d_loss = objective.discriminator_loss(real_scores, fake_scores)
+        seen = (fake_scores, real_scores) if reading.sees_real else (fake_scores,)
+        read = (lambda scores: scores) if reading.critic else objective.probability  # type: ignore[attr-defined]
+        d_real, d_fake = read(real_scores), read(fake_scores)
+        value = (critic_value if reading.critic else game_value)(d_real, d_fake)
+        values = (d_loss, objective.generator_loss(*seen), d_real.mean(), d_fake.mean(), value)
+        return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that each player's next update will use, a group's behind its number."""
-        return {**_rates("discriminator", self.d_optimizer), **_rates("generator", self.g_optimizer)}
+        return {**rates("discriminator", self.d_optimizer), **rates("generator", self.g_optimizer)}
 
     def scale_learning_rates(self, factor: float) -> None:
         """Multiply both players' learning rates, all that are still to come, by a factor.
@@ -224,7 +253,8 @@ class Players:
                 ops.assign(values, values * factor)
 
 
-def _rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+def rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+    """Return the learning rate that an optimizer's next update will use, a group's behind its number."""
     groups = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
     names = [player] if len(groups) == 1 else [f"{player}_{number}" for number in range(len(groups))]
     rates = [rate(optimizer.global_step) if isinstance(rate, nn.Cell) else rate for rate in groups]

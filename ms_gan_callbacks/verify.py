@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.attach import attach
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.errors import GanError
@@ -120,7 +121,7 @@ def part(
     from ms_gan_callbacks.runner import Runner
 
     recipe: Recipe = attach(load_recipe(path, **overrides), typed(callbacks, metrics))
-    recipe = replace(recipe, callbacks=[*recipe.callbacks, Ends(kill_at, stop_at)])
+    recipe = replace(recipe, callbacks=[*adapted(recipe.callbacks), Ends(kill_at, stop_at)])
     Runner.from_recipe(recipe, out_dir, resume=resume).train(quiet=True)
 
 

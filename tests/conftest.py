@@ -15,9 +15,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
+from ms_gan_callbacks.method import Method
+from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 from ms_gan_callbacks.training import Players
 
 ROOT = Path(__file__).parent.parent
@@ -69,30 +71,6 @@ def mnist_root() -> str:
     return MNIST
 
 
-class TinyGenerator(nn.Cell):
-    """Noise (N, noise_dim) to images (N, 1, 4, 4), with batch normalisation."""
-
-    def __init__(self, noise_dim: int = 3) -> None:
-        super().__init__()
-        self.layers = nn.SequentialCell(
-            nn.Dense(noise_dim, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dense(8, 16), nn.Tanh()
-        )
-
-    def construct(self, noise: Tensor) -> Tensor:
-        return self.layers(noise).reshape(-1, 1, 4, 4)
-
-
-class TinyDiscriminator(nn.Cell):
-    """Images (N, 1, 4, 4) to logits (N, 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
-
-    def construct(self, images: Tensor) -> Tensor:
-        return self.layers(images.reshape(-1, 16))
-
-
 class StopsAt(Callback):
     """Asks a run to stop after a step."""
 
@@ -113,6 +91,14 @@ def images() -> np.ndarray:
 adam = partial(nn.Adam, learning_rate=1e-2)
 
 
+def tiny_players(
+    generator: object = TinyGenerator, discriminator: object = TinyDiscriminator, **changes: object
+) -> Players:
+    """Return players of the tiny GAN, or of other networks, by its method with changes."""
+    settings: dict = {"objective": NonSaturating(), "optimizer": adam, "noise_dim": 3}
+    return Players(generator, discriminator, Method(**(settings | changes)))
+
+
 class CompiledPlayers:
     """Players of the tiny GAN that earlier tests have trained: what takes two seconds is to compile them.
 
@@ -129,6 +115,7 @@ class CompiledPlayers:
             return new
         players = self.free.pop() if self.free else new
         players.load_weights(new.weights())
+        players.method = new.method  # the same but for its seed
         self.taken.append(players)
         return players
 

@@ -183,7 +183,7 @@ def test_what_is_no_schedule_says_what_one_is(text: str) -> None:
 def test_settings_are_of_the_types_that_their_owner_takes(site: Path) -> None:
     grid = made("callbacks", "ImageGrid:every=50steps,rows=2,folder=often")
     assert isinstance(grid, ImageGrid)
-    assert (grid.every, grid.rows, grid.columns, grid.folder) == (Every.steps(50), 2, 5, "often")
+    assert (grid.every, grid.rows, grid.folder) == (Every.steps(50), 2, "often")
     stopping = made("callbacks", "EarlyStopping:monitor=fld,mode=min,target=none,min_delta=0.5,restore_best=yes")
     assert isinstance(stopping, EarlyStopping)
     assert (stopping.monitor, stopping.mode, stopping.target, stopping.min_delta) == ("fld", "min", None, 0.5)
@@ -416,6 +416,16 @@ def test_show_has_it_among_those_who_listen(site: Path) -> None:
     shown = ms_gan("show", "tiny.py", *ATTACHED)
     assert shown.exit_code == 0, shown.output
     assert re.search(r"on_train_step_end +Counts, ImageGrid, Checkpoint", shown.stdout)
+
+
+def test_a_stock_callback_of_mindspore_is_attached_as_any_other(site: Path) -> None:
+    Path("tiny.py").write_text(TINY.replace("callbacks=[Checkpoint(every)]", "callbacks=Checkpoint(every)"))
+    attached = ["--callback", "mindspore.train:LossMonitor:per_print_times=2", "--callback", "counts"]
+    result = ms_gan("run", "tiny.py", "--set", "epochs=1", "--out", "run", "-q", *attached)
+    assert result.exit_code == 0, result.output
+    assert len(re.findall(r"epoch: 1 step: \d, loss is", result.stdout)) == 2
+    assert set(logged(Path("run"), "looks")) == {1, 2, 3, 4, 5}
+    assert "mindspore" in facts_of(Path("run"))["plugins"]
 
 
 def test_a_schedule_is_a_parameter_that_can_be_set(site: Path) -> None:

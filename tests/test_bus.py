@@ -10,12 +10,12 @@ import pytest
 from conftest import tiny_runner
 
 from ms_gan_callbacks import Callback, CallbackBus, CallbackError, Event, GanWarning, Run, optional
-from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.testing import make_run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run(Progress(epochs=1, steps_per_epoch=5, step=3, epoch=1), tmp_path)
+    return make_run(tmp_path, step=3)
 
 
 class Speaks(Callback):

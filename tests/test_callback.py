@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from conftest import StopsAt, tiny_runner
+from conftest import StopsAt
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import Callback, CallbackError, Event, Every, Periodic, Run, Writer, optional
 from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.testing import drive, make_run
 
 
 def test_an_events_value_is_the_name_of_a_hook_and_every_hook_is_an_event() -> None:
@@ -60,18 +59,15 @@ class Acts(Periodic):
         (Every.epochs(2), [10]),
     ],
 )
-def test_what_is_periodic_acts_when_due_and_after_the_last_step(
-    every: Every, steps: list[int], images: np.ndarray
-) -> None:
+def test_what_is_periodic_acts_when_due_and_after_the_last_step(every: Every, steps: list[int]) -> None:
     callback = Acts(every)
-    tiny_runner().train(2, images, [callback], batch_size=4, quiet=True)
+    drive(callback, epochs=2, steps_per_epoch=5)
     assert callback.steps == steps
 
 
-def test_a_run_that_is_stopped_still_has_its_last_act(images: np.ndarray) -> None:
+def test_a_run_that_is_stopped_still_has_its_last_act() -> None:
     by_epoch, by_step = Acts(Every.epochs(1)), Acts(Every.steps(2))
-    result = tiny_runner().train(2, images, [by_epoch, by_step, StopsAt(7)], batch_size=4, quiet=True)
-    assert result.stop_reason == "enough"
+    assert drive(by_epoch, by_step, StopsAt(7), epochs=2, steps_per_epoch=5).stop_reason == "enough"
     assert (by_epoch.steps, by_step.steps) == ([5, 7], [2, 4, 6, 7])
 
 
@@ -109,9 +105,9 @@ class Logs(Callback):
         run.log(epoch_picture=np.zeros((2, 2), np.uint8), at_epoch=1)
 
 
-def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step(images: np.ndarray) -> None:
+def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step() -> None:
     writer = Records(Every.steps(2))
-    tiny_runner().train(1, images, [writer, Logs()], batch_size=4, quiet=True)
+    drive(writer, Logs(), epochs=1, steps_per_epoch=5)
     scalars = {"d_loss", "g_loss", "d_real", "d_fake", "value"}
     assert writer.numbers == [
         (2, scalars),
@@ -125,7 +121,7 @@ def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step(im
 
 
 @pytest.mark.parametrize("value", ["0.5", None, np.zeros((2, 2)), np.zeros(3, np.uint8), [1]])
-def test_logging_what_is_neither_number_nor_picture_is_refused(value: object, tmp_path: Path) -> None:
-    run = Run(Progress(1, 1), tmp_path)
+def test_logging_what_is_neither_number_nor_picture_is_refused(value: object) -> None:
+    run = make_run()
     with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 picture"):
         run.log(mine=value)  # type: ignore[arg-type]

@@ -107,3 +107,46 @@ def test_no_best_checkpoint() -> None:
     result = ms_gan("sample", "runs/one", "--checkpoint", "best")
     assert result.exit_code == 1
     assert "no best checkpoint" in result.stderr
+
+
+CONDITIONAL = (
+    TINY.replace(
+        "self.layers = nn.SequentialCell(nn.Dense(3, 16), nn.Tanh())",
+        "self.dense, self.classes, self.tanh = nn.Dense(3, 16), nn.Embedding(3, 16), nn.Tanh()",
+    )
+    .replace("construct(self, noise):", "construct(self, noise, labels):")
+    .replace("self.layers(noise)", "self.tanh(self.dense(noise) + 3 * self.classes(labels))")
+    .replace(
+        "discriminator=lambda: nn.SequentialCell(nn.Flatten(), nn.Dense(16, 1))",
+        "discriminator=Discriminator, classes=3",
+    )
+    .replace("batch_size=4)", "batch_size=4, labels=np.arange(20) % 3)")
+    .replace(
+        "def recipe(",
+        """class Discriminator(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(16, 1)
+
+    def construct(self, images, labels):
+        return self.dense(images.reshape(-1, 16))
+
+def recipe(""",
+    )
+)
+
+
+def test_a_conditional_run_draws_the_class_that_is_asked_for(tmp_path: Path) -> None:
+    trained(CONDITIONAL, tmp_path)
+    for arguments in (["-n", "6"], ["-n", "6", "--class", "1"], ["-n", "3", "--class", "1", "--interpolate"]):
+        result = ms_gan("sample", "runs/one", *arguments, "-o", f"{len(arguments)}.npz")
+        assert result.exit_code == 0, result.stderr
+    turns, ones, walk = array("2.npz"), array("4.npz"), array("5.npz")
+    assert np.array_equal(turns[[1, 4]], ones[[1, 4]])
+    assert not np.array_equal(turns[0], ones[0])
+    assert np.array_equal(walk[0], ones[0])
+    wrong = ms_gan("sample", "runs/one", "-n", "6", "--class", "3")
+    assert (wrong.exit_code, wrong.stderr) == (2, "Error: labels go from 0 to 2, not from 3 to 3\n")
+    assert ms_gan("sample", "runs/one", "-n", "6", "-o", "grid.png").exit_code == 0
+    with Image.open("grid.png") as picture:
+        assert picture.size == (3 * 4 + 4 * 2, 2 * 4 + 3 * 2)  # a column a class

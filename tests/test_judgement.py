@@ -184,6 +184,16 @@ def test_a_run_is_drawn_with_its_floors(run_dir: Path) -> None:
         assert f"<!-- {text} -->" in drawn or text.replace("&#x27;", "'") in drawn
 
 
+def test_a_critics_scores_are_drawn_without_the_bounds_of_probabilities(run_dir: Path) -> None:
+    facts = json.loads((run_dir / "run.json").read_text())
+    assert facts["critic"] is False
+    (run_dir / "run.json").write_text(json.dumps({**facts, "critic": True}))
+    assert ms_gan("plot", str(run_dir), "-o", "curves.svg").exit_code == 0
+    drawn = Path("curves.svg").read_text()
+    assert "the critic's mean scores" in drawn
+    assert "equilibrium" not in drawn
+
+
 def test_a_line_that_is_being_written_and_a_nan_are_no_obstacle(run_dir: Path) -> None:
     from ms_gan_callbacks.curves import _lines, _points
 

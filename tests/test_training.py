@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import RECIPE, TinyDiscriminator, TinyGenerator, adam
+from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
 from ms_gan_callbacks.data import BUNDLED
-from ms_gan_callbacks.networks import check_fit
+from ms_gan_callbacks.fit import check_fit
 from ms_gan_callbacks.objectives import check_scores
 from ms_gan_callbacks.training import SCALARS, Players
 
@@ -78,7 +79,7 @@ class Tutorial:
 
 def test_step_equals_the_tutorials_two_phase_eager_step_over_twenty_steps() -> None:
     recipe = load_recipe(RECIPE)
-    players = Players(recipe.generator, recipe.discriminator, recipe.optimizer, seed=3)
+    players = Players(recipe.generator, recipe.discriminator, replace(recipe, seed=3))
     tutorial = Tutorial()
     ours = players.parameters()
     for name, parameter in tutorial.parameters().items():
@@ -86,7 +87,7 @@ def test_step_equals_the_tutorials_two_phase_eager_step_over_twenty_steps() -> N
     source = mnist(BUNDLED, batch_size=32)
     noises = [stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32) for step in range(20)]
     for step, real in zip(range(20), source.batches(seed=0, epoch=1), strict=False):
-        players.compile_for(recipe.objective, real, noises[step])
+        players.compile_for(real, noises[step])
         got = dict(zip(SCALARS, players.train_step(real, noises[step]).asnumpy().tolist(), strict=True))
         assert got == pytest.approx(tutorial.step(real, noises[step]), abs=1e-6), f"step {step}"
     # The running averages of the generator's BatchNorm are among them: the recipe's momentum makes one update
@@ -119,7 +120,7 @@ def test_real_and_fake_share_a_batch_only_where_no_image_changes_anothers_score(
     rng = np.random.default_rng(0)
     real = rng.uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
     noise = rng.standard_normal((4, 3)).astype(np.float32)
-    players = Players(TinyGenerator, discriminator, adam, seed=0)
+    players = tiny_players(TinyGenerator, discriminator)
     before = players.weights()
     assert check_fit(players.generator, players.discriminator, real, noise).joined is joined
     after = players.weights()
@@ -127,7 +128,7 @@ def test_real_and_fake_share_a_batch_only_where_no_image_changes_anothers_score(
 
 
 def test_networks_whose_parameters_share_names_are_told_apart() -> None:
-    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    players = tiny_players(seed=0)
     names = list(players.parameters())
     trained = [*players.generator.trainable_params(), *players.discriminator.trainable_params()]
     # Adam keeps two moments a weight; the rest are its counters, once for each player.
@@ -140,45 +141,45 @@ def test_initial_weights_follow_from_the_seed_and_leave_numpys_state_alone() -> 
     np.random.seed(5)
     expected = np.random.random(3).tolist()
     np.random.seed(5)
-    first = Players(TinyGenerator, TinyDiscriminator, adam, seed=1).weights()
+    first = tiny_players(seed=1).weights()
     assert np.random.random(3).tolist() == expected
-    again = Players(TinyGenerator, TinyDiscriminator, adam, seed=1).weights()
-    other = Players(TinyGenerator, TinyDiscriminator, adam, seed=2).weights()
+    again = tiny_players(seed=1).weights()
+    other = tiny_players(seed=2).weights()
     kernel = "generator.layers.0.weight"
     assert first[kernel].tobytes() == again[kernel].tobytes()
     assert not np.array_equal(first[kernel], other[kernel])
 
 
 def test_training_leaves_mindspores_mode_as_it_was() -> None:
-    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    players = tiny_players(seed=0)
     real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
     assert ms.get_context("mode") == ms.PYNATIVE_MODE
-    players.compile_for(NonSaturating(), real, noise)
+    players.compile_for(real, noise)
     players.train_step(real, noise)
     players.generate(noise)
     assert ms.get_context("mode") == ms.PYNATIVE_MODE
 
 
 def test_generate_is_in_evaluation_mode_for_any_count_and_sees_new_weights() -> None:
-    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    players = tiny_players(seed=0)
     noise = np.random.default_rng(0).standard_normal((70, 3)).astype(np.float32)
     drawn = players.generate(noise)
     assert drawn.shape == (70, 1, 4, 4)
     # In evaluation mode an image depends on its own noise alone.
     np.testing.assert_allclose(players.generate(noise[66:67])[0], drawn[66], atol=1e-6)
     real = np.ones((4, 1, 4, 4), np.float32)
-    players.compile_for(NonSaturating(), real, noise[:4])
+    players.compile_for(real, noise[:4])
     for _ in range(5):
         players.train_step(real, noise[:4])
     assert np.abs(players.generate(noise) - drawn).max() > 1e-3
 
 
 def test_minimax_steps_minimise_what_the_paper_says() -> None:
-    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=0)
+    players = tiny_players(objective=Minimax())
     rng = np.random.default_rng(0)
     real = rng.uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
     noise = rng.standard_normal((4, 3)).astype(np.float32)
-    players.compile_for(Minimax(), real, noise)
+    players.compile_for(real, noise)
     scalars = dict(zip(SCALARS, players.train_step(real, noise).asnumpy().tolist(), strict=True))
     assert scalars["value"] == pytest.approx(-scalars["d_loss"], abs=1e-6)
     assert scalars["g_loss"] < 0  # E[log(1 - D(G(z)))] of probabilities
@@ -222,9 +223,8 @@ def test_networks_that_do_not_fit_are_told_in_one_line(changes: dict, message: s
     ],
 )
 def test_factories_that_make_something_else_are_named(changes: dict, message: str) -> None:
-    fitting = {"generator": TinyGenerator, "discriminator": TinyDiscriminator, "optimizer": adam, "seed": 0}
     with pytest.raises(RecipeError, match=message):
-        Players(**(fitting | changes))
+        tiny_players(**changes)
 
 
 class Endless(nn.Cell):
@@ -240,13 +240,13 @@ class Endless(nn.Cell):
 
 
 def compiled(objective: object, low: float, high: float) -> None:
-    players = Players(TinyGenerator, lambda: Endless(low, high), adam, seed=0)
-    players.compile_for(objective, np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
+    players = tiny_players(TinyGenerator, lambda: Endless(low, high), objective=objective)
+    players.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_logits_are_not_taken_for_probabilities_whatever_the_initial_weights(seed: int) -> None:
-    players = Players(TinyGenerator, TinyDiscriminator, adam, seed=seed)
+    players = tiny_players(seed=seed)
     real = np.random.default_rng(seed).uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
     scores = check_fit(players.generator, players.discriminator, real, np.ones((4, 3), np.float32)).scores
     check_scores(NonSaturating(), scores)  # a warning would fail this test
@@ -272,9 +272,9 @@ class TriesInConstruct(TinyDiscriminator):
 
 
 def test_what_does_not_compile_says_so() -> None:
-    players = Players(TinyGenerator, TriesInConstruct, adam, seed=0)
+    players = tiny_players(TinyGenerator, TriesInConstruct)
     real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
-    players.compile_for(NonSaturating(), real, noise)
+    players.compile_for(real, noise)
     with pytest.raises(RuntimeError, match="Unsupported statement 'Try'") as caught:
         players.train_step(real, noise)
     assert caught.value.__notes__ == ["raised by the compiled training step"]

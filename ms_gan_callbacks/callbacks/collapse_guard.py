@@ -27,7 +27,8 @@ class CollapseGuard(Guard):
     - the images are less than 0.25 as diverse as real ones (:func:`diversity`: 0.5 is a single digit, drawn
       variously), or less than 0.6 as diverse as they have been;
     - a classifier finds at most a quarter of the classes in them that it finds in as many real images;
-    - D(x) is above 0.99 and D(G(z)) below 0.01: the discriminator tells all apart and teaches nothing.
+    - D(x) is above 0.99 and D(G(z)) below 0.01: the discriminator tells all apart and teaches nothing. (Of a
+      critic's scores, which are no probabilities, nothing is made.)
 
     What it sees it logs, as ``diversity`` and (with a classifier) ``classes``. A look costs some tens of
     milliseconds. It makes no numbers that training uses: with and without it, weights are the same to the bit.
@@ -51,6 +52,7 @@ class CollapseGuard(Guard):
     order = 40  # before those that write what it logs
     persistent = (*Guard.persistent, "best")
     publishes = ("diversity", "classes")
+    needs = ("a generator",)
 
     def __init__(
         self,
@@ -123,6 +125,8 @@ def _classes(sample: Sample) -> float:
 
 
 def _of_scores(run: Run) -> str | None:
+    if run.critic:
+        return None  # whose scores have no bounds to be pinned at
     d_real, d_fake = run.scalars.get("d_real", 0.5), run.scalars.get("d_fake", 0.5)
     if d_real > 1 - PINNED and d_fake < PINNED:
         return f"the discriminator has won, D(x) = {d_real:.3f} and D(G(z)) = {d_fake:.3f},"

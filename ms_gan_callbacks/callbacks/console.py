@@ -17,7 +17,7 @@ from ms_gan_callbacks.errors import counted
 from ms_gan_callbacks.run import Run
 
 COMPILING = "compiling the training step, once"
-SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(G(z))", "loss": "loss"}
 
 
 class Console(Callback):

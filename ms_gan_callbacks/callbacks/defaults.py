@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
+from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 
 
-def with_defaults(callbacks: Iterable[Callback], quiet: bool) -> list[Callback]:
-    """Add the metrics log, a guard, and the console unless it is to be quiet, where the author has not."""
-    attached = list(callbacks)
+def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
+    """Adapt stock callbacks; add the metrics log, a guard and, unless quiet, the console where there is none."""
+    attached: list[Callback] = adapted(callbacks)
     for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
         if not any(isinstance(callback, kind) for callback in attached):
             attached.append(kind())

@@ -13,7 +13,7 @@ from ms_gan_callbacks.callbacks.guard import Guard
 from ms_gan_callbacks.errors import CallbackError, DivergenceError
 from ms_gan_callbacks.run import Run
 
-LOSSES = ("d_loss", "g_loss")
+LOSSES = ("d_loss", "g_loss", "loss")
 
 
 class DivergenceGuard(Guard):
@@ -97,7 +97,8 @@ class DivergenceGuard(Guard):
 
 
 def _broken_weight(run: Run) -> str | None:
-    for network in (run.generator, run.discriminator):
+    players = (run.generator, run.discriminator)
+    for network in players if run.generator is not None else (run.train_network,):
         for parameter in network.get_parameters() if network is not None else ():
             if not np.isfinite(parameter.asnumpy()).all():
                 return f"{parameter.name} holds NaN or infinity"

@@ -57,6 +57,8 @@ class Guard(Callback):
             )
         self.every, self.action, self.patience = every, action, patience
         self.tries, self.learning_rate = tries, learning_rate
+        if action == "roll back":
+            self.needs = (*self.needs, "rollbacks")
         self.healthy = 0  # the last step that was found so before any trouble
         self.unhealthy = 0  # looks in a row
 

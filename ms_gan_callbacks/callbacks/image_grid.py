@@ -9,6 +9,8 @@ from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.images import image_grid, save_png
 from ms_gan_callbacks.run import Run
 
+COLUMNS = 5
+
 
 class ImageGrid(Periodic):
     """Saves a grid of generated images as ``samples/epoch-0001.png`` and shows it to the other callbacks.
@@ -19,7 +21,7 @@ class ImageGrid(Periodic):
     Args:
         every: when to draw. Pictures drawn within an epoch are named ``step-00000050.png``.
         rows: rows of the grid, at least 1.
-        columns: columns of the grid, at least 1.
+        columns: columns of the grid, at least 1; by default 5, or in a conditional run one for each class.
         folder: where the pictures go, below the run's folder.
 
     Raises:
@@ -27,11 +29,13 @@ class ImageGrid(Periodic):
             grey nor colour.
     """
 
+    needs = ("a generator",)
+
     def __init__(
-        self, every: Every = Every.epochs(1), rows: int = 5, columns: int = 5, folder: str = "samples"
+        self, every: Every = Every.epochs(1), rows: int = 5, columns: int | None = None, folder: str = "samples"
     ) -> None:
         super().__init__(every)
-        for name, value in (("rows", rows), ("columns", columns)):
+        for name, value in (("rows", rows), ("columns", COLUMNS if columns is None else columns)):
             if not is_whole(value, 1):
                 raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
         self.rows, self.columns, self.folder = rows, columns, folder
@@ -49,7 +53,8 @@ class ImageGrid(Periodic):
         return super().check(run)
 
     def act(self, run: Run) -> None:
-        grid = image_grid(run.sample(self.rows * self.columns), self.columns)
+        columns = self.columns or run.classes or COLUMNS
+        grid = image_grid(run.sample(self.rows * columns), columns)
         whole_epochs = self.every.by_epoch and self.every.due(run)
         name = f"epoch-{run.epoch:04d}.png" if whole_epochs else f"step-{run.step:08d}.png"
         save_png(run.out_dir / self.folder / name, grid)

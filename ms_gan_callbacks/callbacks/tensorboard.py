@@ -16,13 +16,19 @@ from ms_gan_callbacks.callback import Every, Writer
 from ms_gan_callbacks.callbacks.event_file import EventFile, drop_events_after
 from ms_gan_callbacks.run import Run
 
-LAYOUT = {
-    "Generator against discriminator": {
-        "losses": ["Multiline", ["gan/d_loss", "gan/g_loss"]],
-        "D(x) and D(G(z)), both 0.5 at equilibrium": ["Multiline", ["gan/d_real", "gan/d_fake"]],
-        "V(D, G), -1.386 at equilibrium": ["Multiline", ["gan/value"]],
+
+def layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
+    """Return the charts that show both players in one: of probabilities, or of a critic's scores."""
+    scores = "D(x) and D(G(z)), scores of a critic" if critic else "D(x) and D(G(z)), both 0.5 at equilibrium"
+    value = "D(x) - D(G(z))" if critic else "V(D, G), -1.386 at equilibrium"
+    return {
+        "Generator against discriminator": {
+            "losses": ["Multiline", ["gan/d_loss", "gan/g_loss"]],
+            scores: ["Multiline", ["gan/d_real", "gan/d_fake"]],
+            value: ["Multiline", ["gan/value"]],
+        }
     }
-}
+
 
 # What the HPARAMS tab shows beside the arguments of a run: without any, its table has no numbers.
 RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
@@ -31,10 +37,10 @@ RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
 class TensorBoard(Writer):
     """Writes events to ``tensorboard/`` in the run's folder.
 
-    Scalars are tagged ``gan/<name>``, learning rates ``optimizer/learning_rate_<player>``, speed
-    ``performance/steps_per_second``; what callbacks log is written at the step they log it. The learning rate at a
-    step is the one its update used; the speed is the mean since the point before, the compiling left out. A
-    failure to write ends the writing, not the run.
+    Scalars are tagged ``gan/<name>``, in a ``mindspore.train.Model`` ``model/<name>``; learning rates
+    ``optimizer/learning_rate_<player>``, speed ``performance/steps_per_second``; what callbacks log is written at
+    the step they log it. The learning rate at a step is the one its update used; the speed is the mean since the
+    point before, the compiling left out. A failure to write ends the writing, not the run.
 
     Args:
         every: which steps to write.
@@ -90,12 +96,12 @@ class TensorBoard(Writer):
             self._file.add([success], run.step)
 
     def act(self, run: Run) -> None:
-        values = {f"gan/{name}": value for name, value in run.scalars.of_step().items()}
+        values = {f"{run.group}/{name}": value for name, value in run.scalars.of_step().items()}
         values |= {f"optimizer/learning_rate_{player}": rate for player, rate in self._rates.items()}
         self._add(run, values | self._speed(run))
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
-        self._add(run, {name if "/" in name else f"gan/{name}": value for name, value in values.items()})
+        self._add(run, {name if "/" in name else f"{run.group}/{name}": value for name, value in values.items()})
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
         if self._file is not None:
@@ -117,7 +123,8 @@ class TensorBoard(Writer):
 
 def _description(run: Run) -> list[Any]:
     """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
-    parts = [summary.custom_scalars(LAYOUT), summary.text("data", _listing(run.facts.get("data", {})))]
+    parts = [summary.custom_scalars(layout(run.critic))] if run.group == "gan" else []
+    parts.append(summary.text("data", _listing(run.facts.get("data", {}))))
     if run.recipe_source:
         parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
     arguments = run.facts.get("arguments") or {}

@@ -24,8 +24,13 @@ checkpoint_option = click.option(
     type=click.Path(path_type=Path),
     help=".png, or .npz of uint8 images. [default: samples.png]",
 )
-@click.option("--columns", type=click.IntRange(1), help="Images in a row of the picture. [default: about square]")
+@click.option(
+    "--columns",
+    type=click.IntRange(1),
+    help="Images in a row of the picture. [default: about square, or a column a class]",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Another noise than the run's own.")
+@click.option("--class", "label", type=click.IntRange(0), help="Of one class only, in a conditional run.")
 @click.option("--interpolate", is_flag=True, help="Walk from one noise vector to another, in a straight line.")
 @checkpoint_option
 @device_option
@@ -35,6 +40,7 @@ def sample(
     out: Path | None,
     columns: int | None,
     seed: int | None,
+    label: int | None,
     interpolate: bool,
     checkpoint: str,
     device: str | None,
@@ -45,6 +51,7 @@ def sample(
     ms-gan sample runs/mine                         64 images, samples.png
     ms-gan sample runs/mine -n 16 --interpolate     a walk between two of them
     ms-gan sample runs/mine -n 10000 -o fakes.npz   an array "images", uint8 (N, C, H, W)
+    ms-gan sample runs/mine --class 7               of one class, from a conditional run
     """
     path = out or Path("samples.png")
     if path.suffix not in (".png", ".npz"):
@@ -59,11 +66,13 @@ def sample(
     noise = trained.noise(2 if interpolate else count, seed=seed)
     if interpolate:
         noise = np.linspace(noise[0], noise[1], count, dtype=np.float32)
-    images = to_uint8(trained.generate(noise))
+        label = 0 if label is None and trained.recipe.classes else label  # a walk is within one class
+    images = to_uint8(trained.generate(noise, None if label is None else np.full(count, label)))
     if path.suffix == ".npz":
         save_npz(path, images=images)
     else:
-        save_png(path, image_grid(images, columns=columns or round(count**0.5)))
+        by_class = trained.recipe.classes if label is None and count >= (trained.recipe.classes or 0) else None
+        save_png(path, image_grid(images, columns=columns or by_class or round(count**0.5)))
     click.echo(f"{count} images of step {trained.step:,}: {path}")
 
 

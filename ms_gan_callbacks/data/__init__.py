@@ -6,6 +6,7 @@ Importing this package does not import MindSpore.
 from __future__ import annotations
 
 from ms_gan_callbacks.data.idx_folder import fashion_mnist, idx_images
+from ms_gan_callbacks.data.labels import LabelledSource, batches_with_labels, check_labels, labelled
 from ms_gan_callbacks.data.mnist import BUNDLED, mnist
 from ms_gan_callbacks.data.pictures import folder_images
 from ms_gan_callbacks.data.protocol import first_images
@@ -16,12 +17,16 @@ __all__ = [
     "BUNDLED",
     "ArraySource",
     "DatasetSource",
+    "LabelledSource",
     "Source",
     "as_source",
+    "batches_with_labels",
+    "check_labels",
     "fashion_mnist",
     "first_images",
     "folder_images",
     "idx_images",
+    "labelled",
     "mnist",
     "noise",
     "stream",

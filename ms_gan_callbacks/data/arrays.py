@@ -24,7 +24,7 @@ class ArraySource:
         images: ``(N, C, H, W)``, or ``(N, H, W)`` which gains a channel axis; uint8 in 0..255 (kept as
             uint8) or floats in [-1, 1] (kept as float32).
         batch_size: images in a batch, 1 to N.
-        labels: one for each image, kept as an attribute; training does not need them.
+        labels: one for each image; a conditional run (``Recipe(classes=...)``) trains on them, others do not.
         name: what logs call the source.
 
     Raises:
@@ -51,6 +51,17 @@ class ArraySource:
             raise DataError(f"{name}: {self.count} images do not fill one batch of {self.batch_size}")
         self._sha256: str | None = None
 
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return self.labels is not None
+
+    def labels_sha256(self) -> str | None:
+        """Hex digest of type and values of the labels; None where there are none."""
+        if self.labels is None:
+            return None
+        return hashlib.sha256(self.labels.dtype.str.encode() + self.labels.tobytes()).hexdigest()
+
     def sha256(self) -> str:
         """Hex digest of type, shape and values of the images (the labels do not take part)."""
         if self._sha256 is None:
@@ -66,14 +77,28 @@ class ArraySource:
         Raises:
             DataError: ``epoch`` or ``start`` is out of range.
         """
-        check_place(self, epoch, start)
-        return self._walk(stream(seed, "data", epoch).permutation(self.count), start)
+        return (self._images_at(places) for places in self._places(seed, epoch, start))
 
-    def _walk(self, order: NDArray[np.int64], start: int) -> Iterator[Batch]:
-        size = self.batch_size
-        for step in range(start, self.steps_per_epoch):
-            batch: NDArray[Any] = self.images.take(order[step * size : (step + 1) * size], axis=0)
-            yield to_unit(batch) if batch.dtype == np.uint8 else batch
+    def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
+        """See :meth:`LabelledSource.labelled_batches`.
+
+        Raises:
+            DataError: there are no labels, or ``epoch`` or ``start`` is out of range.
+        """
+        labels = self.labels
+        if labels is None:
+            raise DataError(f"{self.name} has no labels")
+        return ((self._images_at(places), labels[places]) for places in self._places(seed, epoch, start))
+
+    def _places(self, seed: int, epoch: int, start: int) -> Iterator[NDArray[np.int64]]:
+        """Where the images of every batch lie."""
+        check_place(self, epoch, start)
+        order, size = stream(seed, "data", epoch).permutation(self.count), self.batch_size
+        return (order[step * size : (step + 1) * size] for step in range(start, self.steps_per_epoch))
+
+    def _images_at(self, places: NDArray[np.int64]) -> Batch:
+        batch: NDArray[Any] = self.images.take(places, axis=0)
+        return to_unit(batch) if batch.dtype == np.uint8 else batch
 
 
 def _checked_images(name: str, images: object) -> NDArray[Any]:

@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.protocol import Batch, check_dtype, check_place, check_range, to_unit
 from ms_gan_callbacks.data.streams import stream
@@ -58,6 +59,7 @@ class DatasetSource:
     Args:
         dataset: the pipeline, with ``.batch()`` called on it; iterate over it nowhere else meanwhile.
         column: position or name of the column that holds the images.
+        labels: position or name of the column that holds their labels, whole numbers, for a conditional run.
         name: what logs call the source; by default the type of the dataset, e.g. ``"MnistDataset"``.
 
     Raises:
@@ -65,7 +67,14 @@ class DatasetSource:
         DataError: it has too few images, or images of the wrong type.
     """
 
-    def __init__(self, dataset: Dataset, *, column: int | str = 0, name: str | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        column: int | str = 0,
+        labels: int | str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.name = name if name is not None else _leaf_name(dataset)
         self._epochs = min(_NO_END, _MOST_PASSES // _repeats(self.name, dataset))
         node = _batch_node(self.name, dataset)
@@ -77,7 +86,9 @@ class DatasetSource:
             raise DataError(f"{self.name}: {rows} images do not fill one batch of {self.batch_size}")
         plain = node.get_dataset_size() == self._per_epoch
         self.count = rows if plain else self.steps_per_epoch * self.batch_size
-        place = _column_place(self.name, column, dataset.get_col_names())
+        columns = dataset.get_col_names()
+        place = _column_place(self.name, column, columns)
+        self._label_place = None if labels is None else _column_place(self.name, labels, columns)
         check_dtype(self.name, np.dtype(dataset.output_types()[place]))
         self.image_shape: tuple[int, ...] = tuple(dataset.output_shapes()[place][1:])
         self._dataset, self._place = dataset, place
@@ -94,17 +105,45 @@ class DatasetSource:
             DataError: ``epoch`` or ``start`` is out of range; while iterating, images that are not
                 scaled or batches that are not of the shape and number the pipeline announced.
         """
+        return (images for images, _ in self._rows(seed, epoch, start))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels."""
+        return self._label_place is not None
+
+    def labels_sha256(self) -> None:
+        """None, as for the images."""
+        return
+
+    def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
+        """See :meth:`LabelledSource.labelled_batches`.
+
+        Raises:
+            DataError: as :meth:`batches` does; a batch has not one label an image.
+        """
+        if self._label_place is None:
+            raise DataError(f"{self.name} has no labels: name their column, DatasetSource(pipeline, labels=...)")
+        return ((images, self._labels(row[self._label_place])) for images, row in self._rows(seed, epoch, start))
+
+    def _labels(self, labels: NDArray[Any]) -> NDArray[Any]:
+        if labels.size != self.batch_size:
+            raise DataError(f"{self.name}: {self.batch_size} images need as many labels, got {labels.shape}")
+        return labels.reshape(-1)
+
+    def _rows(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
         check_place(self, epoch, start)
         return self._walk(seed, epoch, start) if start < self.steps_per_epoch else iter(())
 
-    def _walk(self, seed: int, epoch: int, start: int) -> Iterator[Batch]:
+    def _walk(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
         # Whoever walks owns the iterator and parks it afterwards, so two walks never share one.
         rows, done = self._take(seed, epoch, start), start
         try:
             while done < self.steps_per_epoch:
-                batch = self._converted(next(rows, None), done, first=done == start)
+                row = next(rows, None)
+                batch = self._converted(row, done, first=done == start)
                 done += 1
-                yield batch
+                yield batch, row or []
         except GeneratorExit:
             self._parked = _Parked(seed, epoch, done, rows)
             raise

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.errors import DataError, RecipeError
 
 Batch = NDArray[np.float32]
+Labels = NDArray[np.int32]
 
 SCALING = "images must be uint8 in 0..255, or floats already scaled to [-1, 1] (x / 127.5 - 1)"
 _SLACK = 1e-3  # what half precision or a resampling filter may add to +-1

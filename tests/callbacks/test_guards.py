@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ from ms_gan_callbacks import (
     DivergenceGuard,
     Every,
     GanWarning,
+    Progress,
     Run,
     Runner,
     UsageError,
     load_recipe,
     mnist,
 )
-from ms_gan_callbacks.callbacks.collapse_guard import pixels
+from ms_gan_callbacks.callbacks.collapse_guard import _of_scores, pixels
 from ms_gan_callbacks.errors import DivergenceError, Interrupted
 from ms_gan_callbacks.loop import NoInterruption
 from ms_gan_callbacks.result import RunResult
@@ -232,13 +234,6 @@ def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images:
     assert Path("cut/metrics.jsonl").read_bytes() == Path("whole/metrics.jsonl").read_bytes()
 
 
-def test_looking_leaves_training_alone(images: np.ndarray) -> None:
-    guards = [CollapseGuard(Every.steps(2), warm_up=99, samples=8), DivergenceGuard(Every.steps(1))]
-    _, guarded = train(*guards, images=images, out="a")
-    _, alone = train(images=images, out="b")
-    assert_same_weights(weights_of(guarded), weights_of(alone))
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -372,6 +367,13 @@ def test_a_discriminator_that_has_won_is_noticed(digits: tuple) -> None:
     )
     assert result.stop_reason is not None
     assert "the discriminator has won, D(x) = 0.99" in result.stop_reason or "D(x) = 1.000" in result.stop_reason
+
+
+def test_a_critic_whose_scores_lie_apart_has_not_won_anything() -> None:
+    run = Run(Progress(1, 9, step=5), Path("nowhere"))
+    run.scalars.add({"d_real": 7.0, "d_fake": -7.0})
+    assert "the discriminator has won" in str(_of_scores(run))
+    assert _of_scores(replace(run, critic=True)) is None
 
 
 def test_a_warning_comes_once_and_what_it_saw_is_logged(digits: tuple) -> None:

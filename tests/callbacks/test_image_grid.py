@@ -149,7 +149,7 @@ def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("setting", ["rows", "columns"])
-@pytest.mark.parametrize("value", [0, -1, 2.0, "3", True, None])
+@pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
 def test_rows_and_columns_are_positive_whole_numbers(setting: str, value: object) -> None:
     with pytest.raises(CallbackError, match=rf"ImageGrid\({setting}=...\) takes a whole number of at least 1"):
         ImageGrid(**{setting: value})  # type: ignore[arg-type]

@@ -8,12 +8,11 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import tiny_runner
+from conftest import tiny_players, tiny_runner
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks import NonSaturating, RunDirError, accelerate, layers
+from ms_gan_callbacks import RunDirError, accelerate, layers
 from ms_gan_callbacks.networks import graph_mode
-from ms_gan_callbacks.training import Players
 
 
 class Generator(nn.Cell):
@@ -84,13 +83,15 @@ def test_what_would_gain_nothing_or_is_somebodys_own_is_left_alone() -> None:
 
 def trained(fast: bool, steps: int = 4) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     # Not Adam: of a gradient that is nothing but rounding, as of a bias before a BatchNorm, it makes whole steps.
-    players = Players(Generator, Discriminator, partial(nn.SGD, learning_rate=0.1), 3, fast)
+    players = tiny_players(
+        Generator, Discriminator, optimizer=partial(nn.SGD, learning_rate=0.1), seed=3, accelerate=fast
+    )
     draw = np.random.default_rng(0)
     scalars = []
     for step in range(steps):
         real, noise = (draw.normal(size=s).astype(np.float32) for s in ((6, 1, 8, 8), (6, 5)))
         if step == 0:
-            players.compile_for(NonSaturating(), real, noise)
+            players.compile_for(real, noise)
         scalars.append(players.train_step(real, noise).asnumpy().copy())
     return players.weights(), scalars
 
@@ -163,7 +164,10 @@ def test_a_runner_accelerates_says_so_and_can_be_told_not_to(images: np.ndarray)
     result = stock.train(1, images, batch_size=4, quiet=True)
     assert result.accelerated == {}
     assert "fast layers" not in result.summary()
-    assert not any(type(cell).__module__.startswith("ms_gan") for _, cell in stock.generator.cells_and_names())
+    assert not any(
+        type(cell).__module__.startswith("ms_gan_callbacks.layers")
+        for _, cell in stock.generator.cells_and_names()
+    )
 
 
 def test_a_run_does_not_go_on_with_other_layers_unasked(images: np.ndarray) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import TinyDiscriminator, TinyGenerator, adam, assert_same_weights, tiny_runner, weights_of
+from conftest import TinyDiscriminator, assert_same_weights, tiny_players, tiny_runner, weights_of
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks import Checkpoint, Every, NonSaturating, RecipeError, Runner, SpectralNorm, layers
-from ms_gan_callbacks.networks import check_fit, graph_mode
-from ms_gan_callbacks.training import Players
+from ms_gan_callbacks import Checkpoint, Every, RecipeError, Runner, SpectralNorm, layers
+from ms_gan_callbacks.fit import check_fit
+from ms_gan_callbacks.networks import graph_mode
 
 RNG = np.random.default_rng(0)
 
@@ -223,9 +223,9 @@ def test_a_run_resumed_in_mid_epoch_ends_in_the_same_bytes(whole: Runner, images
 
 
 def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
-    players = Players(TinyGenerator, Normalised, adam, seed=0)
+    players = tiny_players(discriminator=Normalised)
     real, noise = draw(4, 1, 4, 4).clip(-1, 1), draw(4, 3)
-    players.compile_for(NonSaturating(), real, noise)
+    players.compile_for(real, noise)
     before = players.weights()
     players.train_step(real, noise)
     after = players.weights()
@@ -241,7 +241,7 @@ def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
 
 
 def test_real_and_fake_still_share_a_batch_where_the_norm_is_far_from_found() -> None:
-    players = Players(TinyGenerator, Normalised, adam, seed=0)
+    players = tiny_players(discriminator=Normalised)
     for name, parameter in players.parameters().items():
         if name.endswith(".u"):  # between the smallest singular vector and the largest, where it turns fastest
             matrix = players.weights()[name.replace(".u", ".layer.weight")].reshape(parameter.shape[1], -1)
@@ -254,7 +254,7 @@ def test_real_and_fake_still_share_a_batch_where_the_norm_is_far_from_found() ->
 
 
 def test_the_start_follows_from_the_seed() -> None:
-    one, again, other = (Players(TinyGenerator, Normalised, adam, seed=seed).weights() for seed in (0, 0, 1))
+    one, again, other = (tiny_players(discriminator=Normalised, seed=seed).weights() for seed in (0, 0, 1))
     assert_same_weights(one, again)
     assert not np.array_equal(one["discriminator.layers.0.u"], other["discriminator.layers.0.u"])
 

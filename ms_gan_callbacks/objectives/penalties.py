@@ -1,0 +1,139 @@
+"""Penalties on the slope of the discriminator, compiled into its loss.
+
+A slope is the gradient of a score with respect to the image; what trains is the gradient of its length. MindSpore
+gets that second derivative right in a compiled graph, and has none for some layers (ELU, GELU, GroupNorm,
+pooling): such a discriminator is refused with the operation's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.errors import RecipeError
+
+Floats = NDArray[np.float32]
+Critic = Callable[[Tensor], Tensor]
+
+
+class Penalty(Protocol):
+    """What is added to the discriminator's loss: drawn for on the host, computed in the compiled step."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Return what chance is needed for a real batch of a shape (N, C, H, W), as one float32 array."""
+        ...
+
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the scalar; the critic maps images (N, C, H, W) to scores."""
+        ...
+
+
+def squared_slopes(critic: Critic, images: Tensor) -> Tensor:
+    """Return the squared length (N,) of every score's gradient with respect to its image."""
+    slopes = ms.grad(critic)(images)
+    return ops.square(slopes).reshape(images.shape[0], -1).sum(1)
+
+
+def slopes(critic: Critic, images: Tensor) -> Tensor:
+    """Return the length (N,) of every score's gradient with respect to its image."""
+    return ops.sqrt(squared_slopes(critic, images) + 1e-12)  # the root of 0 has no derivative
+
+
+@dataclass(frozen=True)
+class GradientPenalty:
+    """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: slope 1 between real and fake.
+
+    weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z) with u uniform in [0, 1], one for each image.
+
+    Args:
+        weight: lambda, 0 or more.
+        one_sided: whether only slopes above 1 are penalised.
+    """
+
+    weight: float = 10.0
+    one_sided: bool = False
+
+    def __post_init__(self) -> None:
+        _check_weight(self, self.weight)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Return u, (N, 1, 1, 1)."""
+        return rng.random((shape[0], *(1 for _ in shape[1:])), dtype=np.float32)
+
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the penalty."""
+        excess = slopes(critic, fake + drawn * (real - fake)) - 1
+        if self.one_sided:
+            excess = ops.relu(excess)
+        return self.weight * ops.square(excess).mean()
+
+
+@dataclass(frozen=True)
+class DRAGAN:
+    """Kodali et al., 2017 (arXiv:1705.07215), section 2.3: slope 1 around the real images.
+
+    weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as the authors' code has it: u uniform in [0, 1] for
+    each pixel, a likewise for each image, s the standard deviation of the batch.
+
+    Args:
+        weight: lambda, 0 or more.
+    """
+
+    weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self, self.weight)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Return a u, (N, C, H, W)."""
+        along = rng.random((shape[0], *(1 for _ in shape[1:])), dtype=np.float32)
+        return along * rng.random(shape, dtype=np.float32)
+
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the penalty."""
+        spread = ops.sqrt(ops.square(real - real.mean()).mean())
+        return self.weight * ops.square(slopes(critic, real + drawn * (0.5 * spread)) - 1).mean()
+
+
+@dataclass(frozen=True)
+class R1:
+    """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at the real images.
+
+    Args:
+        gamma: its weight, 0 or more.
+    """
+
+    gamma: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self, self.gamma)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+        """Return nothing of use: nothing is left to chance."""
+        return np.zeros(1, np.float32)
+
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the penalty."""
+        return self.gamma / 2 * squared_slopes(critic, real).mean()
+
+
+def check_penalty(penalty: object) -> None:
+    """Look whether an object is a penalty.
+
+    Raises:
+        RecipeError: it has not the methods of one.
+    """
+    for method in ("draw", "loss"):
+        if isinstance(penalty, type) or not callable(getattr(penalty, method, None)):
+            raise RecipeError(f"penalty must be an object with a method {method}, not {penalty!r}")
+
+
+def _check_weight(penalty: object, weight: float) -> None:
+    if isinstance(weight, bool) or not 0 <= weight < float("inf"):
+        raise RecipeError(f"{type(penalty).__name__} takes a weight of 0 or more, got {weight!r}")

@@ -1,0 +1,23 @@
+"""For tests of callbacks: a run by script, in milliseconds and without MindSpore, and checks of what one promises.
+
+::
+
+    trace = drive(WonOutright(patience=3), scalars={"d_loss": [0.5, 0.001, 0.001, 0.001]})
+    assert trace.stopped == 4
+    assert_state_round_trips(WonOutright(patience=3), scalars={"d_loss": 0.001})
+    assert_leaves_training_alone(WonOutright())          trains for real, in seconds
+"""
+
+from ms_gan_callbacks.testing.checks import assert_leaves_training_alone, assert_state_round_trips
+from ms_gan_callbacks.testing.script import EQUILIBRIUM, Script, drive, make_run
+from ms_gan_callbacks.testing.trace import Trace
+
+__all__ = [
+    "EQUILIBRIUM",
+    "Script",
+    "Trace",
+    "assert_leaves_training_alone",
+    "assert_state_round_trips",
+    "drive",
+    "make_run",
+]

@@ -1,0 +1,268 @@
+"""A run by script: the loop's events with numbers somebody chose, no network and no device."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.bus import CallbackBus
+from ms_gan_callbacks.callback import Callback, Event, Every
+from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.errors import GanWarning
+from ms_gan_callbacks.run import Floats, Progress, Run
+from ms_gan_callbacks.scalars import EpochMeans, Scalars
+from ms_gan_callbacks.testing.trace import Trace
+
+EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}
+"""What a step publishes where nobody wins."""
+
+Values: TypeAlias = float | Sequence[float] | Callable[[int], float]
+"""A number for always; one for each step (or evaluation), the last for the rest; or a function of its number."""
+
+IMAGE = (1, 4, 4)
+
+
+class OnHost:
+    """Numbers that claim to be on a device, for :class:`Scalars` and :class:`EpochMeans`."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = np.array(list(values.values()), np.float64)
+
+    def asnumpy(self) -> NDArray[np.float64]:
+        """Return them."""
+        return self._values
+
+
+def make_run(
+    out_dir: str | Path = "run",
+    *,
+    step: int = 1,
+    epochs: int = 2,
+    steps_per_epoch: int = 5,
+    scalars: Mapping[str, float] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    **fields: Any,
+) -> Run:
+    """Return a run that stands at a step: no network, no device, and a generator that is a formula.
+
+    Args:
+        out_dir: its folder, which is not made.
+        step: where it stands, 0 for before the first step.
+        epochs: how many it has in all.
+        steps_per_epoch: steps in each.
+        scalars: what the step has published; by default ``EQUILIBRIUM``.
+        metrics: the newest results of metrics.
+        **fields: of the :class:`Run`, as they are.
+    """
+    scalars, metrics = EQUILIBRIUM if scalars is None else scalars, dict(metrics or {})
+    progress = Progress(epochs, steps_per_epoch, step, -(-step // steps_per_epoch), step, step)
+    settings: dict[str, Any] = {
+        "noise_dim": 3,
+        "generate": _draw,
+        "draw_real": _real,
+        "epoch_means": EpochMeans(tuple(scalars)),
+        "metrics": metrics,
+        "metric_names": frozenset(metrics),
+        "monitors": frozenset((*scalars, *metrics)),
+    }
+    run = Run(progress, Path(out_dir), **(settings | fields))
+    if step:
+        _publish(run, scalars)
+    return run
+
+
+@dataclass(frozen=True)
+class Script:
+    """What happens in a run.
+
+    Attributes:
+        epochs: how many the run has.
+        steps_per_epoch: steps in each.
+        scalars: what the steps publish, by name; by default ``EQUILIBRIUM``.
+        metrics: what evaluations find, by name.
+        evaluate: when there is one, if there are metrics.
+        fields: of the :class:`Run`, such as ``better={"fld": "min"}``.
+    """
+
+    epochs: int = 2
+    steps_per_epoch: int = 5
+    scalars: Mapping[str, Values] = field(default_factory=lambda: dict(EQUILIBRIUM))
+    metrics: Mapping[str, Values] = field(default_factory=dict)
+    evaluate: Every = Every.epochs(1)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def play(
+        self,
+        *callbacks: Callback,
+        out_dir: str | Path | None = None,
+        start: int = 0,
+        states: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Trace:
+        """Tell callbacks what happens, in the order of a real run; return what they did.
+
+        Args:
+            *callbacks: who is told.
+            out_dir: the run's folder; by default a temporary one, which is gone with the trace.
+            start: the step that the run has been resumed after; 0 for a fresh one.
+            states: the callbacks' states at that step, as a trace has them.
+
+        Raises:
+            Exception: what a callback raised.
+        """
+        play = _Play(self, callbacks, out_dir, start)
+        play.bus.load_state(states or {})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", GanWarning)
+            play.trace.warnings += play.bus.check(play.run)
+            play.perform()
+        for warning in caught:
+            if issubclass(warning.category, GanWarning):
+                play.trace.warnings.append(str(warning.message))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        return play.trace
+
+
+def drive(
+    *callbacks: Callback,
+    epochs: int = 2,
+    steps_per_epoch: int = 5,
+    scalars: Mapping[str, Values] | None = None,
+    metrics: Mapping[str, Values] | None = None,
+    evaluate: Every = Every.epochs(1),
+    out_dir: str | Path | None = None,
+    **fields: Any,
+) -> Trace:
+    """Drive callbacks through a run by script; see :class:`Script` for the arguments.
+
+    >>> from ms_gan_callbacks import EarlyStopping
+    >>> stopping = EarlyStopping("fld", mode="min", patience=2)
+    >>> drive(stopping, epochs=9, metrics={"fld": [30, 20, 25, 24, 23]}).stopped
+    20
+    """
+    script = Script(epochs, steps_per_epoch, scalars or EQUILIBRIUM, metrics or {}, evaluate, fields)
+    return script.play(*callbacks, out_dir=out_dir)
+
+
+class _Play:
+    """One performance of a script."""
+
+    def __init__(
+        self, script: Script, callbacks: Sequence[Callback], out_dir: str | Path | None, start: int
+    ) -> None:
+        self.script, self.start = script, start
+        self.bus = CallbackBus(callbacks)
+        scratch = tempfile.TemporaryDirectory(prefix="run-") if out_dir is None else None
+        folder = Path(scratch.name if scratch else out_dir or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        names, found = frozenset(script.metrics), frozenset((*script.scalars, *script.metrics))
+        fields = {
+            "metric_names": names,
+            "monitors": found | self.bus.publishes(),
+            "epoch_means": EpochMeans(tuple(script.scalars)),
+            **script.fields,
+        }
+        self.run = make_run(
+            folder, step=0, epochs=script.epochs, steps_per_epoch=script.steps_per_epoch, scalars={}, **fields
+        )
+        self.trace = Trace(self.run, scratch)  # the folder lives as long as the trace
+        self._evaluations = 0
+
+    def perform(self) -> None:
+        """Do as the loop does."""
+        with self.bus:
+            for event in self._events():
+                self.bus.emit(event, self.run)
+                self.trace.note(event)
+                if event is not Event.CHECKPOINT:
+                    self.run.forget_logged()
+
+    def _events(self) -> Iterator[Event]:
+        progress = self.run.progress
+        for step in range(1, self.start + 1):  # what had happened before it was resumed, untold
+            self._update(step)
+            self._evaluated()
+        self.run.scalars = Scalars()
+        yield Event.TRAIN_BEGIN
+        yield from self._commit()
+        for step in range(self.start + 1, self.run.steps + 1):
+            if (step - 1) % progress.steps_per_epoch == 0:
+                progress.epoch += 1
+                self.run.epoch_means.restart()
+                yield Event.TRAIN_EPOCH_BEGIN
+            progress.step = step
+            yield Event.TRAIN_STEP_BEGIN
+            self._update(step)
+            yield Event.TRAIN_STEP_END
+            yield from [Event.EVAL_END] if self._evaluated() else []
+            yield from [Event.TRAIN_EPOCH_END] if progress.ends_epoch else []
+            if self.run.requests.roll_back:
+                self.trace.roll_backs.append(self.run.requests.roll_back)
+                return
+            yield from self._commit()
+            if self.run.stop_reason:
+                break
+        yield Event.TRAIN_END
+        yield from self._commit()
+
+    def _update(self, step: int) -> None:
+        """Let both players be updated."""
+        progress, script = self.run.progress, self.script
+        progress.step, progress.epoch = step, (step - 1) // progress.steps_per_epoch + 1
+        progress.d_updates = progress.g_updates = step
+        if step <= self.start and (step - 1) % progress.steps_per_epoch == 0:
+            self.run.epoch_means.restart()
+        _publish(self.run, {name: _value(values, step) for name, values in script.scalars.items()})
+
+    def _evaluated(self) -> bool:
+        """Let an evaluation happen, if one is due."""
+        script = self.script
+        if not script.metrics or not script.evaluate.due(self.run):
+            return False
+        self._evaluations += 1
+        found = {name: _value(values, self._evaluations) for name, values in script.metrics.items()}
+        self.run.metrics.update(found)
+        return True
+
+    def _commit(self) -> Iterator[Event]:
+        step, asked = self.run.step, self.run.requests.checkpoints
+        state = json.loads(json.dumps(self.bus.state()))
+        self.trace.states[step] = state
+        if asked:
+            self.run.requests.checkpoints = {}
+            self.trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
+            self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{step:08d}"
+            yield Event.CHECKPOINT
+
+
+def _publish(run: Run, scalars: Mapping[str, float]) -> None:
+    values: Any = OnHost(scalars)
+    run.scalars.publish(tuple(scalars), values)
+    run.epoch_means.add(values)
+
+
+def _value(values: Values, number: int) -> float:
+    if callable(values):
+        return float(values(number))
+    if isinstance(values, Sequence):
+        return float(values[min(number, len(values)) - 1])
+    return float(values)
+
+
+def _draw(noise: Floats) -> Floats:
+    """Return images, (N, 1, 4, 4) in [-1, 1], that follow from the noise."""
+    weights = stream(0, "a formula for images", 0).standard_normal((noise.shape[1], int(np.prod(IMAGE))))
+    images: Floats = np.tanh(noise @ weights).astype(np.float32).reshape(-1, *IMAGE)
+    return images
+
+
+def _real(count: int) -> Floats:
+    return stream(0, "real images", 0).uniform(-1, 1, (count, *IMAGE)).astype(np.float32)

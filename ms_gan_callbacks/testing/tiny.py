@@ -1,0 +1,95 @@
+"""A GAN that trains in no time, for tests that train for real."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor, nn
+from numpy.typing import NDArray
+
+from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.data import stream
+from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.runner import Runner
+
+
+class TinyGenerator(nn.Cell):  # type: ignore[misc]
+    """Noise (N, noise_dim) to images (N, 1, 4, 4), with batch normalisation."""
+
+    def __init__(self, noise_dim: int = 3) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            nn.Dense(noise_dim, 8), nn.ReLU(), nn.BatchNorm1d(8), nn.Dense(8, 16), nn.Tanh()
+        )
+
+    def construct(self, noise: Tensor) -> Tensor:
+        """Draw."""
+        return self.layers(noise).reshape(-1, 1, 4, 4)
+
+
+class TinyDiscriminator(nn.Cell):  # type: ignore[misc]
+    """Images (N, 1, 4, 4) to logits (N, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
+
+    def construct(self, images: Tensor) -> Tensor:
+        """Judge."""
+        return self.layers(images.reshape(-1, 16))
+
+
+def tiny_images() -> NDArray[np.uint8]:
+    """Return 20 images of shape (1, 4, 4): five batches of 4."""
+    return stream(0, "tiny images", 0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
+
+
+class Snapshots(Callback):
+    """Takes the sha256 of every parameter after every step."""
+
+    order = 1000  # whoever meddles has done it by then
+
+    def __init__(self) -> None:
+        self.taken: dict[int, dict[str, str]] = {}
+
+    @classmethod
+    def of_a_run(cls, *callbacks: Callback, epochs: int) -> dict[int, dict[str, str]]:
+        """Train the tiny GAN, watched by some callbacks; return the snapshots by step."""
+        snapshots = cls()
+        with tempfile.TemporaryDirectory(prefix="run-") as folder:
+            runner = Runner(
+                TinyGenerator,
+                TinyDiscriminator,
+                optimizer=partial(nn.Adam, learning_rate=1e-2),
+                noise_dim=3,
+                out_dir=Path(folder) / "run",
+            )
+            runner.train(epochs, tiny_images(), [*callbacks, snapshots], batch_size=4, quiet=True)
+        return snapshots.taken
+
+    def on_train_step_end(self, run: Run) -> None:
+        """Take one."""
+        network: Any = run.train_network
+        self.taken[run.step] = {
+            parameter.name: sha256(parameter.asnumpy().tobytes()).hexdigest()
+            for parameter in network.get_parameters()
+        }
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        """Take the step's again, now that others have been told of the epoch's end."""
+        self.on_train_step_end(run)
+
+    def on_train_end(self, run: Run) -> None:
+        """Take the last one again."""
+        self.on_train_step_end(run)
+
+
+@lru_cache
+def snapshots_without(epochs: int) -> dict[int, dict[str, str]]:
+    """Return the snapshots of a run that nobody watches."""
+    return Snapshots.of_a_run(epochs=epochs)

@@ -1,0 +1,155 @@
+"""Train every recipe as it stands, judge what came of it, and write docs/gallery.md with its pictures.
+
+    MS_GAN_DATA=<folder with MNIST> python scripts/gallery.py               every recipe, about an hour
+    MS_GAN_DATA=<folder with MNIST> python scripts/gallery.py mnist_cgan    one; the others stay as they are
+    python scripts/gallery.py --render              the page alone, from docs/gallery.json
+
+Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, pictures for ``folder_dcgan``
+where its package oxygen-icon-theme does. A run that has been trained already is judged, not trained again.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+os.environ.setdefault("GLOG_v", "3")
+
+import click
+
+from ms_gan_callbacks.errors import choices
+from ms_gan_callbacks.files import replace_file, to_json
+from ms_gan_callbacks.provenance import cpu_name, versions
+
+ROOT = Path(__file__).parent.parent
+PAGE, NUMBERS, PICTURES = ROOT / "docs/gallery.md", ROOT / "docs/gallery.json", ROOT / "docs/images/gallery"
+SETTINGS: dict[str, dict[str, str]] = {
+    "mnist_mlp": {},
+    "mnist_dcgan": {},
+    "mnist_lsgan": {},
+    "mnist_wgan_gp": {},
+    "mnist_hinge_sn": {},
+    "mnist_cgan": {},
+    "mnist_acgan": {},
+    "fashion_dcgan": {},
+    "folder_dcgan": {"path": "/usr/share/icons/oxygen/base/64x64"},
+}
+"""The recipes in the order of the page, and what has to be set for them."""
+SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes")
+HEAD = """# Gallery
+
+Every recipe that comes with the project, trained as it stands from seed 0, and the grid that it saved after its
+last epoch. `python scripts/gallery.py` makes this page anew.
+
+Numbers are of 10,000 generated images against MNIST's test images ([Quality](quality.md) explains them); the row
+of real digits is what a perfect generator would get. Where pictures are not digits, the digits' features say
+nothing about them, and there are no numbers. Time is that of the whole command.
+"""
+
+
+def train(recipe: str, out: Path) -> float:
+    """Type the command that a user would, unless the run is there; return the seconds that it took."""
+    told = out.with_name(f"{out.name}.seconds")
+    if told.exists():
+        return float(told.read_text())
+    if out.exists():
+        raise click.ClickException(f"{out} was cut short; remove it, so that its time can be measured")
+    sets = [word for name, value in SETTINGS[recipe].items() for word in ("--set", f"{name}={value}")]
+    command = [
+        sys.executable,
+        "-m",
+        "ms_gan_callbacks",
+        "run",
+        str(ROOT / f"recipes/{recipe}.py"),
+        "--out",
+        str(out),
+    ]
+    began = perf_counter()
+    subprocess.run([*command, *sets], check=True)
+    told.write_text(f"{perf_counter() - began:.1f}\n")
+    return float(told.read_text())
+
+
+def judge(recipe: str, out: Path) -> dict[str, Any]:
+    """Return how good a run's last generator is, and what real digits get, where they are digits."""
+    from ms_gan_callbacks.judgement import judge as judge_trained
+    from ms_gan_callbacks.trained import Trained
+
+    trained = Trained(out)
+    found: dict[str, Any] = {"step": trained.step, "epochs": trained.recipe.epochs}
+    if recipe.startswith("mnist"):
+        judgement = judge_trained(trained)
+        rows = {"generator": judgement.values["generator"], "real": judgement.values["real"]}
+        found |= {row: {name: values[name] for name in SHOWN} for row, values in rows.items()}
+        found["features"] = judgement.features
+    return found
+
+
+def machine() -> str:
+    """Describe the machine, in a line."""
+    found = versions()
+    return f"{os.cpu_count()} cores, {cpu_name()}, Python {found['python']}, MindSpore {found['mindspore']}"
+
+
+def page(numbers: dict[str, dict[str, Any]]) -> str:
+    """Return the text of docs/gallery.md."""
+    shown = [recipe for recipe in SETTINGS if recipe in numbers]
+    lines = [HEAD, "| recipe | epochs | time | " + " | ".join(f"`{name}`" for name in SHOWN) + " |"]
+    lines += ["|---|" + "---:|" * (len(SHOWN) + 2)]
+    for recipe in shown:
+        one = numbers[recipe]
+        cells = [f"{one['generator'][name]:.3g}" if "generator" in one else "" for name in SHOWN]
+        lines += [f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | {' | '.join(cells)} |"]
+    real = next((numbers[recipe]["real"] for recipe in shown if "real" in numbers[recipe]), None)
+    if real:
+        lines += ["| real digits | | | " + " | ".join(f"{real[name]:.3g}" for name in SHOWN) + " |"]
+    for recipe in shown:
+        sets = "".join(f" --set {name}={value}" for name, value in SETTINGS[recipe].items())
+        lines += [f"\n## {recipe}", summary_of(recipe) + ".", ""]
+        lines += [f"```bash\nms-gan run recipes/{recipe}.py{sets}\n```\n"]
+        lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
+        one = numbers[recipe]
+        lines += [f"*{one['step']:,} steps in {minutes(one['seconds'])}: {one['machine']}.*"]
+    return "\n".join(lines) + "\n"
+
+
+def minutes(seconds: float) -> str:
+    """Write a time."""
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def summary_of(recipe: str) -> str:
+    """Return the first sentence of a recipe's docstring."""
+    tree = ast.parse((ROOT / f"recipes/{recipe}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").splitlines()[0].rstrip(".")
+
+
+@click.command()
+@click.argument("recipes", nargs=-1)
+@click.option("--render", is_flag=True, help="Write the page only.")
+@click.option("--out", default=Path("runs/gallery"), type=click.Path(path_type=Path), help="The runs' folder.")
+def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
+    """Train RECIPES, all by default, and write the gallery."""
+    for recipe in recipes:
+        if recipe not in SETTINGS:
+            raise click.UsageError(f"the gallery has no {recipe!r}; {choices(recipe, SETTINGS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
+    for recipe in () if render else recipes or SETTINGS:
+        seconds = train(recipe, out / recipe)
+        numbers[recipe] = {"seconds": seconds, "machine": machine(), **judge(recipe, out / recipe)}
+        newest = max((out / recipe / "samples").glob("epoch-*.png"))
+        replace_file(PICTURES / f"{recipe}.png", newest.read_bytes())
+        replace_file(NUMBERS, to_json({name: numbers[name] for name in SETTINGS if name in numbers}))
+    replace_file(PAGE, page(numbers).encode())
+    click.echo(f"{PAGE.relative_to(ROOT)}: {', '.join(numbers)}")
+
+
+if __name__ == "__main__":
+    main()
