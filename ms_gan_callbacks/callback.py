@@ -15,11 +15,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,10 @@ class Counters(Protocol):
 class Every:
     """When something is due: a value that depends on the counters alone, so nothing of it is ever saved.
 
-    Write ``Every.steps(50)`` or ``Every.epochs(1)``.
+    Write ``Every.steps(50)`` or ``Every.epochs(1)``; on the command line ``50steps`` or ``1epoch``.
     """
+
+    typed: ClassVar[str] = "a schedule such as 50steps or 2epochs"
 
     period: int
     unit: str
@@ -75,6 +78,19 @@ class Every:
     def epochs(cls, period: int) -> Every:
         """Due after every ``period`` epochs."""
         return cls(period, "epochs")
+
+    @classmethod
+    def parse(cls, text: str) -> Every:
+        """Return the schedule that was typed, as ``50steps``, ``1epoch`` or ``Every.steps(50)``.
+
+        Raises:
+            ValueError: it is none.
+        """
+        words = re.fullmatch(r"(?P<n>[\d_]+) *(?P<unit>step|epoch)s?", text.strip())
+        words = words or re.fullmatch(r"Every\.(?P<unit>step|epoch)s\((?P<n>\d+)\)", text.strip())
+        if words is None:
+            raise ValueError(text)
+        return cls(int(words["n"]), words["unit"] + "s")
 
     @property
     def by_epoch(self) -> bool:

@@ -113,10 +113,15 @@ def describe(error: BaseException) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
     text = f"{type(error).__name__}: {first}" if first else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [
-        frame for frame in frames if not {"site-packages", "ms_gan_callbacks"} & {*Path(frame.filename).parts}
-    ]
+    theirs = [frame for frame in frames if not _of_a_library(frame.filename)]
     return f"{text} ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else text
+
+
+def _of_a_library(filename: str) -> bool:
+    path = Path(filename)
+    if filename.startswith("<frozen ") or {"site-packages", "ms_gan_callbacks"} & {*path.parts}:
+        return True
+    return path.is_relative_to(Path(traceback.__file__).parent)
 
 
 def annotate(error: BaseException, note: str) -> None:

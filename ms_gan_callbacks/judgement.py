@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from ms_gan_callbacks.attach import with_metrics
 from ms_gan_callbacks.data import Source, first_images
 from ms_gan_callbacks.errors import DataError, GanWarning, UsageError
 from ms_gan_callbacks.metrics import (
@@ -154,9 +155,11 @@ def judge(trained: Trained, count: int = 10_000) -> Judgement:
         UsageError: there are too few images, or the features do not fit.
 
     Warns:
-        GanWarning: the data at hand is not what the run was trained on.
+        GanWarning: the data at hand is not what the run was trained on; a metric that was attached to the run
+            cannot be used any more.
     """
-    judge, then = Judge(trained.recipe, count), trained.facts.get("data", {})
+    recipe = with_metrics(trained.recipe, trained.facts)
+    judge, then = Judge(recipe, count), trained.facts.get("data", {})
     if then.get("sha256") != judge.source.sha256():
         warnings.warn(
             f"the run was trained on {then.get('name')}, {then.get('count'):,} images, not on {judge.source.name}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import mindspore as ms
 
 from ms_gan_callbacks import provenance
+from ms_gan_callbacks.attach import attach, attached_to
 from ms_gan_callbacks.data import Source, labelled
-from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, counted
+from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, choices, counted
 from ms_gan_callbacks.loop import TrainingLoop
 from ms_gan_callbacks.method import TOLD
 from ms_gan_callbacks.objectives import Reading
@@ -21,14 +22,18 @@ from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
 from ms_gan_callbacks.run_dir import describe_run, read_facts
 from ms_gan_callbacks.training import Players
 from ms_gan_callbacks.tunables import as_was
+from ms_gan_callbacks.typed import Typed, find
 
-# What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with.
+# What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with. The
+# callbacks and metrics are those that were attached to the recipe.
 DECISIVE = {
     "recipe": "recipe_sha256",
     "seed": "seed",
     "noise_dim": "noise_dim",
     "batch_size": "batch_size",
     "accelerate": "accelerated",
+    "callbacks": "callbacks",
+    "metrics": "metrics",
     **{name: name for name in TOLD},
 }
 
@@ -57,8 +62,39 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
     }
 
 
-def recipe_of(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that a run was made by, its arguments as they were but for the overrides.
+def recipe_of(
+    out_dir: Path, overrides: Mapping[str, Any], more: Iterable[Typed] = (), without: Collection[str] = ()
+) -> Recipe:
+    """Return the recipe that a run goes on with: :func:`recipe_in` and what was attached to it.
+
+    Args:
+        out_dir: the run's folder.
+        overrides: of the recipe's arguments.
+        more: what is to be attached, too.
+        without: names of what was attached and is to be left out.
+
+    Raises:
+        RunDirError, RecipeError: as :func:`recipe_in` does.
+        UsageError: something cannot be attached; nothing was that is to be left out.
+    """
+    recipe, attached = recipe_in(out_dir, overrides), attached_to(read_facts(out_dir))
+    names = [typed.name for typed in attached]
+    for name in without:
+        if name not in names:
+            raise UsageError(f"nothing called {name!r} was attached to this run; {choices(name, names)}")
+    kept = [typed for typed in attached if typed.name not in without]
+    for typed in kept:
+        try:
+            find(typed.kind, typed.name)
+        except UsageError as error:
+            raise UsageError(
+                f"{error}; this run had it attached: install it, or --without {typed.name}"
+            ) from error
+    return attach(recipe, [*kept, *more])
+
+
+def recipe_in(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe in a run's folder, its arguments as they were but for the overrides.
 
     Raises:
         RunDirError: the folder holds no run, or one that was not made by a recipe.
@@ -97,10 +133,13 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> N
         raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
     if checkpoint:
         loop.restore(checkpoint)
+        for name in set(run.metrics) - set(loop.evaluator.evaluation.metrics):
+            del run.metrics[name]  # nobody measures it any more
     else:
         warnings.warn(f"{run.out_dir} has no checkpoint: it starts from its first step", GanWarning, stacklevel=4)
-    for package, version in then.get("versions", {}).items():
-        if (other := run.facts["versions"].get(package)) != version:
+    now = _versions(run.facts)
+    for package, version in _versions(then).items():
+        if (other := now.get(package, version)) != version:
             warnings.warn(
                 f"this run was made with {package} {version}, not {other}: bytes may differ", GanWarning, 4
             )
@@ -146,6 +185,10 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple
     old, new = then.get("arguments") or {}, json.loads(json.dumps(now.get("arguments") or {}, default=str))
     pairs |= {name: (old.get(name), new.get(name)) for name in {**old, **new}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _versions(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {**facts.get("versions", {}), **facts.get("plugins", {})}
 
 
 def _short(value: Any) -> str:

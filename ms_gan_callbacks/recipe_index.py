@@ -1,15 +1,17 @@
-"""The recipes that come with the package: found by name, listed, and copied to start from.
+"""The recipes that go by a name, of the package and of plugins: found, listed, and copied to start from.
 
-They lie in ``recipes/`` beside the package in a clone, and inside of it where it is installed.
+Those of the package lie in ``recipes/`` beside the package in a clone, and inside of it where it is installed.
 """
 
 from __future__ import annotations
 
 import ast
 import shlex
+import warnings
 from pathlib import Path
 
-from ms_gan_callbacks.errors import RecipeError, UsageError, choices
+from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, choices
+from ms_gan_callbacks.plugins import pick, plugins, recipe_file
 
 _PACKAGE = Path(__file__).parent
 
@@ -21,17 +23,37 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
 
 
+def named() -> dict[str, Path]:
+    """Return the recipes of the package and then those of plugins, by name; one that cannot be found warns."""
+    recipes = shipped()
+    for plugin in plugins("recipes"):
+        found = recipe_file(plugin)
+        if found.fault:
+            warnings.warn(
+                f"the recipe {plugin.name} of {plugin.provider} is left out: {found.fault}",
+                GanWarning,
+                stacklevel=2,
+            )
+        else:
+            recipes.setdefault(plugin.name, found.thing)
+    return recipes
+
+
 def about(path: Path) -> str:
     """Return the first line of a recipe's docstring, without importing it."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    try:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    except (OSError, ValueError, SyntaxError):
+        return ""  # whoever opens it is told
     return text.partition("\n")[0]
 
 
 def locate(path: Path) -> Path:
-    """Return the file of a recipe: what is called so, else ``<name>.py`` here, else the one of that name shipped.
+    """Return the file of a recipe: what is called so, else ``<name>.py`` here, else one that is installed.
 
     Raises:
         RecipeError: it is a bare name, and nothing goes by it; or a shipped recipe is sought where it is not.
+        UsageError: several plugins go by it.
     """
     if path.is_file():
         return path
@@ -40,21 +62,36 @@ def locate(path: Path) -> Path:
         return path.with_suffix(".py")
     if is_name and path.name in recipes:
         return recipes[path.name]
+    if is_name and (theirs := _of_a_plugin(path.name)):
+        return theirs
     if is_name and not path.exists():
         here = sorted(file.name for file in Path().glob("*.py"))
-        raise RecipeError(f"there is no recipe {path}; {choices(path.name, [*recipes, *here])}")
+        names = dict.fromkeys([*recipes, *(plugin.name for plugin in plugins("recipes")), *here])
+        raise RecipeError(f"there is no recipe {path}; {choices(path.name, names)}")
     if path.stem in recipes and not path.exists():
         raise RecipeError(f"there is no recipe {path}; the one that comes with the package is called {path.stem}")
     return path
 
 
+def _of_a_plugin(name: str) -> Path | None:
+    plugin = pick("recipes", name)
+    if plugin is None:
+        return None
+    found = recipe_file(plugin)
+    if found.fault:
+        raise RecipeError(f"the recipe {name} of {plugin.provider} cannot be found: {found.fault}")
+    return Path(found.thing)
+
+
 def start_from(name: str, path: Path) -> None:
-    """Write a shipped recipe to a new file, which its docstring then names.
+    """Write a recipe that goes by a name to a new file, which its docstring then names.
 
     Raises:
         UsageError: no recipe is called so, the file exists, or it cannot be written.
     """
     recipes = shipped()
+    if name not in recipes:
+        recipes = named()
     if name not in recipes:
         raise UsageError(f"there is no recipe {name!r} to start from; {choices(name, recipes)}")
     typed = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # it stands in a docstring

@@ -8,7 +8,7 @@ from typing import Any
 
 from ms_gan_callbacks.data import noise
 from ms_gan_callbacks.errors import CheckpointError, RunDirError
-from ms_gan_callbacks.lineage import recipe_of
+from ms_gan_callbacks.lineage import recipe_in
 from ms_gan_callbacks.networks import Floats, use_device
 from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.run_dir import read_facts
@@ -35,7 +35,7 @@ class Trained:
     """
 
     def __init__(self, run_dir: Path, checkpoint: str = "last", device: str | None = None) -> None:
-        self.recipe: Recipe = recipe_of(run_dir, {})
+        self.recipe: Recipe = recipe_in(run_dir, {})
         self.facts: Mapping[str, Any] = read_facts(run_dir)
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)

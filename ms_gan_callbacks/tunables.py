@@ -1,4 +1,4 @@
-"""The parameters of a recipe: read off its signature, converted from what was typed."""
+"""The parameters of a recipe, or of whatever else can be typed: read off its signature, converted from text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ class _Required(Enum):
 
 @dataclass(frozen=True)
 class Tunable:
-    """A parameter of ``recipe(...)``.
+    """A parameter that can be typed, of ``recipe(...)`` say.
 
     Attributes:
         kinds: the types a value may have, ``NoneType`` among them where None is allowed.
@@ -57,13 +57,31 @@ def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise RecipeError(f"{path}: recipe({parameter}) cannot be set by name; write its parameters out")
-        required = parameter.default is parameter.empty
-        kinds = _kinds(hints[name]) if name in hints else () if required else _kinds_of(parameter.default)
-        if not kinds:
+        found[name] = _tunable(parameter, hints.get(name))
+        if not found[name].kinds:
             raise RecipeError(f"{path}: parameter {name} of recipe(...) needs a default or a type")
-        default = Tunable.REQUIRED if required else parameter.default
-        found[name] = Tunable(name, kinds, default, _choices(hints.get(name)))
     return found
+
+
+def settings(function: Callable[..., Any]) -> dict[str, Tunable]:
+    """Return what can be set by name of any function or class, a callback's say, whoever wrote it.
+
+    A required parameter of unknown type takes a Python literal, or else text.
+    """
+    hints = _hints(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            tunable = _tunable(parameter, hints.get(name))
+            found[name] = tunable if tunable.kinds else replace(tunable, kinds=(object, str))
+    return found
+
+
+def _tunable(parameter: inspect.Parameter, hint: Any) -> Tunable:
+    required = parameter.default is parameter.empty
+    default = Tunable.REQUIRED if required else parameter.default
+    kinds = _kinds(hint) if hint is not None else () if required else _kinds_of(parameter.default)
+    return Tunable(parameter.name, kinds, default, _choices(hint))
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
@@ -116,22 +134,22 @@ def as_was(tunable: Tunable, value: Any) -> Any:
 
 
 def _as(kind: type, text: str) -> Any:
-    if kind is str:
-        return text
-    if kind is bool:
-        return _truth(text)
-    if kind is int:
-        return int(text)
-    if kind is float:
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError(text)
-        return value
+    if kind in _READERS:
+        return _READERS[kind](text)
     if issubclass(kind, Path):
         return kind(text)
+    if callable(parse := getattr(kind, "parse", None)):  # a type that says itself how it is typed
+        return parse(text)
     value = ast.literal_eval(text)
     if kind is not object and not isinstance(value, kind):
         raise TypeError(text)
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
     return value
 
 
@@ -141,6 +159,9 @@ def _truth(text: str) -> bool:
     if text.lower() in ("false", "no", "0"):
         return False
     raise ValueError(text)
+
+
+_READERS: Mapping[type, Callable[[str], Any]] = {str: str, bool: _truth, int: int, float: _finite}
 
 
 def _wanted(tunable: Tunable) -> str:
@@ -153,4 +174,4 @@ def _wanted(tunable: Tunable) -> str:
         bool: "true or false",
         types.NoneType: "none",
     }
-    return " or ".join(words.get(kind, f"a {kind.__name__}") for kind in tunable.kinds)
+    return " or ".join(words.get(kind, getattr(kind, "typed", f"a {kind.__name__}")) for kind in tunable.kinds)

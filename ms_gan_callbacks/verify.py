@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ms_gan_callbacks.adapters import adapted
+from ms_gan_callbacks.attach import attach
 from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.recipe import Recipe, load_recipe
 from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.typed import typed
 
 # What must not differ; state.json and run.json tell of times and of who asked for what, too.
 PROVED = ("weights.safetensors", "metrics.jsonl")
@@ -58,7 +61,14 @@ class Ends(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def verify_resume(path: Path, at: int, overrides: Mapping[str, str], folder: Path) -> Proof:
+def verify_resume(
+    path: Path,
+    at: int,
+    overrides: Mapping[str, str],
+    folder: Path,
+    callbacks: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+) -> Proof:
     """Train twice as far as ``at`` in processes of their own: in one go, and killed after step ``at`` and resumed.
 
     Args:
@@ -66,20 +76,22 @@ def verify_resume(path: Path, at: int, overrides: Mapping[str, str], folder: Pat
         at: the step after which a SIGKILL comes, at least 1.
         overrides: parameters of the recipe.
         folder: where the two runs go; new or empty.
+        callbacks: what to attach to it, as it is typed.
+        metrics: likewise.
 
     Raises:
         GanError: a run failed, or the one that was to be killed was not.
     """
     stop_at = 2 * at
-    _part(path, overrides, folder / "whole", 0, stop_at, expect=0)
-    _part(path, overrides, folder / "resumed", at, stop_at, expect=-signal.SIGKILL)
-    _part(path, overrides, folder / "resumed", 0, stop_at, expect=0, resume=True)
+    settings = (str(path), dict(overrides), list(callbacks), list(metrics))
+    _part(settings, folder / "whole", 0, stop_at, expect=0)
+    _part(settings, folder / "resumed", at, stop_at, expect=-signal.SIGKILL)
+    _part(settings, folder / "resumed", 0, stop_at, expect=0, resume=True)
     return Proof(_hashes(folder / "whole", stop_at), _hashes(folder / "resumed", stop_at))
 
 
 def _part(
-    path: Path,
-    overrides: Mapping[str, str],
+    settings: tuple[Any, ...],
     out_dir: Path,
     kill_at: int,
     stop_at: int,
@@ -87,7 +99,7 @@ def _part(
     expect: int,
     resume: bool = False,
 ) -> None:
-    call = f"part({str(path)!r}, {dict(overrides)!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
+    call = f"part(*{settings!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
     command = [sys.executable, "-c", f"from ms_gan_callbacks.verify import part; {call}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != expect:
@@ -95,12 +107,21 @@ def _part(
         raise GanError(f"the run in {out_dir} ended with {done.returncode} instead of {expect}: {last}")
 
 
-def part(path: str, overrides: dict[str, Any], out_dir: str, kill_at: int, stop_at: int, resume: bool) -> None:
+def part(
+    path: str,
+    overrides: dict[str, Any],
+    callbacks: list[str],
+    metrics: list[str],
+    out_dir: str,
+    kill_at: int,
+    stop_at: int,
+    resume: bool,
+) -> None:
     """Train one part; this is what the processes do."""
     from ms_gan_callbacks.runner import Runner
 
-    recipe: Recipe = load_recipe(path, **overrides)
-    recipe = replace(recipe, callbacks=[*recipe.callbacks, Ends(kill_at, stop_at)])
+    recipe: Recipe = attach(load_recipe(path, **overrides), typed(callbacks, metrics))
+    recipe = replace(recipe, callbacks=[*adapted(recipe.callbacks), Ends(kill_at, stop_at)])
     Runner.from_recipe(recipe, out_dir, resume=resume).train(quiet=True)
 
 

@@ -37,7 +37,7 @@ from ms_gan_callbacks import ArraySource, Event, GanWarning, Recipe, Runner, Sou
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.data import first_images
 
-PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md")])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md"), *ROOT.glob("examples/*/README.md")])
 # What shows the same blocks as another page, in another language: they are run once.
 TRANSLATIONS = {"README.ja.md": "README.md", "docs/ja/quickstart.md": "docs/index.md"}
 # Page and first line of a block: why it cannot run.

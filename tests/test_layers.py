@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 LAYERS = (
     {"errors", "files", "__init__"},
     {
+        "plugins",
         "recipe_index",
         "interrupts",
         "objectives",
@@ -35,7 +36,8 @@ LAYERS = (
     {"run", "training"},
     {"callback"},
     {"bus", "adapters", "callbacks", "evaluation"},
-    {"recipe", "result", "loop"},
+    {"recipe", "result", "loop", "typed"},
+    {"attach"},
     {"lineage", "preparation", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
     {"judgement", "testing"},
@@ -44,6 +46,7 @@ LAYERS = (
 )
 # Within a layer, what comes later here may import what comes before.
 WITHIN = (
+    ("plugins", "recipe_index"),
     ("runner", "verify"),
     ("data", "networks"),
     ("objectives", "networks"),

@@ -9,6 +9,7 @@ import warnings
 import click
 
 from ms_gan_callbacks.cli.front import CommandLine, show_warning
+from ms_gan_callbacks.cli.plugins import list_plugins
 from ms_gan_callbacks.cli.recipes import new, show, verify_resume
 from ms_gan_callbacks.cli.results import evaluate, plot, sample
 from ms_gan_callbacks.cli.training import resume, run
@@ -29,8 +30,9 @@ def main() -> None:
     ms-gan plot runs/mine               see its curves as a picture
     ms-gan show mnist_mlp               see its parameters, networks and callbacks
     ms-gan new mine                     write mine.py, a recipe of your own to start from
+    ms-gan plugins                      see what other packages bring
     \b
-    RECIPE is a Python file, or the name of one that comes with the package: ms-gan new --list.
+    RECIPE is a Python file, or the name of one that is installed: ms-gan new --list.
     """
     # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
     # rank_0/ folder in the working directory when a network does not compile.
@@ -39,5 +41,5 @@ def main() -> None:
     warnings.showwarning = show_warning
 
 
-for command in (new, run, resume, sample, evaluate, plot, show, verify_resume):
+for command in (new, run, resume, sample, evaluate, plot, show, verify_resume, list_plugins):
     main.add_command(command)

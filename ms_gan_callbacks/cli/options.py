@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +35,21 @@ set_option = click.option(
     help="Override a parameter of the recipe; repeat for more. 'ms-gan show RECIPE' lists them.",
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="The seed, instead of the recipe's.")
+
+
+def attach_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--callback`` and ``--metric``."""
+    for kind in ("metric", "callback"):  # decorators nest from the inside out
+        command = click.option(
+            f"--{kind}",
+            f"{kind}s",
+            metavar="NAME[:KEY=VALUE,...]",
+            multiple=True,
+            help=f"Attach a {kind} that the recipe does not have; repeat for more. 'ms-gan plugins' lists them.",
+        )(command)
+    return command
+
+
 device_option = click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "Ascend"], case_sensitive=False),
@@ -43,17 +58,25 @@ device_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
 
 
-def load(path: Path, overrides: dict[str, str], seed: int | None) -> Recipe:
-    """Return the recipe in a file, or of that name, with the parameters that were typed."""
+def load(
+    path: Path,
+    overrides: dict[str, str],
+    seed: int | None,
+    callbacks: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+) -> Recipe:
+    """Return the recipe in a file, or of that name, with the parameters, callbacks and metrics that were typed."""
     path = locate(path)  # before MindSpore is imported
+    from ms_gan_callbacks.attach import attach
     from ms_gan_callbacks.recipe import RecipeFile
+    from ms_gan_callbacks.typed import typed
 
     file = RecipeFile.open(path)
     if seed is not None:
         if "seed" not in file.tunables:
             raise RecipeError(f"{path.name} has no parameter seed for --seed to set")
         overrides = {**overrides, "seed": str(seed)}
-    return file.build(overrides)
+    return attach(file.build(overrides), typed(callbacks, metrics))
 
 
 def check_folder(path: Path) -> None:

@@ -9,15 +9,23 @@ from pathlib import Path
 
 import click
 
-from ms_gan_callbacks.cli.options import check_folder, load, recipe_argument, seed_option, set_option
+from ms_gan_callbacks.cli.options import (
+    attach_options,
+    check_folder,
+    load,
+    recipe_argument,
+    seed_option,
+    set_option,
+)
 from ms_gan_callbacks.errors import GanError, UsageError
-from ms_gan_callbacks.recipe_index import about, locate, shipped, start_from
+from ms_gan_callbacks.recipe_index import about, locate, named, start_from
 
 
 def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        width = max(map(len, shipped()), default=0)
-        for name, path in shipped().items():
+        recipes = named()
+        width = max(map(len, recipes), default=0)
+        for name, path in recipes.items():
             click.echo(f"{name:<{width}}  {about(path)}")
         context.exit()
 
@@ -29,7 +37,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Show what there is to copy."
 )
 def new(name: Path, source: str) -> None:
-    """Write a recipe to start from: NAME.py, a copy of one that comes with the package, ready to run.
+    """Write a recipe to start from: NAME.py, a copy of one that goes by a name, ready to run.
 
     \b
     ms-gan new --list                     what there is
@@ -46,10 +54,17 @@ def new(name: Path, source: str) -> None:
 @click.command()
 @recipe_argument
 @set_option
+@attach_options
 @seed_option
-def show(recipe_path: Path, overrides: dict[str, str], seed: int | None) -> None:
+def show(
+    recipe_path: Path,
+    overrides: dict[str, str],
+    callbacks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    seed: int | None,
+) -> None:
     """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing."""
-    recipe = load(recipe_path, overrides, seed)
+    recipe = load(recipe_path, overrides, seed, callbacks, metrics)
     from ms_gan_callbacks.overview import overview
 
     overview(recipe)
@@ -59,18 +74,21 @@ def show(recipe_path: Path, overrides: dict[str, str], seed: int | None) -> None
 @recipe_argument
 @click.option("--at", type=click.IntRange(min=1), required=True, metavar="STEP", help="Kill after this step.")
 @set_option
-def verify_resume(recipe_path: Path, at: int, overrides: dict[str, str]) -> None:
+@attach_options
+def verify_resume(
+    recipe_path: Path, at: int, overrides: dict[str, str], callbacks: tuple[str, ...], metrics: tuple[str, ...]
+) -> None:
     """Prove on RECIPE that resuming is exact: two short runs, one of them killed, and their sha256.
 
     Both run for twice STEP steps, in processes and a temporary folder of their own. The exit code is 0 if every
     byte is the same, else 1.
     """
     recipe_path = locate(recipe_path)
-    load(recipe_path, overrides, None)  # its mistakes are told here, not by a child
+    load(recipe_path, overrides, None, callbacks, metrics)  # its mistakes are told here, not by a child
     from ms_gan_callbacks.verify import verify_resume as verify
 
     with tempfile.TemporaryDirectory(prefix="ms-gan-") as folder:
-        proof = verify(recipe_path, at, overrides, Path(folder))
+        proof = verify(recipe_path, at, overrides, Path(folder), callbacks, metrics)
     click.echo(f"{2 * at} steps in one go, and killed after step {at} and resumed:")
     for name, digest in proof.whole.items():
         same = proof.resumed[name] == digest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ms_gan_callbacks.cli.options import (
+    attach_options,
     device_option,
     load,
     quiet_option,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     help="The run's folder, new or empty. [default: runs/<recipe>-<time>]",
 )
 @set_option
+@attach_options
 @seed_option
 @device_option
 @quiet_option
@@ -38,6 +40,8 @@ def run(
     recipe_path: Path,
     out_dir: Path | None,
     overrides: dict[str, str],
+    callbacks: tuple[str, ...],
+    metrics: tuple[str, ...],
     seed: int | None,
     device: str | None,
     quiet: bool,
@@ -45,11 +49,14 @@ def run(
     """Train the GAN that RECIPE describes.
 
     \b
+    ms-gan run mnist_mlp --set epochs=3
+    ms-gan run mnist_mlp --callback ImageGrid:every=50steps,folder=often --metric kid
+    \b
     Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
     typed or written has to change; 130 interrupted.
     """
     with Interrupts() as interrupts:
-        recipe = load(recipe_path, overrides, seed)
+        recipe = load(recipe_path, overrides, seed, callbacks, metrics)
         from ms_gan_callbacks.runner import Runner
 
         _train(Runner.from_recipe(recipe, out_dir, device=device, interruption=interrupts), quiet)
@@ -74,6 +81,13 @@ def _train(runner: Runner, quiet: bool) -> None:
     multiple=True,
     help="Let this differ from the run: a parameter, or recipe, data, seed, batch_size; repeat for more.",
 )
+@attach_options
+@click.option(
+    "--without",
+    metavar="NAME",
+    multiple=True,
+    help="Leave out what --callback or --metric attached by this name; repeat for more.",
+)
 @device_option
 @quiet_option
 def resume(
@@ -81,6 +95,9 @@ def resume(
     from_step: int | None,
     overrides: dict[str, str],
     allowed: tuple[str, ...],
+    callbacks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    without: tuple[str, ...],
     device: str | None,
     quiet: bool,
 ) -> None:
@@ -90,17 +107,24 @@ def resume(
     ms-gan resume                                   the newest run, from its newest checkpoint
     ms-gan resume runs/mine --set epochs=40         more epochs
     ms-gan resume runs/mine --from 468              from an older checkpoint
+    ms-gan resume runs/mine --callback TensorBoard  with one callback more
+    \b
+    What was attached to the run by --callback and --metric is attached again.
     """
     with Interrupts() as interrupts:
+        from ms_gan_callbacks.lineage import recipe_of
         from ms_gan_callbacks.run_dir import newest_run
         from ms_gan_callbacks.runner import Runner
+        from ms_gan_callbacks.typed import typed
 
+        out_dir, more = run_dir or newest_run(), typed(callbacks, metrics)
+        asked_for = ("callbacks", "metrics") if more or without else ()
         _train(
-            Runner.resume(
-                run_dir or newest_run(),
-                from_step=from_step,
-                overrides=overrides,
-                allow_change=allowed,
+            Runner.from_recipe(
+                recipe_of(out_dir, overrides, more, without),
+                out_dir,
+                resume=True if from_step is None else from_step,
+                allow_change=(*allowed, *asked_for),
                 device=device,
                 interruption=interrupts,
             ),

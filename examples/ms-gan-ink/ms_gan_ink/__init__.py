@@ -1,0 +1,1 @@
+"""A plugin for ms_gan_callbacks: how much ink images hold."""
