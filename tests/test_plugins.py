@@ -168,7 +168,7 @@ def test_without_plugins_there_is_a_friendly_line_and_what_is_built_in(monkeypat
     assert result.stdout.startswith("No plugins are installed.")
     assert re.search("built-in callbacks .*, ImageGrid, .*TensorBoard\n", result.stdout)
     assert re.search("built-in metrics .*, fld, kid, ", result.stdout)
-    assert re.search("built-in recipes .*, mnist_mlp\n", result.stdout)
+    assert re.search("built-in recipes .*, mnist_mlp, ", result.stdout)
 
 
 def test_clashes_are_named(site: Path) -> None:

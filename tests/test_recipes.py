@@ -118,7 +118,11 @@ def test_no_recipe_is_forgotten() -> None:
     assert set(FEW) == {path.stem for path in (ROOT / "recipes").glob("*.py")}
 
 
-@pytest.mark.parametrize("name", FEW)
+QUICK = ("mnist_mlp", "mnist_cgan")  # the first of all, and one with labels; the others take a minute together
+each = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FEW]
+
+
+@pytest.mark.parametrize("name", each)
 def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **FEW[name])
     size = 32 if name == "folder_dcgan" else 28
