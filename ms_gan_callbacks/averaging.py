@@ -10,6 +10,8 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from ms_gan_callbacks.errors import RecipeError, describe
 from ms_gan_callbacks.layers.primitives import each
 
+STATISTICS = ("moving_mean", "moving_variance")
+
 
 def _mixed(decay: Tensor, average: Parameter, weight: Tensor) -> Tensor:
     return ops.assign(average, decay * average + (1 - decay) * weight)
@@ -23,8 +25,9 @@ class Average(nn.Cell):  # type: ignore[misc]
     """A copy of a generator whose weights follow its own (Polyak averaging; arXiv:1710.10196, section 5).
 
     After the generator's update number t the average is decay * average + (1 - decay) * weights, the decay being
-    min(``decay``, (1 + t) / (10 + t)), so that a short run is not mostly its initial weights. Moving statistics
-    are copied. Parameters are named ``ema.*``.
+    min(``decay``, (1 + t) / (10 + t)), so that a short run is not mostly its initial weights. So are the moving
+    statistics of batch normalisation: those of the last few batches alone would not fit averaged weights. What
+    else has no gradient is copied. Parameters are named ``ema.*``.
 
     Args:
         generator: whose; its parameters are named ``generator.*``.
@@ -48,10 +51,10 @@ class Average(nn.Cell):  # type: ignore[misc]
         self.decay = decay
         self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name="ema.updates", requires_grad=False)
         pairs = list(zip(self.network.get_parameters(), generator.get_parameters(), strict=True))
-        trained = [pair for pair in pairs if pair[1].requires_grad]
-        copied = [pair for pair in pairs if not pair[1].requires_grad]
-        self.averages, self.weights = _sides(trained)
-        self.copies, self.statistics = _sides(copied)
+        averaged = [pair for pair in pairs if pair[1].requires_grad or pair[1].name.endswith(STATISTICS)]
+        copied = [pair for pair in pairs if not any(pair is other for other in averaged)]
+        self.averages, self.weights = _sides(averaged)
+        self.copies, self.originals = _sides(copied)
 
     def construct(self) -> Tensor:
         """Follow the generator after one of its updates; return how many there were, (1,)."""
@@ -59,5 +62,5 @@ class Average(nn.Cell):  # type: ignore[misc]
         decay = ops.minimum((1 + count) / (10 + count), self.decay)
         moved = each(ops.partial(_mixed, decay), self.averages, self.weights)
         if self.copies:
-            moved = (moved, each(ops.assign, self.copies, self.statistics))
+            moved = (moved, each(ops.assign, self.copies, self.originals))
         return ops.depend(ops.assign(self.updates, count), moved)
