@@ -84,7 +84,7 @@ def recipe(
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
-            EarlyStopping("fld", patience=5),
+            EarlyStopping("fld", patience=5, warm_up=3),  # on few digits it gets worse at first
             CollapseGuard(),
             Checkpoint(Every.epochs(1), keep=3, best="fld"),
         ],
