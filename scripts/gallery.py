@@ -44,8 +44,8 @@ SETTINGS: dict[str, dict[str, str]] = {
 SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes")
 HEAD = """# Gallery
 
-Every recipe that comes with the project, trained as it stands from seed 0, and the grid that it saved after its
-last epoch. `python scripts/gallery.py` makes this page anew.
+Recipes that come with the project, trained as they stand from seed 0, and the grids that they saved after their
+last epoch. One that is missing has not been trained in full yet: `python scripts/gallery.py` makes this page anew.
 
 Numbers are of 10,000 generated images against MNIST's test images ([Quality](quality.md) explains them); the row
 of real digits is what a perfect generator would get. Where pictures are not digits, the digits' features say
