@@ -10,7 +10,6 @@ where its package oxygen-icon-theme does. A run that has been trained already is
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ import click
 from ms_gan_callbacks.errors import choices
 from ms_gan_callbacks.files import replace_file, to_json
 from ms_gan_callbacks.provenance import cpu_name, versions
+from ms_gan_callbacks.recipe_index import about
 
 ROOT = Path(__file__).parent.parent
 PAGE, NUMBERS, PICTURES = ROOT / "docs/gallery.md", ROOT / "docs/gallery.json", ROOT / "docs/images/gallery"
@@ -111,7 +111,7 @@ def page(numbers: dict[str, dict[str, Any]]) -> str:
         lines += ["| real digits | | | " + " | ".join(f"{real[name]:.3g}" for name in SHOWN) + " |"]
     for recipe in shown:
         sets = "".join(f" --set {name}={value}" for name, value in SETTINGS[recipe].items())
-        lines += [f"\n## {recipe}", summary_of(recipe) + ".", ""]
+        lines += [f"\n## {recipe}", about(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
         lines += [f"```bash\nms-gan run recipes/{recipe}.py{sets}\n```\n"]
         lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
         one = numbers[recipe]
@@ -122,12 +122,6 @@ def page(numbers: dict[str, dict[str, Any]]) -> str:
 def minutes(seconds: float) -> str:
     """Write a time."""
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-
-
-def summary_of(recipe: str) -> str:
-    """Return the first sentence of a recipe's docstring."""
-    tree = ast.parse((ROOT / f"recipes/{recipe}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").splitlines()[0].rstrip(".")
 
 
 @click.command()
