@@ -17,9 +17,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+
+from ms_gan_callbacks.cli import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +40,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 CODE = re.compile(r"^(```(?!`).*?^```$)", re.MULTILINE | re.DOTALL)
 WORDS = re.compile(r"^(```\w+) .*")  # tests/test_docs.py reads them
 SOURCE = "source/"
+HELP = "<!-- the help of every command -->"
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -83,7 +87,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     parts = CODE.split(markdown)
     texts = [LINK.sub(lambda link: relinked(name, link), text) for text in parts[::2]]
     blocks = [WORDS.sub(r"\1", block) for block in parts[1::2]]
-    return "".join(part for pair in zip(texts, [*blocks, ""], strict=True) for part in pair)
+    text = "".join(part for pair in zip(texts, [*blocks, ""], strict=True) for part in pair)
+    return text.replace(HELP, help_of_commands()) if HELP in text else text
+
+
+def help_of_commands() -> str:
+    """Return what the command and each of its subcommands print for --help, under a heading each."""
+    ours = click.Context(main, info_name="ms-gan", terminal_width=90, **main.context_settings)
+    every = [ours] + [
+        click.Context(command, ours, info_name=name, terminal_width=90) for name, command in main.commands.items()
+    ]
+    return "\n".join(f"## {context.command_path}\n```text\n{context.get_help()}\n```\n" for context in every)
 
 
 def origin_of(src_uri: str) -> str:

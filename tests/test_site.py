@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import click
 import pytest
 from conftest import ROOT
 
 import ms_gan_callbacks
+from ms_gan_callbacks.cli import main
 
 pytest.importorskip("mkdocs", reason="needs pip install -e '.[docs]'")
 
@@ -81,6 +83,16 @@ def test_the_reference_has_every_public_name_with_its_docstring(site: Path) -> N
         assert f'id="{home.__module__}.{name}"' in text or f'id="ms_gan_callbacks.{name}"' in text, name
     assert "Owns one run: both players" in text
     assert not re.search(r":(class|meth|func|data):", text), "a role that nobody reads"
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option(site: Path) -> None:
+    text = (site / "cli.html").read_text(encoding="utf-8")
+    for name, command in main.commands.items():
+        assert f'id="ms-gan-{name}"' in text
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        assert options or name == "plugins"
+        for option in options:
+            assert all(spelling in text for spelling in option.opts), option
 
 
 def test_a_link_that_leaves_the_documentation_shows_the_file(site: Path) -> None:

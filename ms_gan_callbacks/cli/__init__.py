@@ -31,8 +31,8 @@ def main() -> None:
     ms-gan show mnist_mlp               see its parameters, networks and callbacks
     ms-gan new mine                     write mine.py, a recipe of your own to start from
     ms-gan plugins                      see what other packages bring
-    \b
-    RECIPE is a Python file, or the name of one that is installed: ms-gan new --list.
+
+    RECIPE is a Python file, or a name that ms-gan new --list shows.
     """
     # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
     # rank_0/ folder in the working directory when a network does not compile.

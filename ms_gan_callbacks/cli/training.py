@@ -51,7 +51,7 @@ def run(
     \b
     ms-gan run mnist_mlp --set epochs=3
     ms-gan run mnist_mlp --callback ImageGrid:every=50steps,folder=often --metric kid
-    \b
+
     Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
     typed or written has to change; 130 interrupted.
     """
@@ -108,7 +108,7 @@ def resume(
     ms-gan resume runs/mine --set epochs=40         more epochs
     ms-gan resume runs/mine --from 468              from an older checkpoint
     ms-gan resume runs/mine --callback TensorBoard  with one callback more
-    \b
+
     What was attached to the run by --callback and --metric is attached again.
     """
     with Interrupts() as interrupts:
