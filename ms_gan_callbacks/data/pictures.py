@@ -122,6 +122,8 @@ def _decoded(
 
 
 def _what_is_wrong(error: Exception, file: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "a link to nothing"
     if isinstance(error, UnidentifiedImageError):
         return "no picture" if file.stat().st_size else "empty"
     return describe(error).replace(str(file), file.name)

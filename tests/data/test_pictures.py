@@ -278,6 +278,13 @@ def test_a_folder_that_is_of_no_use_is_one_line(path: str, told: str) -> None:
     one_line(error)
 
 
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    many(tmp_path, ["1.png", "2.png", "3.png"])
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    with pytest.warns(GanWarning, match=r"1 of 4 .*: gone.png \(a link to nothing\); left out"):
+        assert folder_images(tmp_path, batch_size=3).count == 3
+
+
 def test_too_few_are_left_when_damaged_ones_are_out(tmp_path: Path) -> None:
     many(tmp_path, ["1.png", "2.png", "3.png"])
     damage(tmp_path, "bad.png", b"x")
