@@ -3,6 +3,7 @@
 Run it:      ms-gan run recipes/folder_dcgan.py --set path=photos
 Change it:   ms-gan run recipes/folder_dcgan.py --set path=photos --set size=64 --set grey=true
 See it:      ms-gan show recipes/folder_dcgan.py --set path=photos
+Time:        about four minutes on two cores for 100 epochs of 1,667 icons (docs/gallery.md)
 
 Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand pictures of one kind
 of thing are a good beginning. No number here tells how good the drawn ones are: the features that come with the

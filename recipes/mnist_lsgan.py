@@ -3,6 +3,7 @@
 Run it:      ms-gan run recipes/mnist_lsgan.py
 Change it:   ms-gan run recipes/mnist_lsgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_lsgan.py
+Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
 
 The discriminator's scores are bare numbers that shall be 1 for real images and 0 for fakes. A fake that is
 scored like a real image by mistake is still pulled towards the real ones, where a cross entropy would let it
@@ -55,7 +56,7 @@ class Generator(nn.Cell):
 class Discriminator(nn.Cell):
     """Images (N, 1, 28, 28) to scores (N, 1), about 1 for what looks real and 0 for what does not."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.layers = nn.SequentialCell(
             down(1, channels),
@@ -63,7 +64,9 @@ class Discriminator(nn.Cell):
             down(channels, 2 * channels),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Dense(2 * channels * 7 * 7, 1, weight_init=Normal(0.02)),
+            nn.Dense(2 * channels * 7 * 7, hidden, weight_init=Normal(0.02)),
+            nn.LeakyReLU(0.2),
+            nn.Dense(hidden, 1, weight_init=Normal(0.02)),
         )
 
     def construct(self, images: Tensor) -> Tensor:
@@ -74,15 +77,16 @@ def recipe(
     data_dir: str | None = None,
     noise_dim: int = 100,
     channels: int = 32,
+    hidden: int = 512,
     batch_size: int = 64,
     learning_rate: float = 2e-4,
-    epochs: int = 5,
+    epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
     """Describe the run; every parameter is one of ``--set``'s."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
-        discriminator=partial(Discriminator, channels),
+        discriminator=partial(Discriminator, channels, hidden),
         objective=LeastSquares(),
         optimizer=partial(nn.Adam, learning_rate=learning_rate, beta1=0.5),
         data=partial(mnist, data_dir, batch_size=batch_size),
