@@ -5,7 +5,7 @@
     python scripts/gallery.py --render              the page alone, from docs/gallery.json
 
 Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, pictures for ``folder_dcgan``
-where its package oxygen-icon-theme does. A run that has been trained already is judged, not trained again.
+where its package moka-icon-theme does. A run that has been trained already is judged, not trained again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mnist_cgan": {},
     "mnist_acgan": {},
     "fashion_dcgan": {},
-    "folder_dcgan": {"path": "/usr/share/icons/oxygen/base/64x64"},
+    "folder_dcgan": {"path": "/usr/share/icons/Moka/64x64/apps"},
 }
 """The recipes in the order of the page, and what has to be set for them."""
 SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes")
@@ -47,9 +47,13 @@ HEAD = """# Gallery
 Recipes that come with the project, trained as they stand from seed 0, and the grids that they saved after their
 last epoch. One that is missing has not been trained in full yet: `python scripts/gallery.py` makes this page anew.
 
-Numbers are of 10,000 generated images against MNIST's test images ([Quality](quality.md) explains them); the row
-of real digits is what a perfect generator would get. Where pictures are not digits, the digits' features say
-nothing about them, and there are no numbers. Time is that of the whole command.
+Numbers are of 10,000 generated images against as many real ones that were not trained on, or as there are
+([Quality](quality.md) explains them); a row of real images is what a perfect generator would get. Time is that of
+the whole command.
+"""
+OTHERS = """
+What is not a digit is judged by its pixels, averaged to few, as its recipe does. Such numbers compare with those
+of the same pictures only.
 """
 
 
@@ -76,19 +80,21 @@ def train(recipe: str, out: Path) -> float:
     return float(told.read_text())
 
 
-def judge(recipe: str, out: Path) -> dict[str, Any]:
-    """Return how good a run's last generator is, and what real digits get, where they are digits."""
+def judge(out: Path) -> dict[str, Any]:
+    """Return how good a run's last generator is, and what real images get."""
     from ms_gan_callbacks.judgement import judge as judge_trained
     from ms_gan_callbacks.trained import Trained
 
     trained = Trained(out)
-    found: dict[str, Any] = {"step": trained.step, "epochs": trained.recipe.epochs}
-    if recipe.startswith("mnist"):
-        judgement = judge_trained(trained)
-        rows = {"generator": judgement.values["generator"], "real": judgement.values["real"]}
-        found |= {row: {name: values[name] for name in SHOWN} for row, values in rows.items()}
-        found["features"] = judgement.features
-    return found
+    judgement = judge_trained(trained)
+    rows = {name: judgement.values[name] for name in ("generator", "real")}
+    return {
+        "step": trained.step,
+        "epochs": trained.recipe.epochs,
+        "features": judgement.features,
+        "against": judgement.real,
+        **{row: {name: values[name] for name in SHOWN if name in values} for row, values in rows.items()},
+    }
 
 
 def machine() -> str:
@@ -97,18 +103,29 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {cpu_name()}, Python {found['python']}, MindSpore {found['mindspore']}"
 
 
+def table(recipes: list[str], numbers: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the lines of a table of recipes; behind those of the same real images, what these get."""
+    columns = [name for name in SHOWN if all(name in numbers[recipe]["real"] for recipe in recipes)]
+    lines = ["| recipe | epochs | time | " + " | ".join(f"`{name}`" for name in columns) + " |"]
+    lines += ["|---|" + "---:|" * (len(columns) + 2)]
+    for number, recipe in enumerate(recipes):
+        one, after = numbers[recipe], recipes[number + 1 : number + 2]
+        first = f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | "
+        lines += [first + " | ".join(f"{one['generator'][name]:.3g}" for name in columns) + " |"]
+        if not after or numbers[after[0]]["against"] != one["against"]:
+            real = " | ".join(f"{one['real'][name]:.3g}" for name in columns)
+            lines += [f"| real: {one['against']} | | | {real} |"]
+    return lines
+
+
 def page(numbers: dict[str, dict[str, Any]]) -> str:
     """Return the text of docs/gallery.md."""
     shown = [recipe for recipe in SETTINGS if recipe in numbers]
-    lines = [HEAD, "| recipe | epochs | time | " + " | ".join(f"`{name}`" for name in SHOWN) + " |"]
-    lines += ["|---|" + "---:|" * (len(SHOWN) + 2)]
-    for recipe in shown:
-        one = numbers[recipe]
-        cells = [f"{one['generator'][name]:.3g}" if "generator" in one else "" for name in SHOWN]
-        lines += [f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | {' | '.join(cells)} |"]
-    real = next((numbers[recipe]["real"] for recipe in shown if "real" in numbers[recipe]), None)
-    if real:
-        lines += ["| real digits | | | " + " | ".join(f"{real[name]:.3g}" for name in SHOWN) + " |"]
+    digits = [recipe for recipe in shown if "modes" in numbers[recipe]["real"]]
+    others = [recipe for recipe in shown if recipe not in digits]
+    lines = [HEAD, *table(digits, numbers)]
+    if others:
+        lines += [OTHERS, *table(others, numbers)]
     for recipe in shown:
         sets = "".join(f" --set {name}={value}" for name, value in SETTINGS[recipe].items())
         lines += [f"\n## {recipe}", about(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
@@ -137,7 +154,7 @@ def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
     numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     for recipe in () if render else recipes or SETTINGS:
         seconds = train(recipe, out / recipe)
-        numbers[recipe] = {"seconds": seconds, "machine": machine(), **judge(recipe, out / recipe)}
+        numbers[recipe] = {"seconds": seconds, "machine": machine(), **judge(out / recipe)}
         newest = max((out / recipe / "samples").glob("epoch-*.png"))
         replace_file(PICTURES / f"{recipe}.png", newest.read_bytes())
         replace_file(NUMBERS, to_json({name: numbers[name] for name in SETTINGS if name in numbers}))
