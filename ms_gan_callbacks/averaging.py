@@ -17,6 +17,10 @@ def _mixed(decay: Tensor, average: Parameter, weight: Tensor) -> Tensor:
     return ops.assign(average, decay * average + (1 - decay) * weight)
 
 
+def _is_averaged(weight: Parameter) -> bool:
+    return bool(weight.requires_grad) or weight.name.endswith(STATISTICS)
+
+
 def _sides(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, ParameterTuple]:
     return ParameterTuple([left for left, _ in pairs]), ParameterTuple([right for _, right in pairs])
 
@@ -51,10 +55,8 @@ class Average(nn.Cell):  # type: ignore[misc]
         self.decay = decay
         self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name="ema.updates", requires_grad=False)
         pairs = list(zip(self.network.get_parameters(), generator.get_parameters(), strict=True))
-        averaged = [pair for pair in pairs if pair[1].requires_grad or pair[1].name.endswith(STATISTICS)]
-        copied = [pair for pair in pairs if not any(pair is other for other in averaged)]
-        self.averages, self.weights = _sides(averaged)
-        self.copies, self.originals = _sides(copied)
+        self.averages, self.weights = _sides([pair for pair in pairs if _is_averaged(pair[1])])
+        self.copies, self.originals = _sides([pair for pair in pairs if not _is_averaged(pair[1])])
 
     def construct(self) -> Tensor:
         """Follow the generator after one of its updates; return how many there were, (1,)."""
