@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -108,13 +109,12 @@ def table(recipes: list[str], numbers: dict[str, dict[str, Any]]) -> list[str]:
     columns = [name for name in SHOWN if all(name in numbers[recipe]["real"] for recipe in recipes)]
     lines = ["| recipe | epochs | time | " + " | ".join(f"`{name}`" for name in columns) + " |"]
     lines += ["|---|" + "---:|" * (len(columns) + 2)]
-    for number, recipe in enumerate(recipes):
-        one, after = numbers[recipe], recipes[number + 1 : number + 2]
-        first = f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | "
-        lines += [first + " | ".join(f"{one['generator'][name]:.3g}" for name in columns) + " |"]
-        if not after or numbers[after[0]]["against"] != one["against"]:
-            real = " | ".join(f"{one['real'][name]:.3g}" for name in columns)
-            lines += [f"| real: {one['against']} | | | {real} |"]
+    for against, group in groupby(recipes, key=lambda recipe: numbers[recipe]["against"]):
+        for recipe in group:
+            one = numbers[recipe]
+            values = " | ".join(f"{one['generator'][name]:.3g}" for name in columns)
+            lines += [f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | {values} |"]
+        lines += [f"| real: {against} | | | " + " | ".join(f"{one['real'][name]:.3g}" for name in columns) + " |"]
     return lines
 
 
