@@ -122,7 +122,7 @@ def _decoded(
 
 
 def _what_is_wrong(error: Exception, file: Path) -> str:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and file.is_symlink():
         return "a link to nothing"
     if isinstance(error, UnidentifiedImageError):
         return "no picture" if file.stat().st_size else "empty"
