@@ -61,7 +61,7 @@ class CallbackBus:
         with ExitStack() as undo:
             undo.callback(self._exits.close)
             for one in self._attached:
-                self._guard(one, "__enter__", None, one.callback.__enter__)
+                self._guard(one, "__enter__", one.callback.__enter__)
                 if one.fault is None:
                     self._exits.push(partial(self._release, one))
             undo.pop_all()
@@ -74,26 +74,38 @@ class CallbackBus:
 
     def _release(self, one: _Attached, *failure: Any) -> None:
         # Returns nothing, so that a callback whose __exit__ returns True cannot swallow a failure.
-        self._guard(one, "__exit__", None, partial(one.callback.__exit__, *failure))
+        self._guard(one, "__exit__", partial(one.callback.__exit__, *failure))
 
     def emit(self, event: Event, run: Run) -> None:
         """Call the event's hook on everybody who overrides it."""
+        # Written out, not by way of _guard: after a step nothing of this is in the processor's caches, and every
+        # call more, made eight times a step, shows.
         for one, hook in self._listeners[event]:
-            self._guard(one, event.value, run, partial(hook, run))
+            began = perf_counter()
+            try:
+                hook(run)
+            except Exception as error:
+                self._answer_for(one, event.value, run, error)
+            finally:
+                one.seconds += perf_counter() - began
 
-    def _guard(self, one: _Attached, hook: str, run: Run | None, call: Callable[[], object]) -> None:
+    def _guard(self, one: _Attached, hook: str, call: Callable[[], object]) -> None:
         began = perf_counter()
         try:
             call()
         except Exception as error:
-            where = f"{one.label}.{hook}" + (f" at step {run.step}" if run else "")
-            if not one.callback.optional:
-                if not isinstance(error, GanError):  # ours say what is wrong themselves
-                    annotate(error, f"raised by {where}")
-                raise
-            self._detach(one, f"{where} raised {type(error).__name__}: {error}")
+            self._answer_for(one, hook, None, error)
         finally:
             one.seconds += perf_counter() - began
+
+    def _answer_for(self, one: _Attached, hook: str, run: Run | None, error: Exception) -> None:
+        """Detach an optional callback; raise the error of another, with a note of whose it is."""
+        where = f"{one.label}.{hook}" + (f" at step {run.step}" if run else "")
+        if not one.callback.optional:
+            if not isinstance(error, GanError):  # ours say what is wrong themselves
+                annotate(error, f"raised by {where}")
+            raise error
+        self._detach(one, f"{where} raised {type(error).__name__}: {error}")
 
     def _detach(self, one: _Attached, fault: str) -> None:
         if one.fault is None:
@@ -109,7 +121,7 @@ class CallbackBus:
         """
         found: list[str] = []
         for one in self._attached:
-            self._guard(one, "check", None, lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
+            self._guard(one, "check", lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
         claims = Counter(path for one in self._attached for path in set(one.callback.writes))
         for path, count in claims.items():
             if count > 1:
@@ -126,7 +138,7 @@ class CallbackBus:
         states: dict[str, dict[str, Any]] = {}
         for one in self._attached:
             if one.fault is None and _stateful(one.callback):
-                self._guard(one, "state", None, partial(_collect_state, one.callback, states))
+                self._guard(one, "state", partial(_collect_state, one.callback, states))
         return states
 
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:

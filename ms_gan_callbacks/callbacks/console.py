@@ -33,7 +33,7 @@ class Console(Callback):
     order = 80
     optional = True
 
-    def __init__(self, terminal: Terminal | None = None, refresh_seconds: float = 0.25) -> None:
+    def __init__(self, terminal: Terminal | None = None, refresh_seconds: float = 1.0) -> None:
         self.terminal = terminal or _Terminal(stderr=True, highlight=False)
         self.refresh_seconds = refresh_seconds
         self._live: _LiveLines | None = None
@@ -52,7 +52,7 @@ class Console(Callback):
         self._counted_from = None
         self._print(_headline(run))
         if self.terminal.is_terminal:
-            self._live = _LiveLines(self.terminal)
+            self._live = _LiveLines(self.terminal, self.refresh_seconds)
         else:
             self._print(COMPILING)
 
@@ -88,7 +88,7 @@ class _Terminal(Terminal):
 class _LiveLines:
     """The bar with its estimate, and the step's numbers below it; gone without a trace when stopped."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, refresh_seconds: float) -> None:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -101,7 +101,10 @@ class _LiveLines:
         )
         self._task = self._bar.add_task(COMPILING, total=None, unit="")
         self._text = Text(no_wrap=True, overflow="ellipsis")
-        self._display = Live(Group(self._bar, self._text), console=terminal, transient=True, refresh_per_second=4)
+        # Drawing takes milliseconds of a core that the step wants: no more often than there is something new.
+        often = 1 / max(refresh_seconds, 0.25)
+        both = Group(self._bar, self._text)
+        self._display = Live(both, console=terminal, transient=True, refresh_per_second=often)
         self._display.start()
 
     def update(self, run: Run) -> None:

@@ -8,6 +8,16 @@ from ms_gan_callbacks.layers.activation import LeakyReLU
 from ms_gan_callbacks.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.layers.dense import Dense
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.layers.sequential import SequentialCell
 from ms_gan_callbacks.layers.spectral_norm import SpectralNorm
 
-__all__ = ["BatchNorm1d", "Conv2d", "Conv2dTranspose", "Dense", "LeakyReLU", "SpectralNorm", "accelerate"]
+__all__ = [
+    "BatchNorm1d",
+    "Conv2d",
+    "Conv2dTranspose",
+    "Dense",
+    "LeakyReLU",
+    "SequentialCell",
+    "SpectralNorm",
+    "accelerate",
+]

@@ -11,6 +11,7 @@ from ms_gan_callbacks.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.layers.dense import Dense
 from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.layers.sequential import SequentialCell
 
 FAST: dict[type[nn.Cell], type[Fast]] = {
     nn.BatchNorm1d: BatchNorm1d,
@@ -18,6 +19,7 @@ FAST: dict[type[nn.Cell], type[Fast]] = {
     nn.Conv2dTranspose: Conv2dTranspose,
     nn.Dense: Dense,
     nn.LeakyReLU: LeakyReLU,
+    nn.SequentialCell: SequentialCell,
 }
 
 
@@ -28,7 +30,8 @@ def accelerate(network: nn.Cell) -> dict[str, int]:
     becomes one of the fast class. Subclasses of a stock layer are left alone, and so is what would gain nothing.
     Call it before anything has compiled the network.
     """
-    for _, layer in list(network.cells_and_names()):
+    # What holds others comes after them: it looks at what they have become.
+    for _, layer in reversed(list(network.cells_and_names())):
         fast = FAST.get(type(layer))
         if fast is not None and fast.stands_for(layer):
             layer.__class__ = fast

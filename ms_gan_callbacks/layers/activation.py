@@ -21,7 +21,8 @@ class Leak(nn.Cell):  # type: ignore[misc]
 
     def bprop(self, x: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
         """Return the gradient: grad where x > 0, else alpha grad."""
-        return (grad * self.alpha + relu_grad(grad, x) * (1 - self.alpha),)
+        slope = relu_grad(ops.ones(x.shape, x.dtype) * (1 - self.alpha), x) + self.alpha
+        return (grad * slope,)
 
 
 class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]

@@ -75,10 +75,20 @@ def test_what_would_gain_nothing_or_is_somebodys_own_is_left_alone() -> None:
         nn.Conv2dTranspose(2, 2, 3, 2, "pad", 1, output_padding=1),
         nn.LeakyReLU(1.5),
         nn.ReLU(),
+        nn.SequentialCell(MyDense(3, 3), nn.ReLU(), nn.BatchNorm2d(3)),
     )
     kinds = [type(cell) for _, cell in network.cells_and_names()]
     assert accelerate(network) == {}
     assert [type(cell) for _, cell in network.cells_and_names()] == kinds
+
+
+def test_a_sequential_cell_becomes_fast_where_a_dense_has_somebody_to_hand_on_to() -> None:
+    alone = nn.SequentialCell(nn.Flatten(), nn.Dense(4, 1), nn.Sigmoid())
+    assert accelerate(alone) == {"Dense": 1}
+    network = nn.SequentialCell(nn.Flatten(), nn.SequentialCell(nn.Dense(4, 6), nn.ReLU(), nn.BatchNorm1d(6)))
+    assert accelerate(network) == {"BatchNorm1d": 1, "Dense": 1, "SequentialCell": 1}
+    assert type(network) is nn.SequentialCell
+    assert type(network[1]) is layers.SequentialCell
 
 
 def trained(fast: bool, steps: int = 4) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
@@ -153,6 +163,41 @@ def test_the_gradient_of_a_gradient_is_the_stock_layers() -> None:
     largest = max(np.abs(gradient).max() for gradient in found[0])
     for stock, fast_one in zip(*found, strict=True):
         np.testing.assert_allclose(fast_one, stock, rtol=1e-4, atol=1e-5 * largest)
+
+
+class Formula(nn.Cell):
+    """Rows (N, C) normalised by the formula (arXiv:1502.03167), whose derivatives MindSpore finds by itself."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(0, True)
+        return centred / ops.sqrt((centred * centred).mean(0, True) + 1e-5)
+
+
+class Score(nn.Cell):
+    """Images (N, 1, 4, 4) to scores, normalised on the way."""
+
+    def __init__(self, norm: nn.Cell) -> None:
+        super().__init__()
+        self.rows = nn.SequentialCell(nn.Dense(16, 5), norm, nn.Tanh(), nn.Dense(5, 3))
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.rows(images.reshape(images.shape[0], -1))
+
+
+def test_the_gradient_of_a_gradient_of_batch_norm_is_that_of_its_formula() -> None:
+    images = Tensor(np.random.default_rng(0).normal(size=(6, 1, 4, 4)).astype(np.float32))
+    found = []
+    for network in (Score(nn.BatchNorm1d(5, affine=False)), Score(Formula())):
+        for seed, parameter in enumerate(network.trainable_params()):
+            value = np.random.default_rng(seed).normal(size=parameter.shape)
+            parameter.set_data(Tensor(value.astype(np.float32)))
+        network.set_train(True)
+        accelerate(network)
+        with graph_mode():
+            value, gradients = Penalty(network)(images)
+        found.append([value.asnumpy(), *(gradient.asnumpy() for gradient in gradients)])
+    for ours, formula in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, formula, rtol=1e-4, atol=1e-4)
 
 
 def test_a_runner_accelerates_says_so_and_can_be_told_not_to(images: np.ndarray) -> None:

@@ -141,6 +141,49 @@ def test_leaky_relu_at_zero_has_the_stock_gradient_of_a_tie(alpha: float) -> Non
     assert ((theirs >= alpha - 1e-6) & (theirs <= 1)).all()
 
 
+def stack(kinds: list[str], widths: list[int]) -> nn.SequentialCell:
+    """Return stock layers in a row, the first for rows of ``widths[0]``."""
+    cells: list[nn.Cell] = []
+    sizes = iter(widths)
+    width = next(sizes)
+    for kind in kinds:
+        if kind == "Dense":
+            narrow, width = width, next(sizes)
+            cells.append(nn.Dense(narrow, width, has_bias=width % 2 == 0))
+        elif kind == "activated Dense":
+            cells.append(nn.Dense(width, width, activation="tanh"))
+        elif kind == "BatchNorm1d":
+            cells.append(nn.BatchNorm1d(width))
+        else:
+            cells.append(nn.LeakyReLU(0.2) if kind == "LeakyReLU" else getattr(nn, kind)())
+    return nn.SequentialCell(*cells)
+
+
+@many_shapes
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Dense", "BatchNorm1d", "ReLU", "LeakyReLU", "Tanh", "Softmax", "activated Dense", "Identity"]
+        ),
+        max_size=4,
+    ),
+    st.lists(st.integers(1, 9), min_size=7, max_size=7),
+    st.integers(8, 140),
+)
+def test_sequential_cell(kinds: list[str], widths: list[int], rows: int) -> None:
+    kinds = ["Dense", "Tanh", "Dense", *kinds]
+    fast, stock = stack(kinds, widths), stack(kinds, widths)
+    layers.accelerate(fast)
+    assert type(fast) is layers.SequentialCell
+    same(fast, stock, (rows, widths[0]))
+
+
+def test_sequential_cell_of_more_than_rows_leaves_them_as_they_lie() -> None:
+    fast, stock = (stack(["Dense", "Tanh", "Dense"], [4, 3, 2]) for _ in range(2))
+    layers.accelerate(fast)
+    same(fast, stock, (5, 6, 4))
+
+
 COMPILED = [
     (layers.Conv2d, nn.Conv2d, (2, 5, 4, 2, "pad", 1), (3, 2, 8, 8)),
     (layers.Conv2dTranspose, nn.Conv2dTranspose, (2, 5, 4, 2, "pad", 1), (3, 2, 4, 4)),
