@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks import DataError, mnist
 
 WHOLE = 60_000
+CONVOLUTIONS = 8  # a step of the layers' contest
 
 
 def folder() -> Path:
@@ -43,6 +44,12 @@ def feed(images: NDArray[np.uint8], batch: int, noise_dim: int) -> Iterator[tupl
             real = np.divide(images.take(order[end - batch : end], axis=0), np.float32(127.5), dtype=np.float32)
             real -= np.float32(1)
             yield real, draw.standard_normal((batch, noise_dim), dtype=np.float32)
+
+
+def convolution_data(shape: tuple[int, ...], seed: int) -> list[NDArray[np.float32]]:
+    """Return ``CONVOLUTIONS`` different arrays of a shape: of equal ones a compiler needs to work on one only."""
+    draw = np.random.default_rng(seed)
+    return [draw.standard_normal(shape, dtype=np.float32) for _ in range(CONVOLUTIONS)]
 
 
 def unpack(into: Path) -> None:

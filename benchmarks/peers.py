@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from benchmarks import THREADS
 from benchmarks.contestants import Entrant
-from benchmarks.data import digits, feed
+from benchmarks.data import convolution_data, digits, feed
 from benchmarks.pacing import Gate
 
 NOISE_DIM = {"mlp": 128, "dcgan": 100}
@@ -155,12 +155,16 @@ def compiled(entrant: Entrant, gate: Gate) -> None:
 
 
 def layer(entrant: Entrant, gate: Gate) -> None:
-    """Run the same convolution, forward and backward, as :func:`benchmarks.ours.layer`."""
+    """Run the same convolutions, forward and backward, as :func:`benchmarks.ours.layer`."""
     torch.set_num_threads(THREADS)
     kind = nn.Conv2d if entrant.model == "conv" else nn.ConvTranspose2d
     convolution = kind(32, 64, 4, 2, 1, bias=False)
-    inputs = torch.ones((entrant.batch, 32, 14, 14), requires_grad=True)
-    output_gradient = torch.ones_like(convolution(inputs))
-    for images in gate.pace(itertools.repeat(inputs)):
-        images.grad = convolution.weight.grad = None
-        convolution(images).backward(output_gradient)
+    batches = [
+        torch.from_numpy(one).requires_grad_() for one in convolution_data((entrant.batch, 32, 14, 14), seed=0)
+    ]
+    outputs = tuple(convolution(batches[0]).shape)
+    output_gradients = [torch.from_numpy(one) for one in convolution_data(outputs, seed=1)]
+    for _ in gate.pace(itertools.repeat(None)):
+        for images, output_gradient in zip(batches, output_gradients, strict=True):
+            images.grad = convolution.weight.grad = None
+            convolution(images).backward(output_gradient)
