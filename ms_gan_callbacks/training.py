@@ -25,7 +25,6 @@ from ms_gan_callbacks.networks import (
     Network,
     build_network,
     build_optimizer,
-    graph_mode,
 )
 from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value
 from ms_gan_callbacks.step import SCALARS, TrainingStep
@@ -163,8 +162,7 @@ class Players:
         step = self.step(both)
         inputs = [one for one in (real, noise, labels, drawn) if one is not None]
         try:
-            with graph_mode():
-                return step.run(*map(Tensor.from_numpy, inputs))
+            return step.run(*map(Tensor.from_numpy, inputs))
         except Exception as error:
             self._explain(error)
             annotate(error, "raised by the compiled training step")

@@ -62,6 +62,7 @@ WITHIN = (
     ("fit", "step"),
     ("layers", "step"),
     ("method", "step"),
+    ("networks", "step"),
     ("objectives", "step"),
     ("lineage", "preparation"),
 )
