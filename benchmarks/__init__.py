@@ -28,6 +28,9 @@ torch-best     PyTorch eager at its best: one generator forward, fused Adam, no 
 torch-joined   ``torch-best`` with real and fake as one discriminator batch, as our step has them
 torch-compile  ``torch`` with both networks under ``torch.compile``
 floor          the step's matrix products in their fastest layouts and one flat fused Adam pass, nothing else
+layer          eight convolutions of our own in one graph, as in a network: outputs and both gradients of each
+layer-stock    the same of MindSpore's own
+torch-layer    the same of PyTorch's, one by one
 =============  ==================================================================================================
 """
 

@@ -66,7 +66,9 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
 
 
 def _goes_on(layer: nn.Cell) -> bool:
-    return type(layer) is BatchNorm1d or (type(layer) is Dense and not layer.activation_flag)
+    if type(layer) is BatchNorm1d:
+        return BatchNorm1d.stands_for(layer)
+    return type(layer) is Dense and not layer.activation_flag
 
 
 def _starts(cells: Sequence[nn.Cell]) -> tuple[bool, ...]:

@@ -127,6 +127,20 @@ def test_batch_norm_1d(rows: int, features: int, momentum: float, eps: float, tr
         np.testing.assert_array_equal(fast(x).asnumpy(), stock(x).asnumpy())
 
 
+@pytest.mark.parametrize("batch", [True, False])
+def test_batch_norm_1d_that_is_told_which_statistics_to_use(batch: bool) -> None:
+    fast, stock = (kind(4, use_batch_statistics=batch) for kind in (layers.BatchNorm1d, nn.BatchNorm1d))
+    same(fast, stock, (6, 4))
+    fast, stock = (
+        of_cells(of_dense(5, 4), of_norm(4, use_batch_statistics=batch), nn.ReLU())
+        for of_cells, of_dense, of_norm in (
+            (layers.SequentialCell, layers.Dense, layers.BatchNorm1d),
+            (nn.SequentialCell, nn.Dense, nn.BatchNorm1d),
+        )
+    )
+    same(fast, stock, (6, 5))
+
+
 @many_shapes
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.floats(-0.5, 1.5))
 def test_leaky_relu(shape: list[int], alpha: float) -> None:
