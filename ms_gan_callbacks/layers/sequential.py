@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from mindspore import Tensor, nn
 
@@ -47,6 +48,11 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
         self.starts = _starts(self.cell_list)
         self.goes_on = tuple(_goes_on(layer) for layer in self.cell_list)
         self.elementwise = tuple(type(layer) in ELEMENTWISE for layer in self.cell_list)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "cell_list":  # set anew whenever a layer is added, replaced or removed
+            self.refit()
 
     def construct(self, x: Tensor) -> Tensor:
         """Return what the last layer makes of what the others make of x."""

@@ -198,6 +198,20 @@ def test_sequential_cell_of_more_than_rows_leaves_them_as_they_lie() -> None:
     same(fast, stock, (5, 6, 4))
 
 
+def test_a_sequential_cell_that_is_changed_changes_what_it_hands_on_to_whom() -> None:
+    fast, stock = (stack(["Dense", "Tanh", "Dense"], [4, 3, 2]) for _ in range(2))
+    layers.accelerate(fast)
+    for cell in (fast, stock):
+        cell.append(nn.Softmax())
+    same(fast, stock, (9, 4))
+    for cell in (fast, stock):
+        cell[1] = nn.Softmax()
+    same(fast, stock, (9, 4))
+    for cell in (fast, stock):
+        del cell[1:]
+    same(fast, stock, (9, 4))
+
+
 COMPILED = [
     (layers.Conv2d, nn.Conv2d, (2, 5, 4, 2, "pad", 1), (3, 2, 8, 8)),
     (layers.Conv2dTranspose, nn.Conv2dTranspose, (2, 5, 4, 2, "pad", 1), (3, 2, 4, 4)),
