@@ -33,13 +33,20 @@ def replace_file(path: Path, content: bytes) -> None:
     Missing parent folders are made. The content is flushed to the disk before the name changes hands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # sweep_drafts knows it by this name
     try:
         write_durably(draft, content)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove what killed processes left of files that they were about to put in place, in all the folder."""
+    for draft in folder.rglob(".*.tmp"):
+        if draft.stem.rpartition(".")[2].isdecimal() and draft.is_file():
+            draft.unlink(missing_ok=True)
 
 
 def to_json(value: Any) -> bytes:

@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ms_gan_callbacks.errors import RunDirError
-from ms_gan_callbacks.files import replace_file, to_json
+from ms_gan_callbacks.files import replace_file, sweep_drafts, to_json
 
 
 def fresh_run_dir(name: str, parent: Path = Path("runs")) -> Path:
@@ -59,6 +59,8 @@ def _begun(name: str) -> bool:
 def claimed(path: Path, fresh: bool) -> Iterator[None]:
     """Hold a run's folder, which is made for a fresh run, against any other process; a dead one holds nothing.
 
+    What a dead one left half-written is removed.
+
     Raises:
         RunDirError: the folder is taken, cannot be made, or another process is training in it.
     """
@@ -68,9 +70,11 @@ def claimed(path: Path, fresh: bool) -> Iterator[None]:
             check_free(path)
             path.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        sweep_drafts(path)
     except Timeout as error:
         raise RunDirError(f"another process is training in {path}") from error
     except OSError as error:
+        lock.release()
         raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
     try:
         yield

@@ -347,6 +347,18 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) ->
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 
+def test_what_a_killed_process_left_half_written_is_swept_up(images: np.ndarray) -> None:
+    tiny_runner("run").train(1, images, [Checkpoint()], batch_size=4, quiet=True)
+    leftovers = [Path("run", name) for name in (".run.json.12.tmp", "samples/.epoch-0001.png.345.tmp")]
+    kept = [Path("run", name) for name in (".notes.tmp", "samples/.mine.6")]
+    Path("run/samples").mkdir()
+    for path in leftovers + kept:
+        path.write_text("half")
+    tiny_runner("run", resume=True).train(2, images, [Checkpoint()], batch_size=4, quiet=True)
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.read_text() == "half" for path in kept)
+
+
 def test_runs_without_a_folder_get_fresh_ones() -> None:
     first = tiny_runner(None)
     first.out_dir.mkdir(parents=True)
