@@ -76,17 +76,21 @@ class LeNet:
     def _features(self, images: NDArray[np.uint8]) -> Floats:
         # The layout is (N, H, W, C) in here, in which a convolution is one product of two matrices.
         pixels = np.pad(to_unit(images[:, 0]), ((0, 0), (2, 2), (2, 2)))[..., np.newaxis]
-        maps = _halved(self._convolved("conv2", _halved(self._convolved("conv1", pixels))))
+        maps = self._convolved("conv2", self._convolved("conv1", pixels))
         flat = maps.transpose(0, 3, 1, 2).reshape(len(images), -1)  # fc1 has learnt them as (C, H, W)
         values = self._dense("fc2", _relu(self._dense("fc1", flat)))
         scaled: Floats = values / np.sqrt(np.square(values).mean(axis=1, keepdims=True) + _EPSILON)
         return scaled
 
     def _convolved(self, layer: str, maps: Floats) -> Floats:
+        """Convolve maps (N, H, W, C) and keep the greatest of every 2 x 2 pixels."""
         kernels, bias = self._weights[f"{layer}.weight"], self._weights[f"{layer}.bias"]
         patches = sliding_window_view(maps, (5, 5), axis=(1, 2))  # type: ignore[call-overload]  # (N, H', W', C, 5, 5)
-        flat = patches.reshape(-1, kernels[0].size) @ kernels.reshape(len(kernels), -1).T
-        return _relu(flat + bias).reshape(*patches.shape[:3], -1)
+        # Channels last, which are side by side in the maps: copying patches is what takes the time.
+        flat = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernels[0].size)
+        products = flat @ kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels))
+        # The bias and the ReLU after the pooling, which they do not change: four times fewer of them.
+        return _relu(_halved(products.reshape(*patches.shape[:3], -1)) + bias)
 
     def _dense(self, layer: str, inputs: Floats) -> Floats:
         outputs: Floats = inputs @ self._weights[f"{layer}.weight"].T + self._weights[f"{layer}.bias"]
@@ -105,6 +109,6 @@ def _relu(values: Floats) -> Floats:
 
 def _halved(maps: Floats) -> Floats:
     """Keep the greatest of every 2 x 2 pixels of maps (N, H, W, C)."""
-    count, height, width, channels = maps.shape
-    halved: Floats = maps.reshape(count, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+    rows: Floats = np.maximum(maps[:, ::2], maps[:, 1::2])
+    halved: Floats = np.maximum(rows[:, :, ::2], rows[:, :, 1::2])
     return halved
