@@ -213,10 +213,14 @@ def layer(entrant: Entrant, gate: Gate, change: Callable[[nn.Cell], object] = ma
     convolution = kind(32, 64, kernel_size=4, stride=2, pad_mode="pad", padding=1)
     change(convolution)
     compiled = LayerGradients(convolution)
-    batches = tuple(map(Tensor.from_numpy, convolution_data((entrant.batch, 32, 14, 14), seed=0)))
+    # Mutable: the compiler takes the tensors of a plain tuple for constants, and leaves their gradients out.
+    batches = ms.mutable(tuple(map(Tensor.from_numpy, convolution_data((entrant.batch, 32, 14, 14), seed=0))))
     outputs = convolution(batches[0]).shape
-    output_gradients = tuple(map(Tensor.from_numpy, convolution_data(outputs, seed=1)))
+    output_gradients = ms.mutable(tuple(map(Tensor.from_numpy, convolution_data(outputs, seed=1))))
     with graph_mode():
+        gradients = compiled(batches, output_gradients)[1]
+        if [len(found) for found in gradients] != [1, 1]:
+            raise RuntimeError(f"expected gradients of the images and of the weights, got {gradients}")
         for inputs in gate.pace(itertools.repeat(batches)):
             compiled(inputs, output_gradients)
 
