@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.layers.dense import AddBias
@@ -10,10 +12,12 @@ from ms_gan_callbacks.layers.primitives import times, times_transposed
 from ms_gan_callbacks.layers.windows import (
     Fold,
     Geometry,
+    Pair,
     Unfold,
     WithoutLast,
     channels_first,
     channels_last,
+    tiled,
     window_grid,
     with_zeros,
 )
@@ -55,6 +59,9 @@ class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
 class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
     """:class:`mindspore.nn.Conv2dTranspose` as pixels times weights, folded; see there for its arguments.
 
+    Where the kernel is a multiple of the stride and there are no more channels in than out, the few pixels that
+    make a tile of stride x stride are multiplied at once instead, and the tiles laid side by side.
+
     With ``group`` other than 1 or an ``output_padding`` it is the stock layer. The windows take
     taps / (stride * stride) times the memory of the images it makes.
     """
@@ -64,18 +71,45 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
         return bool(layer.group == 1 and layer.output_padding in (0, (0, 0)))
 
     def refit(self) -> None:
-        self.fold, self.add_bias = Fold(geometry_of(self)), AddBias()
+        geometry = geometry_of(self)
+        self.fold, self.add_bias = Fold(geometry), AddBias()
         self.folds = self.stands_for(self)
+        both = tiled(geometry)
+        self.in_tiles = both is not None and self._tiles_pay(*both)
+        if both is not None and self.in_tiles:
+            self.unfold, self.fold, self.per_tile = Unfold(both[0]), Fold(both[1]), both[0].kernel
+
+    def _tiles_pay(self, walk: Geometry, lie: Geometry) -> bool:
+        """Whether windows and tiles are half as large as the windows of all taps, or less.
+
+        They are multiplied along the border, too, up to a third more: at half the size both ways are as fast.
+        """
+        windows, tiles = self.in_channels * math.prod(walk.kernel), self.out_channels * math.prod(lie.kernel)
+        return bool(windows + tiles <= self.out_channels * math.prod(self.kernel_size) / 2)
 
     def construct(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
         if not self.folds:
             return super().construct(x)
+        windows, grid = self._tiles(x) if self.in_tiles else self._windows(x)
+        pixels = self.fold(windows, grid)
+        if self.has_bias:
+            pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
+        return channels_first(pixels)
+
+    def _windows(self, x: Tensor) -> tuple[Tensor, Pair]:
+        """Return what every pixel makes, taps * C numbers, and the grid that they are in."""
         batch, channels, height, width = x.shape
         weight = ops.transpose(self.weight, (0, 2, 3, 1)).reshape(channels, -1)
         rows = with_zeros(channels_last(x).reshape(batch, height * width, channels))
         windows = times(rows.reshape(-1, channels), weight)
-        pixels = self.fold(windows.reshape(batch, height * width + 1, -1), (height, width))
-        if self.has_bias:
-            pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
-        return channels_first(pixels)
+        return windows.reshape(batch, height * width + 1, -1), (height, width)
+
+    def _tiles(self, x: Tensor) -> tuple[Tensor, Pair]:
+        """Return what the pixels of every tile make, stride * stride * C numbers, and the grid that it is in."""
+        (down, right), (tall, wide) = self.stride, self.per_tile
+        taps = self.weight.reshape(self.in_channels, self.out_channels, tall, down, wide, right)
+        weight = ops.transpose(taps, (2, 4, 0, 3, 5, 1)).reshape(tall * wide * self.in_channels, -1)
+        tiles = times(self.unfold(channels_last(x)).reshape(-1, tall * wide * self.in_channels), weight)
+        height, width = window_grid(self.unfold.geometry, x.shape[2:])
+        return tiles.reshape(x.shape[0], height * width + 1, -1), (height, width)

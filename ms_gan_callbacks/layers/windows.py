@@ -64,6 +64,40 @@ class Geometry(NamedTuple):
         before, after = self.padding[2 * axis : 2 * axis + 2]
         return count * stride - before - after + reach - stride
 
+    def cut(self, axis: int) -> tuple[int, int]:
+        """Return the pixels that a transposed convolution with ``reach >= stride`` cuts off: (first, last)."""
+        spare = self.reach(axis) - self.stride[axis]
+        if self.mode == "same":
+            return spare // 2, spare - spare // 2
+        first, last = self.padding[2 * axis : 2 * axis + 2] if self.mode == "pad" else (0, 0)
+        return first, last
+
+
+def tiled(geometry: Geometry) -> tuple[Geometry, Geometry] | None:
+    """Take a transposed convolution as windows of pixels that each make one tile of stride x stride.
+
+    Where the kernel is a multiple of the stride, all pixels of a tile are made of the same pixels of the image,
+    kernel / stride along each axis, as in the sub-pixel convolution of Shi et al. (2016), arXiv:1609.05158.
+
+    Returns:
+        How the windows walk, each of them backwards, as the taps come; and how the tiles lie, a transposed
+        convolution whose windows do not overlap. None where the kernel is no multiple.
+    """
+    if any(k % s or d > 1 for k, s, d in zip(geometry.kernel, geometry.stride, geometry.dilation, strict=True)):
+        return None
+    walk, lie = [], []
+    for axis in (0, 1):
+        kernel, stride, (first, last) = geometry.kernel[axis], geometry.stride[axis], geometry.cut(axis)
+        skipped = first // stride  # tiles that are cut off whole
+        more = (kernel - 1 - last) // stride - skipped  # tiles, beside one for each pixel
+        walk += [-skipped, more + skipped + 1 - kernel // stride]
+        lie += [first % stride, stride * (more + 1 + skipped) + last - kernel]
+    per_tile = (geometry.kernel[0] // geometry.stride[0], geometry.kernel[1] // geometry.stride[1])
+    return (
+        Geometry(per_tile, (1, 1), (-1, -1), "pad", (walk[0], walk[1], walk[2], walk[3])),
+        Geometry(geometry.stride, geometry.stride, (1, 1), "pad", (lie[0], lie[1], lie[2], lie[3])),
+    )
+
 
 def pixels_of_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
     """Return the pixel under every tap of every window, (windows, taps); H * W where there is none."""

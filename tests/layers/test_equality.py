@@ -105,6 +105,36 @@ def test_conv2d_transpose(case: tuple[dict[str, Any], tuple[int, ...]]) -> None:
     same(layers.Conv2dTranspose(**arguments), nn.Conv2dTranspose(**arguments), shape)
 
 
+@st.composite
+def tiles(draw_: Any) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Draw a transposed convolution that is done in tiles: a kernel of whole strides, many channels out of few."""
+    stride = draw_(st.tuples(st.integers(2, 3), st.integers(1, 3)))
+    kernel = tuple(one * draw_(st.integers(2, 3)) for one in stride)
+    mode = draw_(st.sampled_from(["pad", "same", "valid"]))
+    size = [draw_(st.integers(1, 5)) for _ in (0, 1)]
+    # So that the padding leaves something of the image.
+    sides = tuple(draw_(st.integers(0, kernel[axis] // 2 - (size[axis] == 1))) for axis in (0, 0, 1, 1))
+    settings_ = {
+        "in_channels": draw_(st.integers(1, 2)),
+        "out_channels": draw_(st.integers(4, 6)),
+        "kernel_size": kernel,
+        "stride": stride,
+        "pad_mode": mode,
+        "padding": sides if mode == "pad" else 0,
+        "has_bias": draw_(st.booleans()),
+    }
+    return settings_, (draw_(st.integers(1, 3)), settings_["in_channels"], *size)
+
+
+@many_shapes
+@given(tiles())
+def test_conv2d_transpose_in_tiles(case: tuple[dict[str, Any], tuple[int, ...]]) -> None:
+    arguments, shape = case
+    fast = layers.Conv2dTranspose(**arguments)
+    assert fast.in_tiles
+    same(fast, nn.Conv2dTranspose(**arguments), shape)
+
+
 @many_shapes
 @given(st.lists(st.integers(1, 140), min_size=1, max_size=2), st.integers(1, 9), st.integers(1, 9), st.booleans())
 def test_dense(batch: list[int], inputs: int, outputs: int, bias: bool) -> None:
@@ -215,6 +245,7 @@ def test_a_sequential_cell_that_is_changed_changes_what_it_hands_on_to_whom() ->
 COMPILED = [
     (layers.Conv2d, nn.Conv2d, (2, 5, 4, 2, "pad", 1), (3, 2, 8, 8)),
     (layers.Conv2dTranspose, nn.Conv2dTranspose, (2, 5, 4, 2, "pad", 1), (3, 2, 4, 4)),
+    (layers.Conv2dTranspose, nn.Conv2dTranspose, (5, 2, 4, 2, "pad", 1), (3, 5, 4, 4)),
     (layers.Dense, nn.Dense, (6, 5), (3, 6)),
     (layers.BatchNorm1d, nn.BatchNorm1d, (6,), (5, 6)),
     (layers.LeakyReLU, nn.LeakyReLU, (0.2,), (5, 6)),
