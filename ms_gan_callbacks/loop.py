@@ -194,7 +194,7 @@ class TrainingLoop:
 
     def save(self) -> None:
         """Write a checkpoint of where the run stands."""
-        self.run.checkpoint = self.store.save(self.run.step, self.players.weights(), self._state())
+        self.run.checkpoint = self.store.save(self.run.step, self.players.weights(copy=False), self._state())
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -81,9 +81,10 @@ class Players:
             every += [*self.average.network.get_parameters(), self.average.updates]
         return {parameter.name: parameter for parameter in every}
 
-    def weights(self) -> dict[str, NDArray[Any]]:
-        """Return a copy of every parameter's value."""
-        return {name: parameter.asnumpy().copy() for name, parameter in self.parameters().items()}
+    def weights(self, copy: bool = True) -> dict[str, NDArray[Any]]:
+        """Return every parameter's value; without ``copy`` only until the next step, which writes over it."""
+        values = {name: parameter.asnumpy() for name, parameter in self.parameters().items()}
+        return {name: value.copy() for name, value in values.items()} if copy else values
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Set every parameter, by name; names, shapes and types must be those of :meth:`parameters`."""
