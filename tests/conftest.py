@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 os.environ.setdefault("GLOG_v", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes share the cores
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started behind a shell's "&", whose children ignore Ctrl-C: the processes that tests interrupt must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
