@@ -51,23 +51,20 @@ class Geometry(NamedTuple):
         if self.mode == "same":
             count = -(-size // stride)
             return count, max((count - 1) * stride + reach - size, 0) // 2
-        before, after = self.padding[2 * axis : 2 * axis + 2] if self.mode == "pad" else (0, 0)
+        before, after = self.cut(axis)
         return (size + before + after - reach) // stride + 1, before
 
     def size(self, axis: int, count: int) -> int:
         """Return the size of the image that a transposed convolution makes of so many windows."""
-        stride, reach = self.stride[axis], self.reach(axis)
-        if self.mode == "same":
-            return count * stride
+        spare = self.reach(axis) - self.stride[axis]
         if self.mode == "valid":
-            return count * stride + max(reach - stride, 0)
-        before, after = self.padding[2 * axis : 2 * axis + 2]
-        return count * stride - before - after + reach - stride
+            spare = max(spare, 0)
+        return count * self.stride[axis] + spare - sum(self.cut(axis))
 
     def cut(self, axis: int) -> tuple[int, int]:
-        """Return the pixels that a transposed convolution with ``reach >= stride`` cuts off: (first, last)."""
-        spare = self.reach(axis) - self.stride[axis]
+        """Return the pixels that a transposed convolution cuts off at either end, those that padding adds."""
         if self.mode == "same":
+            spare = self.reach(axis) - self.stride[axis]
             return spare // 2, spare - spare // 2
         first, last = self.padding[2 * axis : 2 * axis + 2] if self.mode == "pad" else (0, 0)
         return first, last
