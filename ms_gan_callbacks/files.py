@@ -27,13 +27,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def draft_of(path: Path) -> Path:
+    """Return where this process makes what it then puts in place; sweep_drafts knows it by this name."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place in one go: a reader, a kill or a full disk sees the old one or the new one.
 
     Missing parent folders are made. The content is flushed to the disk before the name changes hands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # sweep_drafts knows it by this name
+    draft = draft_of(path)
     try:
         write_durably(draft, content)
         draft.replace(path)

@@ -29,7 +29,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
-from ms_gan_callbacks.files import sync_folder, to_json, write_durably
+from ms_gan_callbacks.files import draft_of, sync_folder, to_json, write_durably
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.json")
@@ -74,7 +74,7 @@ class CheckpointStore:
             CheckpointError: the disk refuses; what was there before is untouched.
         """
         final = self.path(step)
-        draft = self.folder / f".{final.name}.{os.getpid()}.tmp"
+        draft = draft_of(final)
         older = [self.path(other).name for other in self.steps() if other < step]
         rest = f"the newest before it is {older[-1]}" if older else "there is none before it"
         with _told(f"save a checkpoint at step {step}", rest):
