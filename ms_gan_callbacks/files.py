@@ -47,6 +47,18 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """Return the entries of a folder, sorted by name.
+
+    Unlike ``Path.glob``, which on some versions of Python returns nothing for a folder that it cannot read.
+
+    Raises:
+        OSError: the folder is missing or cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries)
+
+
 def sweep_drafts(folder: Path) -> None:
     """Remove what killed processes left of files that they were about to put in place, in all the folder."""
     for draft in folder.rglob(".*.tmp"):
