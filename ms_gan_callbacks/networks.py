@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import mindspore as ms
 import numpy as np
@@ -12,12 +12,13 @@ from mindspore import Parameter, Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import stream
-from ms_gan_callbacks.errors import RecipeError, UsageError, describe
+from ms_gan_callbacks.errors import GanError, RecipeError, UsageError, describe
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
 Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
+Made = TypeVar("Made")
 
 
 @contextmanager
@@ -45,6 +46,21 @@ def initial_weights(seed: int, player: str) -> Iterator[None]:
         np.random.set_state(state)
 
 
+def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
+    """Call a factory of the user's.
+
+    Raises:
+        GanError: as the factory raised it.
+        RecipeError: the factory raised anything else.
+    """
+    try:
+        return factory(*arguments)
+    except GanError:
+        raise
+    except Exception as error:
+        raise RecipeError(f"making the {what} raised {describe(error)}") from error
+
+
 def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     """Return a player's cell, made by its factory from the seed, its parameters named ``<player>.*``.
 
@@ -53,10 +69,7 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     """
     if not isinstance(network, nn.Cell):
         with initial_weights(seed, player):
-            try:
-                network = network()
-            except Exception as error:
-                raise RecipeError(f"making the {player} raised {describe(error)}") from error
+            network = make(player, network)
     if not isinstance(network, nn.Cell):
         raise RecipeError(f"the {player} must be a mindspore.nn.Cell, not {type(network).__name__}")
     prefix, parameters = f"{player}.", list(network.get_parameters())
@@ -66,7 +79,7 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     return network
 
 
-def build_optimizer(factory: OptimizerFactory, network: nn.Cell, prefix: str) -> nn.Optimizer:
+def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, prefix: str) -> nn.Optimizer:
     """Return a player's optimizer, the parameters of its own named ``<prefix>.*``.
 
     Raises:
@@ -74,10 +87,12 @@ def build_optimizer(factory: OptimizerFactory, network: nn.Cell, prefix: str) ->
     """
     trainable = network.trainable_params()
     if not trainable:
-        raise RecipeError(f"the network for {prefix} has no parameters to train")
-    optimizer = factory(trainable)
+        raise RecipeError(f"the {player} has no parameters to train")
+    optimizer = make(f"{player}'s optimizer", factory, trainable)
     if not isinstance(optimizer, nn.Optimizer):
-        raise RecipeError(f"optimizer must make a mindspore.nn.Optimizer, not {type(optimizer).__name__}")
+        raise RecipeError(
+            f"the {player}'s optimizer must be a mindspore.nn.Optimizer, not {type(optimizer).__name__}"
+        )
     # optimizer.update_parameters_name would rename the network's weights too: only what it owns.
     shared = {id(parameter) for parameter in network.get_parameters()}
     for parameter in optimizer.get_parameters():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ms_gan_callbacks.data import noise
-from ms_gan_callbacks.errors import CheckpointError, RunDirError
+from ms_gan_callbacks.errors import CheckpointError, GanWarning, RunDirError
+from ms_gan_callbacks.files import sha256_of
 from ms_gan_callbacks.lineage import recipe_in
 from ms_gan_callbacks.networks import Floats, use_device
 from ms_gan_callbacks.recipe import Recipe
@@ -37,10 +39,12 @@ class Trained:
     def __init__(self, run_dir: Path, checkpoint: str = "last", device: str | None = None) -> None:
         self.recipe: Recipe = recipe_in(run_dir, {})
         self.facts: Mapping[str, Any] = read_facts(run_dir)
+        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.facts.get("recipe_sha256"):
+            warnings.warn(f"{run_dir / 'recipe.py'} was changed since the run wrote it", GanWarning, stacklevel=2)
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
         store, like = CheckpointStore(run_dir / "checkpoints"), self._players.weights()
-        last = store.newest(like)
+        last = store.newest(like, repair=False)  # the run may be training
         if last is None:
             raise RunDirError(f"{run_dir} has no checkpoint to take a generator from")
         chosen = last

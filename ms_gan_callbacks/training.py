@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections import Counter
@@ -14,7 +15,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.averaging import Average
-from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate
+from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate, counted
 from ms_gan_callbacks.fit import Fit, check_fit, takes_labels
 from ms_gan_callbacks.layers import accelerate
 from ms_gan_callbacks.method import Method
@@ -27,6 +28,7 @@ from ms_gan_callbacks.networks import (
     build_optimizer,
 )
 from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value
+from ms_gan_callbacks.run import Progress
 from ms_gan_callbacks.step import SCALARS, TrainingStep
 
 __all__ = ["SCALARS", "Players"]
@@ -64,9 +66,9 @@ class Players:
         if method.accelerate and ms.get_context("device_target") == "CPU":
             both = Counter(accelerate(self.generator)) + Counter(accelerate(self.discriminator))
             self.accelerated = dict(sorted(both.items()))
-        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "g_optimizer")
+        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "generator", "g_optimizer")
         of_discriminator = method.discriminator_optimizer or method.optimizer
-        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "d_optimizer")
+        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")
         self.average = None if method.ema is None else Average(self.generator, method.ema)
         self._generate = Forward(self.generator if self.average is None else self.average.network)
         self._judge = Forward(self.discriminator)
@@ -238,6 +240,24 @@ class Players:
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that each player's next update will use, a group's behind its number."""
         return {**rates("discriminator", self.d_optimizer), **rates("generator", self.g_optimizer)}
+
+    def check_rates(self, progress: Progress) -> None:
+        """Make sure that no list of learning rates is shorter than the run.
+
+        Raises:
+            RecipeError: one is.
+        """
+        updates = {"discriminator": progress.steps, "generator": progress.steps // self.method.generator_every}
+        for player, optimizer in (("discriminator", self.d_optimizer), ("generator", self.g_optimizer)):
+            for rate in optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]:
+                values = getattr(rate, "learning_rate", None)
+                length = values.size if isinstance(values, Parameter) and values.ndim == 1 else math.inf
+                if length < updates[player]:
+                    raise RecipeError(
+                        f"the {player}'s optimizer has {counted(int(length), 'learning rates')}, and this run "
+                        f"updates it {counted(updates[player], 'times')}: give it as many, or a schedule such as "
+                        "nn.CosineDecayLR"
+                    )
 
     def scale_learning_rates(self, factor: float) -> None:
         """Multiply both players' learning rates, all that are still to come, by a factor.

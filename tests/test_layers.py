@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 
 LAYERS = (
-    {"errors", "files", "__init__"},
+    {"errors", "files", "sources", "__init__"},
     {
         "plugins",
         "recipe_index",
@@ -38,7 +38,7 @@ LAYERS = (
     {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop", "typed"},
     {"attach"},
-    {"lineage", "preparation", "rollback"},
+    {"lineage", "preparation", "resume", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
     {"judgement", "testing"},
     {"cli"},
@@ -65,6 +65,8 @@ WITHIN = (
     ("networks", "step"),
     ("objectives", "step"),
     ("lineage", "preparation"),
+    ("files", "sources"),
+    ("run", "training"),
 )
 
 
