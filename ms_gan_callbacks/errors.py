@@ -133,7 +133,7 @@ def first_sentence(error: BaseException) -> str:
 
 
 def _without_stacks(lines: list[str]) -> Iterator[str]:
-    """Yield what stands outside of headings, which lie between two rows of dashes, and of the stacks below some."""
+    """Yield what stands outside of headings, which lie between rows of dashes, and of the stacks below some."""
     place, in_stack = 0, False
     while place < len(lines):
         if _is_row(lines[place]) and place + 2 < len(lines) and _is_row(lines[place + 2]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -12,7 +14,7 @@ from mindspore import Parameter, Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import stream
-from ms_gan_callbacks.errors import GanError, RecipeError, UsageError, describe
+from ms_gan_callbacks.errors import GanError, GanWarning, RecipeError, UsageError, describe
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -79,28 +81,6 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     return network
 
 
-def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, prefix: str) -> nn.Optimizer:
-    """Return a player's optimizer, the parameters of its own named ``<prefix>.*``.
-
-    Raises:
-        RecipeError: the factory makes something else, or there is nothing to train.
-    """
-    trainable = network.trainable_params()
-    if not trainable:
-        raise RecipeError(f"the {player} has no parameters to train")
-    optimizer = make(f"{player}'s optimizer", factory, trainable)
-    if not isinstance(optimizer, nn.Optimizer):
-        raise RecipeError(
-            f"the {player}'s optimizer must be a mindspore.nn.Optimizer, not {type(optimizer).__name__}"
-        )
-    # optimizer.update_parameters_name would rename the network's weights too: only what it owns.
-    shared = {id(parameter) for parameter in network.get_parameters()}
-    for parameter in optimizer.get_parameters():
-        if id(parameter) not in shared:
-            parameter.name = f"{prefix}.{parameter.name}"
-    return optimizer
-
-
 class Forward(nn.Cell):  # type: ignore[misc]
     """A network in inference, compiled once for chunks of one size so that no count compiles anew."""
 
@@ -139,6 +119,27 @@ class Forward(nn.Cell):  # type: ignore[misc]
         # asnumpy() may be a view of memory that the next step writes to: copy.
         outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
         return outputs
+
+
+def leave_compile_cache() -> None:
+    """Switch MindSpore's compile cache off for this process, where it is on.
+
+    It knows a graph by the script that was started and the order in which graphs are compiled: of a network that
+    was edited since it would run the graph of old.
+
+    Warns:
+        GanWarning: it was on.
+    """
+    if os.environ.get("MS_COMPILER_CACHE_ENABLE") != "1" and not ms.get_context("enable_compile_cache"):
+        return
+    if ms.get_context("enable_compile_cache") is False:
+        return  # as this function leaves it, which wins over the variable
+    ms.set_context(enable_compile_cache=False)
+    warnings.warn(
+        "MindSpore's compile cache is left off: of a network that was edited it would run the graph of old",
+        GanWarning,
+        stacklevel=3,
+    )
 
 
 def use_device(device: str | None) -> None:

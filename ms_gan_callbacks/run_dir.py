@@ -49,7 +49,7 @@ class RunFolder:
     """The folder of a run: new or empty for a fresh one, and held by one process at a time.
 
     Args:
-        path: the folder; None for ``runs/<name>-<time>``, which is made by :meth:`reserve`.
+        path: the folder; None for ``runs/<name>-<time>``, which is made by :meth:`reserved`.
         name: what a default folder is called after.
 
     Attributes:
@@ -94,17 +94,28 @@ class RunFolder:
             told = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
             raise RunDirError(f"{path} holds other files ({told}); a run needs an empty or a new folder")
 
-    def reserve(self) -> None:
-        """Make a default folder, under a name that no other process has taken; nothing if it was named.
+    @contextmanager
+    def reserved(self, fresh: bool = True) -> Iterator[None]:
+        """Make a default folder, under a name that no other process has taken; it goes if what is within fails.
+
+        Args:
+            fresh: whether a run begins here; nothing is done if not, or if the folder was named.
 
         Raises:
             RunDirError: it cannot be made.
         """
-        if self._name is None or self._made:
-            return
+        if fresh and self._name is not None and not self._made:
+            self._make_default(self._name)
+        try:
+            yield
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _make_default(self, name: str) -> None:
         try:
             PARENT.mkdir(exist_ok=True)
-            for path in _default_names(self._name):
+            for path in _default_names(name):
                 with suppress(FileExistsError):
                     path.mkdir()
                     self.path, self._made = path, True
@@ -112,7 +123,7 @@ class RunFolder:
         except OSError as error:
             raise RunDirError(f"cannot write to {PARENT}: {error.strerror or error}") from error
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Remove the folder if this process made it and it is empty."""
         if self._made and not self.kept:
             with suppress(OSError):
@@ -150,7 +161,7 @@ class RunFolder:
             raise RunDirError(f"another process is training in {self.path}") from error
         except OSError as error:
             lock.release()
-            self.abandon()
+            self._abandon()
             raise RunDirError(f"cannot write to {self.path}: {error.strerror or error}") from error
         except BaseException:
             lock.release()
@@ -185,7 +196,7 @@ class RunFolder:
             for folder in sorted(folders - {self.path}, key=lambda folder: len(folder.parts), reverse=True):
                 with suppress(OSError):
                     folder.rmdir()
-        self.abandon()
+        self._abandon()
 
 
 def _default_names(name: str) -> Iterator[Path]:

@@ -201,13 +201,8 @@ class Runner:
         whole_number("epochs", epochs, 1)
         bus = CallbackBus(with_defaults(callbacks or (), quiet))
         fresh = self._progress.step == 0 and self._resume is False
-        if fresh:
-            self._folder.reserve()
-        try:
+        with self._folder.reserved(fresh):
             loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
-        except BaseException:
-            self._folder.abandon()
-            raise
         with self._interruption.deferred(), self._folder.held(fresh, bus.writes()):
             if fresh:
                 begin(loop, recipe)

@@ -30,15 +30,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from ms_gan_callbacks.checkpoint_files import FILES, FORMAT, Arrays, check_like, read_checked, read_manifest
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
 from ms_gan_callbacks.files import draft_of, list_folder, sync_folder, to_json, write_durably
 
-FORMAT = 1
-FILES = ("weights.safetensors", "state.json")
 # What a kill leaves of a checkpoint, by older versions of this package, too.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -126,14 +123,14 @@ class CheckpointStore:
             CheckpointError: it is not there, damaged, from a newer version, or of other networks.
         """
         path = self.path(step)
-        manifest = _manifest(path, step)
-        contents = {name: _checked(path / name, manifest["files"].get(name)) for name in FILES}
+        manifest = read_manifest(path, step)
+        contents = {name: read_checked(path / name, manifest["files"].get(name)) for name in FILES}
         try:
             weights = load_tensors(contents["weights.safetensors"])
             state = json.loads(contents["state.json"])
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
-        _check_like(path, weights, like)
+        check_like(path, weights, like)
         return Checkpoint(step, weights, state)
 
     def newest(self, like: Arrays, *, repair: bool = True) -> Checkpoint | None:
@@ -264,49 +261,3 @@ def _fill(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> 
         manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     write_durably(draft / "manifest.json", to_json(manifest))
     sync_folder(draft)
-
-
-def _manifest(path: Path, step: int) -> dict[str, Any]:
-    if not path.is_dir():
-        raise CheckpointError(f"there is no checkpoint {path}")
-    try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
-        version, of_step, files = manifest["format"], manifest["step"], manifest["files"]
-        names = files.keys()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is damaged: it has no manifest.json") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: manifest.json cannot be read") from error
-    if version != FORMAT or isinstance(version, bool):
-        newer = isinstance(version, int) and version > FORMAT
-        why = "written by a newer version of ms-gan-callbacks" if newer else "of no known format"
-        raise CheckpointError(f"{path} is {why} (format {version!r}, this one reads {FORMAT})")
-    if of_step != step or not set(FILES) <= set(names):
-        raise CheckpointError(f"{path} is damaged: its manifest is that of another checkpoint")
-    return dict(manifest)
-
-
-def _checked(path: Path, entry: Any) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path.parent} is damaged: {path.name}: {error.strerror or error}") from error
-    size = entry.get("bytes") if isinstance(entry, dict) else None
-    if len(content) != size:
-        raise CheckpointError(f"{path.parent} is damaged: {path.name} has {len(content)} bytes instead of {size}")
-    if hashlib.sha256(content).hexdigest() != entry.get("sha256"):
-        raise CheckpointError(f"{path.parent} is damaged: the sha256 of {path.name} differs")
-    return content
-
-
-def _check_like(path: Path, weights: Arrays, like: Arrays) -> None:
-    for name in [*(name for name in like if name not in weights), *(name for name in weights if name not in like)]:
-        has, lacks = ("the run", "the checkpoint") if name in like else ("the checkpoint", "the run")
-        raise CheckpointError(f"{path} is of other networks: {has} has {name!r}, {lacks} has not")
-    for name, array in like.items():
-        found = weights[name]
-        if (found.shape, found.dtype) != (array.shape, array.dtype):
-            raise CheckpointError(
-                f"{path} is of other networks: {name} is {found.dtype} {found.shape}, "
-                f"the run's is {array.dtype} {array.shape}"
-            )

@@ -124,14 +124,10 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
                 f"this run has {counted(model.epoch, 'epochs')} behind it: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
-        model.folder.reserve()
-        try:
+        with model.folder.reserved(model.fresh):
             run = model.prepare(parameters, start)
             for warning in [*self._bus.check(run), *self._seldom(parameters)]:
                 warnings.warn(warning, GanWarning, stacklevel=4)
-        except BaseException:
-            model.folder.abandon()
-            raise
         self._exits = ExitStack()
         self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
         self._training = True  # from here on there is something to release

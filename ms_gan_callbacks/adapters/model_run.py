@@ -19,11 +19,11 @@ from ms_gan_callbacks import provenance
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
 from ms_gan_callbacks.errors import CheckpointError, GanWarning, UsageError, counted
+from ms_gan_callbacks.optimizers import rates
 from ms_gan_callbacks.run import Floats, Progress, Requests, Run
 from ms_gan_callbacks.run_dir import RunFolder, describe_run
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore, grant
-from ms_gan_callbacks.training import rates
 
 BETTER = {"loss": "min", "eval_loss": "min"}
 """What an optimizer lowers is better when it is lower."""
@@ -223,10 +223,8 @@ class ModelRun:
             self.run = self._new_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
             self.run.facts = {"network": type(parameters.network).__name__, **provenance.surroundings()}
         self.run.metrics.update(found)
-        if first:
-            self.folder.reserve()
+        with self.folder.reserved(first), self.folder.held(first, writers.writes()):
             self.run.out_dir = self.out_dir
-        with self.folder.held(first, writers.writes()):
             if first:
                 describe_run(self.out_dir, self.run.facts)
             with writers:

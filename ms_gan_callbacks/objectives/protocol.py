@@ -26,7 +26,10 @@ class Objective(Protocol):
     - ``generator_sees_real = True``: ``generator_loss(fake_scores, real_scores)`` takes both;
     - ``clip = c``: after each of its updates the discriminator's weights are clipped to [-c, c];
     - ``class_loss(class_logits, labels)``: the discriminator returns (scores, class logits), and both players
-      minimise this, too.
+      minimise this, too;
+    - attributes that are Parameters, such as the k of BEGAN (arXiv:1703.10717): state that the losses move by
+      ``ops.assign``. It begins every run as it was made, is kept in checkpoints, and stays as it is where a run is
+      only evaluated.
     """
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
