@@ -123,8 +123,16 @@ def decode_source(content: bytes) -> str:
         SyntaxError: the declared encoding is unknown, or not what the file is written in.
         UnicodeDecodeError: the file is not written in its encoding.
     """
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-    return io.TextIOWrapper(io.BytesIO(content), encoding).read()
+    return io.TextIOWrapper(io.BytesIO(content), encoding_of(content)).read()
+
+
+def encoding_of(content: bytes) -> str:
+    """Return the encoding of a Python file, as Python finds it out.
+
+    Raises:
+        SyntaxError: the declared encoding is unknown, or not what the file is written in.
+    """
+    return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
 
 
 def sha256_of(text: str) -> str:

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, choices
+from ms_gan_callbacks.files import decode_source, encoding_of, list_folder
 from ms_gan_callbacks.plugins import pick, plugins, recipe_file
 
 _PACKAGE = Path(__file__).parent
@@ -20,7 +21,7 @@ def shipped() -> dict[str, Path]:
     """Return the recipes that come with the package, by name."""
     inside, beside = _PACKAGE / "recipes", _PACKAGE.parent / "recipes"
     folder = inside if inside.is_dir() else beside
-    return {path.stem: path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
+    return {path.stem: path for path in list_folder(folder) if path.suffix == ".py" and path.stem != "__init__"}
 
 
 def named() -> dict[str, Path]:
@@ -42,7 +43,7 @@ def named() -> dict[str, Path]:
 def about(path: Path) -> str:
     """Return the first line of a recipe's docstring, without importing it."""
     try:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        text = ast.get_docstring(ast.parse(decode_source(path.read_bytes()))) or ""
     except (OSError, ValueError, SyntaxError):
         return ""  # whoever opens it is told
     return text.partition("\n")[0]
@@ -65,7 +66,7 @@ def locate(path: Path) -> Path:
     if is_name and (theirs := _of_a_plugin(path.name)):
         return theirs
     if is_name and not path.exists():
-        here = sorted(file.name for file in Path().glob("*.py"))
+        here = [file.name for file in list_folder(Path()) if file.suffix == ".py"]
         names = dict.fromkeys([*recipes, *(plugin.name for plugin in plugins("recipes")), *here])
         raise RecipeError(f"there is no recipe {path}; {choices(path.name, names)}")
     if path.stem in recipes and not path.exists():
@@ -95,10 +96,12 @@ def start_from(name: str, path: Path) -> None:
     if name not in recipes:
         raise UsageError(f"there is no recipe {name!r} to start from; {choices(name, recipes)}")
     typed = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # it stands in a docstring
-    text = recipes[name].read_text(encoding="utf-8").replace(f"recipes/{name}.py", typed)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        content = recipes[name].read_bytes()
+        encoding = encoding_of(content)
+        text = content.decode(encoding).replace(f"recipes/{name}.py", typed)
+        with path.open("xb") as file:
+            file.write(text.encode(encoding))
     except FileExistsError as error:
         raise UsageError(f"{path} exists already and is left as it is; choose another name") from error
     except OSError as error:

@@ -133,7 +133,8 @@ def _kinds(part: Any) -> tuple[type, ...]:
     if _is_literal(part):
         return tuple(dict.fromkeys(type(choice) for choice in typing.get_args(part)))
     origin = typing.get_origin(part) or part
-    return (origin,) if isinstance(origin, type) else (object,)
+    # Any is a class on some versions of Python, but nothing is an instance of it.
+    return (origin,) if isinstance(origin, type) and origin is not Any else (object,)
 
 
 def _kinds_of(default: Any) -> tuple[type, ...]:
