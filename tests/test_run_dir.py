@@ -259,3 +259,17 @@ def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(monkeypatch: p
         RunFolder("runs/one", "x").check_free()
     with pytest.raises(Exception, match=r"cannot look into .*checkpoints: Permission denied"):
         CheckpointStore(Path("runs/one/checkpoints")).steps()
+
+
+def test_the_newest_run_is_the_one_that_was_touched_last_and_there_may_be_none() -> None:
+    for made in (False, True):
+        if made:
+            Path("runs/no run").mkdir(parents=True)
+            Path("runs/a file").touch()
+        with pytest.raises(RunDirError, match="there is no run in runs; name the folder of one"):
+            newest_run()
+    for number, name in enumerate(("b", "c", "a")):
+        Path("runs", name).mkdir()
+        Path("runs", name, MANIFEST).touch()
+        os.utime(Path("runs", name, MANIFEST), (number, number))
+    assert newest_run() == Path("runs/a")

@@ -563,3 +563,33 @@ def test_a_checkpoint_of_other_networks_is_refused_by_the_parameters_name(like: 
     assert re.search(f"is of other networks: {reason}", refused(store, 1, like))
     with pytest.raises(CheckpointError, match=f"no checkpoint can be used: .*{reason}"):
         store.newest(like)
+
+
+def test_what_stopped_a_publication_is_told_and_not_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a step that was not there before, nothing is put back; of one that is there already, neither."""
+    store, real = store_of(1), Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name.endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(CheckpointError, match="No space left on device; the newest before it is step-00000001"):
+        store.save(2, weights_at(2), state_at(2))
+    assert entries(store) == {"step-00000001"}
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        store.save(1, weights_at(2), state_at(2))
+    assert_whole(store.newest(LIKE), 1)
+
+    def interrupt(path: Path, target: Path) -> Path:
+        moved = real(path, target)
+        if path.name.endswith(".tmp"):
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(1, weights_at(1), state_at(1))
+    monkeypatch.setattr(Path, "rename", real)
+    assert_whole(store.newest(LIKE), 1)

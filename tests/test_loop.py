@@ -1,0 +1,88 @@
+"""The loop's inputs: what each step is given, however many are made ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_players
+from numpy.typing import NDArray
+
+from ms_gan_callbacks import ArraySource, GradientPenalty
+from ms_gan_callbacks.bus import CallbackBus
+from ms_gan_callbacks.data import noise, stream
+from ms_gan_callbacks.evaluation import Evaluation, Evaluator
+from ms_gan_callbacks.loop import AHEAD_BYTES, NoInterruption, TrainingLoop
+from ms_gan_callbacks.run import Progress, Run
+from ms_gan_callbacks.store import CheckpointStore
+
+SIZE = 4
+
+
+class Counted(ArraySource):
+    """Counts the batches that are taken from it."""
+
+    taken = 0
+
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[NDArray[np.float32]]:
+        for batch in super().batches(seed, epoch, start):
+            self.taken += 1
+            yield batch
+
+
+def make_loop(source: ArraySource, step: int = 0, **changes: object) -> TrainingLoop:
+    progress = Progress(9, source.steps_per_epoch, step=step)
+    run = Run(progress, Path("run"), seed=7, noise_dim=3)
+    evaluator = Evaluator(Evaluation(), source, 7)
+    players = tiny_players(**changes)
+    store = CheckpointStore(Path("run/checkpoints"))
+    return TrainingLoop(players, source, CallbackBus([]), run, store, evaluator, NoInterruption())
+
+
+def images_of(side: int, count: int) -> NDArray[np.float32]:
+    draw = np.random.default_rng(0)
+    return np.tile(draw.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32), (1, 1, side, side))
+
+
+@pytest.mark.parametrize(
+    ("side", "ahead"),
+    [(4, 16), (256, 4), (296, 2), (512, 1), (700, 1)],
+)
+def test_batches_are_made_ahead_as_far_as_memory_allows_and_one_at_least(side: int, ahead: int) -> None:
+    bytes_of_batch = 4 * SIZE * side * side
+    assert ahead == max(1, min(16, AHEAD_BYTES // bytes_of_batch))
+    source = Counted(images_of(side, 20 * SIZE), SIZE)
+    batches = make_loop(source)._batches(1, 0)
+    for number in range(1, min(2 * ahead + 2, 21)):
+        next(batches)
+        assert source.taken == min(-(-number // ahead) * ahead, 20)
+
+
+@pytest.mark.parametrize("done", [0, 1, 15, 16, 17, 19])
+@pytest.mark.parametrize("penalty", [None, GradientPenalty()])
+def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: GradientPenalty | None) -> None:
+    source = ArraySource(images_of(4, 20 * SIZE), SIZE)
+    epoch = 2
+    step = source.steps_per_epoch + done
+    loop = make_loop(source, step, penalty=penalty)
+    found = list(loop._batches(epoch, done))
+    expected = list(source.batches(7, epoch, done))
+    assert len(found) == len(expected) == 20 - done
+    for number, (inputs, real) in enumerate(zip(found, expected, strict=True), step + 1):
+        np.testing.assert_array_equal(inputs.real, real)
+        np.testing.assert_array_equal(inputs.noise, noise(7, "noise", number, SIZE, 3))
+        if penalty is None:
+            assert inputs.drawn is None
+        else:
+            drawn = penalty.draw(stream(7, "penalty", number), real.shape)
+            np.testing.assert_array_equal(inputs.drawn, drawn)
+
+
+def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
+    source = ArraySource(images, 4)
+    loop = make_loop(source)
+    loop.run.rollbacks = [{}, {}]
+    first = next(loop._batches(1, 0))
+    np.testing.assert_array_equal(first.noise, noise(7, "noise after rollback 2", 1, 4, 3))
