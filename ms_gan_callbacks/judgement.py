@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.table import Table
 
 from ms_gan_callbacks.attach import with_metrics
 from ms_gan_callbacks.data import Source, first_images
-from ms_gan_callbacks.errors import DataError, GanWarning, UsageError
+from ms_gan_callbacks.errors import DataError, GanWarning, UsageError, annotate
 from ms_gan_callbacks.metrics import (
+    FeatureExtractor,
     Metric,
     Sample,
     StoredFeatures,
@@ -49,6 +51,8 @@ OF_CLASSES: dict[str, Metric] = {
 }
 LEAST = 100
 """Images that it takes to judge."""
+PROBE = 8
+"""Images that features are tried on first."""
 MOST_KNOWN = 60_000
 """Training images that are looked at, at most."""
 
@@ -70,7 +74,7 @@ class Judge:
         name: what the real images are called.
 
     Raises:
-        UsageError: there are fewer than 100.
+        UsageError: there are fewer than 100, or the features cannot be made of them.
     """
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
@@ -81,16 +85,37 @@ class Judge:
             raise UsageError(f"{self.name}: {self.count} images are too few to judge by, it takes {LEAST}")
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
+        self.real.take(np.arange(PROBE)).features  # noqa: B018 - whether they fit, before anything takes time
         classes = OF_CLASSES if hasattr(extractor, "classify") else {}
         self.metrics: dict[str, Metric] = {**OF_FEATURES, **classes, **recipe.metrics}
         self._extractor = recipe.features
 
     def measure(self, fake: Sample) -> dict[str, float]:
-        """Return the value of every metric."""
-        return {name: float(metric(self.real, fake)) for name, metric in self.metrics.items()}
+        """Return the value of every metric.
+
+        Raises:
+            Exception: what a metric raised, annotated with which.
+        """
+        values = {}
+        for name, metric in self.metrics.items():
+            try:
+                values[name] = float(metric(self.real, fake))
+            except Exception as error:
+                annotate(error, f"raised by the metric {name!r}")
+                raise
+        return values
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:
-        """Return every metric's value for a generator, and the standard errors of some."""
+        """Return every metric's value for a generator, and the standard errors of some.
+
+        Raises:
+            UsageError: its images are of another shape than the real ones.
+        """
+        shape = trained.generate(trained.noise(1, "evaluation")).shape[1:]
+        if shape != self.real.images.shape[1:]:
+            raise UsageError(
+                f"the generator makes images of shape {shape}, {self.name} holds {self.real.images.shape[1:]}"
+            )
         fake = Sample(trained.generate(trained.noise(self.count, "evaluation")), self._extractor)
         values = {**self.measure(fake), "memorisation": memorisation(self.train, self.real, fake)}
         noise = {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
@@ -144,12 +169,13 @@ class Judgement:
         return table
 
 
-def judge(trained: Trained, count: int = 10_000) -> Judgement:
+def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | None = None) -> Judgement:
     """Hold a trained generator's images against real ones it has not seen, where its recipe names such.
 
     Args:
         trained: the generator.
         count: images on each side, at least 100; fewer are taken where there are fewer real ones.
+        features: what metrics compare, instead of the recipe's.
 
     Raises:
         UsageError: there are too few images, or the features do not fit.
@@ -159,6 +185,8 @@ def judge(trained: Trained, count: int = 10_000) -> Judgement:
             cannot be used any more.
     """
     recipe = with_metrics(trained.recipe, trained.facts)
+    if features is not None:
+        recipe = replace(recipe, features=features)
     judge, then = Judge(recipe, count), trained.facts.get("data", {})
     if then.get("sha256") != judge.source.sha256():
         warnings.warn(

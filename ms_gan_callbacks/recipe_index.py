@@ -48,6 +48,24 @@ def about(path: Path) -> str:
     return text.partition("\n")[0]
 
 
+def required(path: Path) -> list[str]:
+    """Return the parameters of a recipe that have no default, without importing it."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return []  # whoever opens it is told
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "recipe":
+            given = node.args
+            positional = [*given.posonlyargs, *given.args]
+            bare = positional[: len(positional) - len(given.defaults)]
+            bare += [
+                one for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None
+            ]
+            return [one.arg for one in bare]
+    return []
+
+
 def locate(path: Path) -> Path:
     """Return the file of a recipe: what is called so, else ``<name>.py`` here, else one that is installed.
 
@@ -83,11 +101,11 @@ def _of_a_plugin(name: str) -> Path | None:
     return Path(found.thing)
 
 
-def start_from(name: str, path: Path) -> None:
-    """Write a recipe that goes by a name to a new file, which its docstring then names.
+def text_to_start_from(name: str, path: Path) -> str:
+    """Return the text of a recipe that goes by a name, its docstring naming the file that it is going to be.
 
     Raises:
-        UsageError: no recipe is called so, the file exists, or it cannot be written.
+        UsageError: no recipe is called so, or it cannot be read.
     """
     recipes = shipped()
     if name not in recipes:
@@ -95,11 +113,7 @@ def start_from(name: str, path: Path) -> None:
     if name not in recipes:
         raise UsageError(f"there is no recipe {name!r} to start from; {choices(name, recipes)}")
     typed = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # it stands in a docstring
-    text = recipes[name].read_text(encoding="utf-8").replace(f"recipes/{name}.py", typed)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already and is left as it is; choose another name") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        return recipes[name].read_text(encoding="utf-8").replace(f"recipes/{name}.py", typed)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{recipes[name]} cannot be read: {error}") from error

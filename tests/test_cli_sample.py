@@ -56,7 +56,7 @@ def test_a_picture_is_a_grid_of_them(run_dir: Path) -> None:
     result = ms_gan("sample", str(run_dir), "-n", "6", "--columns", "3", "-o", "grid.png")
     assert result.exit_code == 0, result.stderr
     with Image.open("grid.png") as picture:
-        assert picture.size == (3 * 4 + 4 * 2, 2 * 4 + 3 * 2)
+        assert picture.size == (3 * 84 + 4 * 2, 2 * 84 + 3 * 2)  # 4 x 4 pixels, 21 times
     assert ms_gan("sample", str(run_dir)).stdout == "64 images of step 10: samples.png\n"
 
 
@@ -149,4 +149,4 @@ def test_a_conditional_run_draws_the_class_that_is_asked_for(tmp_path: Path) -> 
     assert (wrong.exit_code, wrong.stderr) == (2, "Error: labels go from 0 to 2, not from 3 to 3\n")
     assert ms_gan("sample", "runs/one", "-n", "6", "-o", "grid.png").exit_code == 0
     with Image.open("grid.png") as picture:
-        assert picture.size == (3 * 4 + 4 * 2, 2 * 4 + 3 * 2)  # a column a class
+        assert picture.size == (3 * 84 + 4 * 2, 2 * 84 + 3 * 2)  # a column a class

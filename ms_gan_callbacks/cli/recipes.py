@@ -11,14 +11,15 @@ import click
 
 from ms_gan_callbacks.cli.options import (
     attach_options,
-    check_folder,
     load,
     recipe_argument,
     seed_option,
     set_option,
+    with_seed,
 )
+from ms_gan_callbacks.cli.outputs import Output
 from ms_gan_callbacks.errors import GanError, UsageError
-from ms_gan_callbacks.recipe_index import about, locate, named, start_from
+from ms_gan_callbacks.recipe_index import about, locate, named, required, text_to_start_from
 
 
 def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -46,9 +47,12 @@ def new(name: Path, source: str) -> None:
     if name.suffix not in ("", ".py") or not re.fullmatch(r"\w[\w-]*", name.stem):
         raise UsageError(f"{name} is no name for a recipe: letters, digits, _ and -, and .py if you like")
     path = name.with_suffix(".py")
-    check_folder(path)
-    start_from(source, path)
-    click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}")
+    output = Output(path)
+    output.check()
+    content = text_to_start_from(source, path).encode()
+    output.write(lambda file: file.write(content))
+    needs = "".join(f" --set {one}=..." for one in required(path))
+    click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}{needs}")
 
 
 @click.command()
@@ -63,11 +67,35 @@ def show(
     metrics: tuple[str, ...],
     seed: int | None,
 ) -> None:
-    """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing."""
-    recipe = load(recipe_path, overrides, seed, callbacks, metrics)
-    from ms_gan_callbacks.overview import overview
+    """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing.
 
-    overview(recipe)
+    Of a recipe whose parameters are not all given, the parameters.
+    """
+    path = locate(recipe_path)  # before MindSpore is imported
+    from ms_gan_callbacks.attach import attach
+    from ms_gan_callbacks.overview import overview, show_parameters
+    from ms_gan_callbacks.recipe import RecipeFile
+    from ms_gan_callbacks.tunables import Tunable
+    from ms_gan_callbacks.typed import typed
+
+    file, wanted = RecipeFile.open(path), typed(callbacks, metrics)
+    try:
+        overrides = with_seed(file, overrides, seed)
+        arguments = file.bind(overrides)
+    except UsageError:
+        show_parameters(file, file.bind())
+        raise
+    show_parameters(file, arguments)
+    missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
+    if missing:
+        for one in wanted:
+            one.make()  # its mistakes are told here, too
+        needs = " ".join(f"--set {name}=..." for name in missing)
+        click.echo(
+            f"\nThe networks and callbacks are shown with: ms-gan show {shlex.quote(str(recipe_path))} {needs}"
+        )
+        return
+    overview(attach(file.build(overrides), wanted))
 
 
 @click.command("verify-resume")
