@@ -6,12 +6,19 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 from rich.table import Table
 
 from ms_gan_callbacks.attach import with_metrics
 from ms_gan_callbacks.data import Source, first_images
-from ms_gan_callbacks.errors import DataError, GanWarning, UsageError, annotate
+from ms_gan_callbacks.errors import (
+    DataError,
+    GanError,
+    GanWarning,
+    RecipeError,
+    UsageError,
+    annotate,
+    describe,
+)
 from ms_gan_callbacks.metrics import (
     FeatureExtractor,
     Metric,
@@ -78,14 +85,14 @@ class Judge:
     """
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
-        self.source = recipe.data()
+        self.source = _make(recipe.data, "data")
         self.name, held_out, train = _real_images(self.source, recipe.test_data, count)
         self.count = min(count, len(held_out), len(train))
         if self.count < LEAST:
             raise UsageError(f"{self.name}: {self.count} images are too few to judge by, it takes {LEAST}")
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
-        self.real.take(np.arange(PROBE)).features  # noqa: B018 - whether they fit, before anything takes time
+        Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - whether they fit, before it takes time
         classes = OF_CLASSES if hasattr(extractor, "classify") else {}
         self.metrics: dict[str, Metric] = {**OF_FEATURES, **classes, **recipe.metrics}
         self._extractor = recipe.features
@@ -204,7 +211,7 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
     known = first_images(train, min(MOST_KNOWN, _whole(train)))
     if test_data is not None:
         try:
-            test = test_data()
+            test = _make(test_data, "test_data")
             return test.name, first_images(test, min(count, _whole(test))), known
         except DataError as error:
             warnings.warn(f"{error}; judging by images that it was trained on", GanWarning, stacklevel=4)
@@ -212,13 +219,24 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
     return f"{train.name} (trained on)", known[:half], known[half:]
 
 
+def _make(factory: Callable[[], Source], name: str) -> Source:
+    try:
+        return factory()
+    except GanError:
+        raise
+    except Exception as error:
+        raise RecipeError(f"{name} raised {describe(error)}") from error
+
+
 def _whole(source: Source) -> int:
     return source.steps_per_epoch * source.batch_size
 
 
 def _short(value: float | None) -> str:
-    """Write a number in six characters at most, where it is below 100,000."""
+    """Write a number in seven characters at most."""
     if value is None:
         return ""
+    if abs(value) >= 100_000:
+        return f"{value:.1e}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
     return f"{value:.{digits}f}" if value != round(value) else f"{value:.0f}"

@@ -172,7 +172,11 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     loaded = checked(kind, load(plugin.target if plugin else name))
     if loaded.fault:
         owner = f" of {plugin.provider}" if plugin else ""
-        hint = "" if plugin else _lies_here(module)
+        hint = (
+            _lies_here(module)
+            if not plugin and f"No module named {module.split('.')[0]!r}" in loaded.fault
+            else ""
+        )
         raise UsageError(f"the {what} {name}{owner} cannot be used: {loaded.fault}{hint}")
     return loaded.thing  # type: ignore[no-any-return]
 
