@@ -196,8 +196,10 @@ def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | No
         recipe = replace(recipe, features=features)
     judge, then = Judge(recipe, count), trained.facts.get("data", {})
     if then.get("sha256") != judge.source.sha256():
+        now = judge.source.name
+        as_now = ", as it is now" if then.get("name") == now else ""
         warnings.warn(
-            f"the run was trained on {then.get('name')}, {then.get('count'):,} images, not on {judge.source.name}",
+            f"the run was trained on {then.get('name')}, {then.get('count', 0):,} images, not on {now}{as_now}",
             GanWarning,
             stacklevel=2,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.data import noise, stream
-from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError
+from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, choices
 from ms_gan_callbacks.lineage import recipe_in
 from ms_gan_callbacks.networks import Floats, use_device
 from ms_gan_callbacks.recipe import Recipe
@@ -88,6 +88,9 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
     if checkpoint not in ("last", "best") and not (checkpoint.isascii() and checkpoint.isdecimal()):
         raise RunDirError(f"a checkpoint is 'last', 'best' or a step, not {checkpoint!r}")
     store = CheckpointStore(run_dir / "checkpoints")
+    if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.steps()):
+        there = choices(checkpoint, map(str, steps))
+        raise RunDirError(f"there is no checkpoint {store.path(int(checkpoint))}; {there}")
     last = store.newest(like)
     if last is None:
         raise RunDirError(f"{run_dir} has no checkpoint to take a generator from")

@@ -168,9 +168,9 @@ def test_a_default_name_is_the_next_that_is_free(once: Path) -> None:
     Path("samples-3.png").mkdir()
     before = listing()
     result = ms_gan("sample", str(once), "-n", "1")
-    assert result.stdout == "1 images of step 10: samples-4.png\n", result.stderr
+    assert result.stdout == "1 image of step 10: samples-4.png\n", result.stderr
     assert {path: content for path, content in listing().items() if path in before} == before
-    assert ms_gan("sample", str(once), "-n", "1", "--overwrite").stdout == "1 images of step 10: samples.png\n"
+    assert ms_gan("sample", str(once), "-n", "1", "--overwrite").stdout == "1 image of step 10: samples.png\n"
     assert Path("samples.png").read_bytes() == Path("samples-4.png").read_bytes()
 
 

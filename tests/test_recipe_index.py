@@ -59,6 +59,14 @@ def test_a_copy_goes_where_it_is_wanted_and_is_of_the_dcgan_unless_told() -> Non
     )
 
 
+def test_a_copy_under_the_name_of_a_recipe_is_of_that_recipe() -> None:
+    # Once it lies here, it is what goes by the name.
+    assert ms_gan("new", "mnist_mlp").stdout.startswith("mnist_mlp.py, from mnist_mlp; ")
+    assert ms_gan("new", "mnist_cgan", "--from", "mnist_acgan").stdout.startswith(
+        "mnist_cgan.py, from mnist_acgan; "
+    )
+
+
 def test_a_folder_of_any_name_leaves_the_docstring_a_docstring() -> None:
     folder = Path('a"""b\\')
     folder.mkdir()

@@ -74,6 +74,8 @@ class Output:
         Raises:
             UsageError: its name is taken, or of no use; its folder is missing or cannot be written to.
         """
+        if self.path.name.lower() in self.endings:
+            raise UsageError(f"{self.path} is an ending without a name before it")
         if self.endings and self.ending not in self.endings:
             last = self.endings[-1]
             ways = f"{', '.join(self.endings[:-1])} or {last}" if len(self.endings) > 1 else last

@@ -19,7 +19,9 @@ from ms_gan_callbacks.cli.options import (
 )
 from ms_gan_callbacks.cli.outputs import Output
 from ms_gan_callbacks.errors import GanError, UsageError
-from ms_gan_callbacks.recipe_index import about, locate, named, required, text_to_start_from
+from ms_gan_callbacks.recipe_index import about, locate, named, required, shipped, text_to_start_from
+
+DEFAULT = "mnist_dcgan"
 
 
 def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -33,11 +35,16 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.command()
 @click.argument("name", type=click.Path(path_type=Path))
-@click.option("--from", "source", metavar="RECIPE", default="mnist_dcgan", show_default=True, help="What to copy.")
+@click.option(
+    "--from",
+    "source",
+    metavar="RECIPE",
+    help=f"What to copy. [default: the recipe that is called NAME, else {DEFAULT}]",
+)
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Show what there is to copy."
 )
-def new(name: Path, source: str) -> None:
+def new(name: Path, source: str | None) -> None:
     """Write a recipe to start from: NAME.py, a copy of one that goes by a name, ready to run.
 
     \b
@@ -47,6 +54,8 @@ def new(name: Path, source: str) -> None:
     if name.suffix not in ("", ".py") or not re.fullmatch(r"\w[\w-]*", name.stem):
         raise UsageError(f"{name} is no name for a recipe: letters, digits, _ and -, and .py if you like")
     path = name.with_suffix(".py")
+    # Under the name of a recipe one expects that recipe, and this file then goes by it here.
+    source = source if source is not None else path.stem if path.stem in shipped() else DEFAULT
     output = Output(path)
     output.check()
     content = text_to_start_from(source, path).encode()

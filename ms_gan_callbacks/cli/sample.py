@@ -12,7 +12,7 @@ import click
 
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
 from ms_gan_callbacks.cli.outputs import Output, out_option
-from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.errors import GanWarning, UsageError, counted
 from ms_gan_callbacks.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def sample(
         else:
             shape = (count, *first.shape[1:])
             path = output.write(lambda file: write_npz(file, "images", shape, chain([first], parts)))
-    click.echo(f"{count:,} images of step {trained.step:,}: {path}")
+    click.echo(f"{counted(count, 'images')} of step {trained.step:,}: {path}")
 
 
 def _draw(
