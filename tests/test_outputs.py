@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier, Thread
@@ -298,3 +300,19 @@ def test_what_is_to_be_replaced_stays_where_there_is_nothing_to_put_in_its_place
     result = ms_gan("evaluate", "nowhere", "-o", "numbers.json", "--overwrite")
     assert result.stderr == "Error: there is no run nowhere\n"
     assert json.loads(Path("numbers.json").read_text()) == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_leaves_nothing(once: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "ms_gan_callbacks", "sample", str(once), "-n", "100000000", "-o", "many.npz"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any(path.stat().st_size for path in Path().glob(".many*.tmp")):
+        time.sleep(0.05)
+    assert list(Path().glob(".many*.tmp"))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + number, "interrupted; nothing was lost\n")
+    assert not list(Path().glob("*many*"))

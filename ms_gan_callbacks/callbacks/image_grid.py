@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ms_gan_callbacks.callback import Every, Periodic
 from ms_gan_callbacks.errors import CallbackError, is_whole
@@ -10,6 +11,7 @@ from ms_gan_callbacks.images import image_grid, save_png
 from ms_gan_callbacks.run import Run
 
 COLUMNS = 5
+TAKEN = ("checkpoints",)
 
 
 class ImageGrid(Periodic):
@@ -27,8 +29,8 @@ class ImageGrid(Periodic):
             their size, three times for 28 x 28. What other callbacks are shown, TensorBoard say, is enlarged, too.
 
     Raises:
-        CallbackError: a number of rows or columns, or the scale, is below 1, or (before the first step) the images
-            are neither grey nor colour.
+        CallbackError: a number of rows or columns, or the scale, is below 1, the folder is not one of its own
+            below the run's, or (before the first step) the images are neither grey nor colour.
     """
 
     needs = ("a generator",)
@@ -45,6 +47,13 @@ class ImageGrid(Periodic):
         for name, value in (("rows", rows), ("columns", columns), ("scale", scale)):
             if not is_whole(value, 1) and (value is not None or name == "rows"):
                 raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
+        if (
+            not Path(folder).parts
+            or Path(folder).is_absolute()
+            or ".." in Path(folder).parts
+            or Path(folder).parts[0] in TAKEN
+        ):
+            raise CallbackError(f"ImageGrid(folder=...) takes a folder of its own below the run's, not {folder!r}")
         self.rows, self.columns, self.folder, self.scale = rows, columns, folder, scale
         self.writes = (f"{folder}/{'epoch' if every.by_epoch else 'step'}-*.png",)
         self._newest: str | None = None

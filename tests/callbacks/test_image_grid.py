@@ -153,6 +153,14 @@ def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
     assert names("run/samples") == ["step-00000005.png"]
 
 
+@pytest.mark.parametrize(
+    "folder", ["", ".", "..", "../other", "a/../../b", "/tmp/a", "checkpoints", "checkpoints/a"]
+)
+def test_grids_stay_within_the_run(folder: str) -> None:
+    with pytest.raises(CallbackError, match=r"ImageGrid\(folder=...\) takes a folder of its own below the run's"):
+        ImageGrid(folder=folder)
+
+
 @pytest.mark.parametrize("setting", ["rows", "columns", "scale"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
 def test_rows_columns_and_scale_are_positive_whole_numbers(setting: str, value: object) -> None:
