@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ms_gan_callbacks.adapters import adapted
@@ -65,9 +65,7 @@ def _of(kind: str, wanted: Sequence[Typed]) -> list[Typed]:
 
 def _told(origin: Origin, wanted: Sequence[Typed]) -> AttachedOrigin:
     return AttachedOrigin(
-        origin.path,
-        origin.source,
-        origin.arguments,
+        **{one.name: getattr(origin, one.name) for one in fields(Origin)},
         callbacks=[one.text for one in _of("callbacks", wanted)],
         metrics=[one.text for one in _of("metrics", wanted)],
         packages=dict(filter(None, (one.package() for one in wanted))),

@@ -141,6 +141,10 @@ class CallbackBus:
                 self._guard(one, "state", partial(_collect_state, one.callback, states))
         return states
 
+    def stateful(self) -> frozenset[str]:
+        """Return the names of the callbacks that keep state."""
+        return frozenset(one.callback.name for one in self._attached if _stateful(one.callback))
+
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Hand every callback its state back; one that is new to the run starts afresh."""
         for one in self._attached:
@@ -150,6 +154,10 @@ class CallbackBus:
     def publishes(self) -> frozenset[str]:
         """Return all names that callbacks promise to log."""
         return frozenset(name for one in self._attached for name in one.callback.publishes)
+
+    def writes(self) -> frozenset[str]:
+        """Return the paths below the run's folder that callbacks write, with ``*`` where they vary."""
+        return frozenset(path for one in self._attached for path in one.callback.writes)
 
     def costs(self) -> dict[str, float]:
         """Return the seconds spent in each callback, by label."""

@@ -20,8 +20,10 @@ with its exit code.
 
 from __future__ import annotations
 
+import os
+import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -109,19 +111,60 @@ def counted(number: int, unit: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Put a foreign exception in one line: its type, its first line, and the author's line it came from."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    text = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    """Put a foreign exception in one line: its type, what it says, and the author's line it came from."""
+    said = first_sentence(error)
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not _of_a_library(frame.filename)]
-    return f"{text} ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else text
+    return f"{text} ({os.path.normpath(theirs[-1].filename)}, line {theirs[-1].lineno})" if theirs else text
+
+
+def first_sentence(error: BaseException) -> str:
+    """Return the first line of an exception that says something; empty where none does.
+
+    MindSpore's messages begin with rows of dashes, headings between such rows, and sentences that only point to
+    another section; that of Python code in a data pipeline ends a traceback in the middle of them.
+    """
+    # A KeyError shows its message as a key, in quotes.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in _without_stacks(lines) if not _POINTER.match(line)]
+    return said[0].removeprefix("[ERROR] ") if said else ""
+
+
+def _without_stacks(lines: list[str]) -> Iterator[str]:
+    """Yield what stands outside of headings, which lie between rows of dashes, and of the stacks below some."""
+    place, in_stack = 0, False
+    while place < len(lines):
+        if _is_row(lines[place]) and place + 2 < len(lines) and _is_row(lines[place + 2]):
+            in_stack = "Stack" in lines[place + 1] or "Traceback" in lines[place + 1]
+            place += 3
+            continue
+        line = lines[place]
+        if _TRACEBACK in line:
+            rest = lines[place:]
+            length = next((number for number, one in enumerate(rest) if _is_row(one)), len(rest))
+            place += length - 1
+            yield lines[place]
+        elif not (in_stack or _is_row(line)):
+            yield line
+        place += 1
+
+
+def _is_row(line: str) -> bool:
+    return len(line) > 2 and not line.strip("-=*~_")
+
+
+_TRACEBACK = "Traceback (most recent call last)"
+_POINTER = re.compile(r"Exception thrown from |\S+\.(cc|cpp|h)[:(]\d+|Kernel select failed:$")
+_LIBRARIES = (Path(__file__).parent, Path(traceback.__file__).parent)
 
 
 def _of_a_library(filename: str) -> bool:
     path = Path(filename)
-    if filename.startswith("<frozen ") or {"site-packages", "ms_gan_callbacks"} & {*path.parts}:
+    if filename.startswith("<frozen ") or "site-packages" in path.parts:
         return True
-    return path.is_relative_to(Path(traceback.__file__).parent)
+    return any(path.is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def annotate(error: BaseException, note: str) -> None:

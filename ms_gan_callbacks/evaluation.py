@@ -130,7 +130,7 @@ class Evaluator:
             floors = self._measure(real, other, run.step)
             told["floors"] = {name: float(floor) for name, floor in floors.items()}
         run.facts = {**run.facts, "evaluation": told}
-        describe_run(run.out_dir, run.facts, run.recipe_source)
+        describe_run(run.out_dir, run.facts)
         return real
 
     def noise(self, name: str) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.layer.normalization import _BatchNorm
 
+from ms_gan_callbacks.doubts import doubts_of_classes, doubts_of_images, doubts_of_scores
 from ms_gan_callbacks.errors import RecipeError, describe
 from ms_gan_callbacks.networks import Floats, Labels
 
@@ -25,12 +26,16 @@ class Fit(NamedTuple):
         scores: its scores for fakes, for reals, and for reals ``GLARE`` times as bright.
         labelled: whether the discriminator takes labels.
         chancy: what draws at random within a network, in words.
+        coupled: whether images of one batch change each other's scores.
+        doubts: what will train, but not as its author may think, in words.
     """
 
     joined: bool
     scores: Floats
     labelled: bool = False
     chancy: tuple[str, ...] = ()
+    coupled: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def check_fit(
@@ -64,20 +69,44 @@ def check_fit(
     labelled = _check_takes_labels("discriminator", discriminator, classes, needed=not classifies)
     judge = Judge(discriminator, labels if labelled else None, classes if classifies else None)
     along = f" with labels 0 to {classes - 1}" if classes else ""
-    [fake] = _try("generator", generator, f"noise of shape {noise.shape}{along}", noise, *told)
-    if fake.shape != real.shape:
-        raise RecipeError(f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}")
+    fakes = _try("generator", generator, f"noise of shape {noise.shape}{along}", noise, *told)
+    fake = _check_images(fakes, real)
     scores = judge.scores(fake, f"the generator's images, {fake.shape}")
-    both = judge.scores(np.concatenate((fake, real)))
+    both, classes_of_both = judge.outputs(np.concatenate((fake, real)))
     # An untrained network's scores huddle together: images out of all proportion drive them apart.
-    loud = judge.scores(GLARE * real)
-    chancy = [
-        *_chancy("generator", generator, _same(fake, *_try("generator", generator, "noise", noise, *told))),
-        *_chancy("discriminator", discriminator, _same(scores, judge.scores(fake))),
-    ]
+    loud, classes_of_loud = judge.outputs(GLARE * real)
+    _check_finite("the discriminator's scores", both)
+    ours = _chancy("generator", generator, _same(fake, *_try("generator", generator, "noise", noise, *told)))
+    theirs = _chancy("discriminator", discriminator, _same(scores, judge.scores(fake)))
     normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
     alone = not normalised and _same(both[: len(fake)], scores)
-    return Fit(alone, np.concatenate((both, loud)), labelled, tuple(chancy))
+    doubts = [*doubts_of_images(generator, noise, fake), *doubts_of_scores(np.concatenate((both, loud)))]
+    if classes_of_both is not None and classes_of_loud is not None:
+        doubts += doubts_of_classes(np.concatenate((classes_of_both, classes_of_loud)))
+    return Fit(
+        joined=alone,
+        scores=np.concatenate((both, loud)),
+        labelled=labelled,
+        chancy=(*ours, *theirs),
+        coupled=normalised or not (alone or theirs),
+        doubts=tuple(doubts),
+    )
+
+
+def _check_images(outputs: list[Floats], real: Floats) -> Floats:
+    """Return what a generator has made, if it is images like the real ones."""
+    if len(outputs) != 1:
+        raise RecipeError(f"the generator must return images, one output, not {len(outputs)} outputs")
+    [fake] = outputs
+    if fake.shape != real.shape:
+        raise RecipeError(f"the generator makes images of shape {fake.shape[1:]}, the data holds {real.shape[1:]}")
+    _check_finite("the generator's images", fake)
+    return fake
+
+
+def _check_finite(what: str, values: Floats) -> None:
+    if not np.isfinite(values).all():
+        raise RecipeError(f"{what} hold NaN or infinity before the first step")
 
 
 def _same(left: Floats, right: Floats) -> bool:
@@ -97,6 +126,14 @@ class Judge(NamedTuple):
         Raises:
             RecipeError: the network does not take them, or returns something else.
         """
+        return self.outputs(images, what)[0]
+
+    def outputs(self, images: Floats, what: str = "images") -> tuple[Floats, Floats | None]:
+        """Return the scores of images, (N, 1) or (N,), and their class logits (N, classes), where there are any.
+
+        Raises:
+            RecipeError: as :meth:`scores` does.
+        """
         count = len(images)
         told = [] if self.labels is None else [np.resize(self.labels, count)]
         outputs = _try("discriminator", self.discriminator, what, images, *told)
@@ -114,7 +151,7 @@ class Judge(NamedTuple):
             raise RecipeError(
                 f"the discriminator must return one score an image, ({count}, 1), not {outputs[0].shape}"
             )
-        return outputs[0]
+        return outputs[0], outputs[1] if self.classes is not None else None
 
 
 def _check_takes_labels(player: str, network: nn.Cell, classes: int | None, needed: bool) -> bool:
@@ -162,7 +199,8 @@ def _chancy(player: str, network: nn.Cell, same: bool) -> list[str]:
 def _try(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> list[Floats]:
     """Return a network's outputs in training mode; every try finds, and leaves, its statistics as they were."""
     try:
-        with _unchanged(network):
+        with unchanged(network.get_parameters()):
+            network.set_train(True)
             outputs = network(*(Tensor.from_numpy(np.ascontiguousarray(one)) for one in inputs))
             several = outputs if isinstance(outputs, tuple) else (outputs,)
             return [np.array(output.asnumpy(), np.float32) for output in several]
@@ -171,13 +209,12 @@ def _try(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> 
 
 
 @contextmanager
-def _unchanged(network: nn.Cell) -> Iterator[None]:
-    """Let a network be tried in training mode, and put its moving statistics back."""
-    before = {parameter.name: parameter.asnumpy().copy() for parameter in network.get_parameters()}
-    network.set_train(True)
+def unchanged(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """Put back whatever Parameters hold, the moving statistics of a network that is tried, say."""
+    before = [(parameter, parameter.asnumpy().copy()) for parameter in parameters]
     try:
         yield
     finally:
-        for parameter in network.get_parameters():
-            if not np.array_equal(parameter.asnumpy(), before[parameter.name], equal_nan=True):
-                ops.assign(parameter, Tensor(before[parameter.name]))
+        for parameter, value in before:
+            if not np.array_equal(parameter.asnumpy(), value, equal_nan=True):
+                ops.assign(parameter, Tensor(value))

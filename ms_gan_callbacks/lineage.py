@@ -1,11 +1,9 @@
-"""A run that goes on must be the run that it was: what may differ, what must be allowed, what is written down."""
+"""What a run is made of: written down when it begins, proved to come back, and read when it is opened again."""
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timezone
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +12,24 @@ import mindspore as ms
 from ms_gan_callbacks import provenance
 from ms_gan_callbacks.attach import attach, attached_to
 from ms_gan_callbacks.data import Source, labelled
-from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, choices, counted
+from ms_gan_callbacks.errors import (
+    GanError,
+    RecipeError,
+    RunDirError,
+    UsageError,
+    choices,
+)
 from ms_gan_callbacks.loop import TrainingLoop
 from ms_gan_callbacks.method import TOLD
 from ms_gan_callbacks.objectives import Reading
-from ms_gan_callbacks.recipe import Origin, Recipe, RecipeFile
-from ms_gan_callbacks.run_dir import describe_run, read_facts
+from ms_gan_callbacks.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
+from ms_gan_callbacks.run_dir import describe_run, keep_recipe, read_facts
 from ms_gan_callbacks.training import Players
 from ms_gan_callbacks.tunables import as_was
 from ms_gan_callbacks.typed import Typed, find
 
-# What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with. The
-# callbacks and metrics are those that were attached to the recipe.
-DECISIVE = {
-    "recipe": "recipe_sha256",
-    "seed": "seed",
-    "noise_dim": "noise_dim",
-    "batch_size": "batch_size",
-    "accelerate": "accelerated",
-    "callbacks": "callbacks",
-    "metrics": "metrics",
-    **{name: name for name in TOLD},
-}
-
-
-PLAIN = {"generator_every": 1}
+MADE_OF = (*TOLD, "generator", "discriminator", "optimizer", "discriminator_optimizer", "noise_dim", "seed")
+"""What of a recipe makes the run that its checkpoints belong to."""
 
 
 def made_of(players: Players, source: Source, epochs: int, origin: Origin | None) -> dict[str, Any]:
@@ -110,87 +101,39 @@ def recipe_in(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
     return file.build({**then, **overrides})
 
 
-def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str]) -> None:
-    """Put a loop where its run stood, and tell the run's folder; what was damaged or lies ahead is set aside.
-
-    Args:
-        loop: ready to train, its folder that of the run.
-        wanted: True for the newest checkpoint that is whole, or a step.
-        allowed: names of what may differ from the run as it was.
+def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
+    """Write down what a fresh run is made of, and prove that it can be opened again.
 
     Raises:
-        CheckpointError: no checkpoint can be used.
-        RunDirError: something differs that was not allowed to.
-        UsageError: the run has come to its end already.
+        RunDirError: the folder cannot be written to.
+        RecipeError: what was written makes another recipe, or none.
     """
-    run, store, like = loop.run, loop.store, loop.players.weights()
-    then = read_facts(run.out_dir)
-    changes = allowed_changes(then, run.facts, allowed)  # first: it says more than a checkpoint that does not fit
-    checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
-    step = checkpoint.step if checkpoint else 0
-    if step >= run.steps:
-        epochs = counted(run.epochs, "epochs")
-        raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
-    if checkpoint:
-        loop.restore(checkpoint)
-        for name in set(run.metrics) - set(loop.evaluator.evaluation.metrics):
-            del run.metrics[name]  # nobody measures it any more
-    else:
-        warnings.warn(f"{run.out_dir} has no checkpoint: it starts from its first step", GanWarning, stacklevel=4)
-    now = _versions(run.facts)
-    for package, version in _versions(then).items():
-        if (other := now.get(package, version)) != version:
-            warnings.warn(
-                f"this run was made with {package} {version}, not {other}: bytes may differ", GanWarning, 4
-            )
-    entry: dict[str, Any] = {
-        "resumed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "from_step": step,
-    }
-    entry |= {"changes": changes} if changes else {}
-    run.facts = {**run.facts, "started": then.get("started"), "history": [*then.get("history", []), entry]}
-    describe_run(run.out_dir, run.facts, run.recipe_source)
-    store.go_back_to(step)  # last: whatever failed before it has set nothing aside
+    run = loop.run
+    describe_run(run.out_dir, run.facts)
+    if recipe is None or recipe.origin is None:
+        return
+    keep_recipe(run.out_dir, recipe.origin.content)
+    try:
+        again = recipe_in(run.out_dir, {})
+    except GanError as error:
+        raise RecipeError(
+            f"a run of this recipe could not be opened again, from its own folder: {error}"
+        ) from error
+    for name, made, remade in _unlike(recipe, again):
+        raise RecipeError(
+            f"a run of this recipe could not be opened again: {name} is {made}, and its file makes {remade}; "
+            "change the file, or give the recipe no origin: dataclasses.replace(recipe, origin=None)"
+        )
 
 
-def allowed_changes(
-    then: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str]
-) -> dict[str, tuple[Any, Any]]:
-    """Return what differs between a run as it was and as it is to go on, by name: the old and the new value.
-
-    Args:
-        then: the facts that the run was started or last resumed with.
-        now: the facts that it is to go on with.
-        allowed: what may differ; ``epochs`` always may.
-
-    Raises:
-        RunDirError: something differs that was not allowed to.
-    """
-    changes = _changes(then, now)
-    for name, (old, new) in changes.items():
-        if name not in {*allowed, "epochs"}:
-            raise RunDirError(
-                f"this run has {name} = {_short(old)}, not {_short(new)}; going on with something else makes "
-                f"another run of it: --allow-change {name} if that is what you want"
-            )
-    return changes
+def _unlike(recipe: Recipe, again: Recipe) -> Iterator[tuple[str, str, str]]:
+    """Yield what two recipes do not have in common of what makes a run: its name, and both values as text."""
+    for name in MADE_OF:
+        made, remade = (_text_of(getattr(one, name)) for one in (recipe, again))
+        if made != remade:
+            yield name, made, remade
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    # What an older version did not write down it did not have, either, but for the objective.
-    keys = {name: key for name, key in DECISIVE.items() if key != "objective" or key in then}
-    pairs = {name: (then.get(key, PLAIN.get(key)), now.get(key)) for name, key in keys.items()}
-    for name, digest in (("data", "sha256"), ("labels", "labels_sha256")):
-        pairs[name] = (then.get("data", {}).get(digest), now["data"].get(digest))
-    old, new = then.get("arguments") or {}, json.loads(json.dumps(now.get("arguments") or {}, default=str))
-    pairs |= {name: (old.get(name), new.get(name)) for name in {**old, **new}}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _versions(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {**facts.get("versions", {}), **facts.get("plugins", {})}
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 20 else text[:17] + "..."
+def _text_of(value: object) -> str:
+    """Return a value as text that is the same for every import of a recipe's file."""
+    return re.sub(rf" at 0x[0-9a-f]+|{MODULE_PREFIX}\w+_[0-9a-f]{{12}}\.", "", repr(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -64,6 +64,7 @@ class TrainingLoop:
     Attributes:
         evaluator: measures the generator when that is due.
         interruption: looked at between two steps.
+        on_step: called after each step's updates: from then on there is something to lose.
         kept: the steps whose checkpoints stay, by who asked for them.
         resumed_from: the step whose checkpoint this run continues; it stays, too.
     """
@@ -75,6 +76,7 @@ class TrainingLoop:
     store: CheckpointStore
     evaluator: Evaluator
     interruption: Interruption
+    on_step: Callable[[], None] = field(default=lambda: None)
     kept: dict[str, list[int]] = field(default_factory=dict)
     resumed_from: int | None = None
 
@@ -156,6 +158,7 @@ class TrainingLoop:
         self._emit(Event.TRAIN_STEP_BEGIN)
         both = self.run.step % self.players.method.generator_every == 0
         scalars = self.players.train_step(*inputs, both=both)
+        self.on_step()
         self.run.progress.d_updates += 1
         self.run.progress.g_updates += both
         self.run.scalars.publish(SCALARS, scalars)
@@ -199,6 +202,7 @@ class TrainingLoop:
     def _state(self) -> dict[str, Any]:
         return {
             "progress": asdict(self.run.progress),
+            "batch_size": self.source.batch_size,
             "epoch_means": self.run.epoch_means.state(),
             "metrics": self.run.metrics,
             "rollbacks": self.run.rollbacks,
@@ -210,8 +214,7 @@ class TrainingLoop:
         """Stand where a checkpoint stood: call it before the first step."""
         state = checkpoint.state
         self.players.load_weights(checkpoint.weights)
-        for counter in ("step", "epoch", "d_updates", "g_updates"):
-            setattr(self.run.progress, counter, int(state["progress"][counter]))
+        self._restore_progress(state["progress"], state.get("batch_size"))
         self.run.epoch_means.load_state(state["epoch_means"])
         self.run.metrics.clear()
         self.run.metrics.update(state["metrics"])
@@ -220,3 +223,15 @@ class TrainingLoop:
         self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
         self.resumed_from = checkpoint.step
         self.run.checkpoint = self.store.path(checkpoint.step)
+
+    def _restore_progress(self, then: Mapping[str, int], batch_size: int | None) -> None:
+        progress = self.run.progress
+        length, progress.steps_per_epoch = progress.steps_per_epoch, int(then["steps_per_epoch"])
+        for counter in ("step", "epoch", "d_updates", "g_updates"):
+            setattr(progress, counter, int(then[counter]))
+        progress.epochs_before = int(then.get("epochs_before", 0))
+        progress.steps_before = int(then.get("steps_before", 0))
+        if length != progress.steps_per_epoch:
+            # Older checkpoints do not tell their batch size: then an epoch's share counts.
+            images = (batch_size, self.source.batch_size) if batch_size else (length, progress.steps_per_epoch)
+            progress.change_length(length, images)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import mindspore as ms
 import numpy as np
@@ -12,12 +14,13 @@ from mindspore import Parameter, Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import stream
-from ms_gan_callbacks.errors import RecipeError, UsageError, describe
+from ms_gan_callbacks.errors import GanError, GanWarning, RecipeError, UsageError, describe
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
 Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
+Made = TypeVar("Made")
 
 
 @contextmanager
@@ -45,6 +48,21 @@ def initial_weights(seed: int, player: str) -> Iterator[None]:
         np.random.set_state(state)
 
 
+def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
+    """Call a factory of the user's.
+
+    Raises:
+        GanError: as the factory raised it.
+        RecipeError: the factory raised anything else.
+    """
+    try:
+        return factory(*arguments)
+    except GanError:
+        raise
+    except Exception as error:
+        raise RecipeError(f"making the {what} raised {describe(error)}") from error
+
+
 def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     """Return a player's cell, made by its factory from the seed, its parameters named ``<player>.*``.
 
@@ -53,10 +71,7 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
     """
     if not isinstance(network, nn.Cell):
         with initial_weights(seed, player):
-            try:
-                network = network()
-            except Exception as error:
-                raise RecipeError(f"making the {player} raised {describe(error)}") from error
+            network = make(player, network)
     if not isinstance(network, nn.Cell):
         raise RecipeError(f"the {player} must be a mindspore.nn.Cell, not {type(network).__name__}")
     prefix, parameters = f"{player}.", list(network.get_parameters())
@@ -64,26 +79,6 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
         for parameter in parameters:
             parameter.name = prefix + parameter.name
     return network
-
-
-def build_optimizer(factory: OptimizerFactory, network: nn.Cell, prefix: str) -> nn.Optimizer:
-    """Return a player's optimizer, the parameters of its own named ``<prefix>.*``.
-
-    Raises:
-        RecipeError: the factory makes something else, or there is nothing to train.
-    """
-    trainable = network.trainable_params()
-    if not trainable:
-        raise RecipeError(f"the network for {prefix} has no parameters to train")
-    optimizer = factory(trainable)
-    if not isinstance(optimizer, nn.Optimizer):
-        raise RecipeError(f"optimizer must make a mindspore.nn.Optimizer, not {type(optimizer).__name__}")
-    # optimizer.update_parameters_name would rename the network's weights too: only what it owns.
-    shared = {id(parameter) for parameter in network.get_parameters()}
-    for parameter in optimizer.get_parameters():
-        if id(parameter) not in shared:
-            parameter.name = f"{prefix}.{parameter.name}"
-    return optimizer
 
 
 class Forward(nn.Cell):  # type: ignore[misc]
@@ -124,6 +119,27 @@ class Forward(nn.Cell):  # type: ignore[misc]
         # asnumpy() may be a view of memory that the next step writes to: copy.
         outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
         return outputs
+
+
+def leave_compile_cache() -> None:
+    """Switch MindSpore's compile cache off for this process, where it is on.
+
+    It knows a graph by the script that was started and the order in which graphs are compiled: of a network that
+    was edited since it would run the graph of old.
+
+    Warns:
+        GanWarning: it was on.
+    """
+    if os.environ.get("MS_COMPILER_CACHE_ENABLE") != "1" and not ms.get_context("enable_compile_cache"):
+        return
+    if ms.get_context("enable_compile_cache") is False:
+        return  # as this function leaves it, which wins over the variable
+    ms.set_context(enable_compile_cache=False)
+    warnings.warn(
+        "MindSpore's compile cache is left off: of a network that was edited it would run the graph of old",
+        GanWarning,
+        stacklevel=3,
+    )
 
 
 def use_device(device: str | None) -> None:

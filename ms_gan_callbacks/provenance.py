@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ms_gan_callbacks.errors import UsageError
 
 PACKAGES = ("ms-gan-callbacks", "mindspore", "numpy", "tensorboardX")
 
@@ -46,6 +49,28 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+# Where things lie, how processes find each other, what is logged: nothing of it changes a number.
+HARMLESS = re.compile(
+    "MS_(GAN_|OM_|ROLE|NODE_|SCHED_|WORKER_NUM|TOPO_|RECEIVE_|CPU_COMM_|RDR_|DIAGNOSTIC_|PROFILER_|BUILD_|SUBMODULE_|"
+    "COMPILER_CACHE_|COMPILER_OP_|DEV_SAVE_GRAPHS|DEV_DUMP_|ENABLE_GRACEFUL_EXIT|ENABLE_NUMA|TFT_).*"
+)
+PRETENDS = ("MS_SIMULATION_LEVEL", "MS_DEV_PRECOMPILE_ONLY")
+"""With these MindSpore compiles, and computes nothing."""
+
+
+def mindspore_variables() -> dict[str, str]:
+    """Return the environment variables of MindSpore that may change what it computes.
+
+    Raises:
+        UsageError: one of them makes it compute nothing.
+    """
+    for name in PRETENDS:
+        if os.environ.get(name):
+            raise UsageError(f"{name} is set, with which MindSpore only pretends to compute: unset it")
+    names = sorted(name for name in os.environ if name.startswith("MS_") and not HARMLESS.fullmatch(name))
+    return {name: os.environ[name] for name in names}
+
+
 def surroundings() -> dict[str, Any]:
     """Return when and on what a run was started."""
     return {
@@ -54,4 +79,5 @@ def surroundings() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cpus": os.cpu_count(),
         "versions": versions(),
+        "environment": mindspore_variables(),
     }

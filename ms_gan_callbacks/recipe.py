@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import sys
@@ -16,22 +15,38 @@ from ms_gan_callbacks.callback import Callback, Every
 from ms_gan_callbacks.data.sources import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.evaluation import Evaluation
+from ms_gan_callbacks.files import decode_source, list_folder, sha256_of
 from ms_gan_callbacks.method import Method, whole_number
 from ms_gan_callbacks.provenance import git_revision
-from ms_gan_callbacks.tunables import Tunable, convert, tunables
+from ms_gan_callbacks.sources import pin_source, pin_sources
+from ms_gan_callbacks.tunables import Tunable, encode_arguments, take, tunables
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.metrics import FeatureExtractor, Metric
     from ms_gan_callbacks.networks import Network
 
 
+MODULE_PREFIX = "ms_gan_recipe_"
+"""What the names of the modules begin with that recipes are imported as."""
+
+
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe came from: its file's path and text, and every argument it was called with."""
+    """Where a recipe came from.
+
+    Attributes:
+        path: its file.
+        source: the file's text.
+        arguments: every argument that its function was called with.
+        content: the file, byte by byte.
+        tunables: the function's parameters.
+    """
 
     path: Path
     source: str
     arguments: Mapping[str, Any]
+    content: bytes = field(repr=False)
+    tunables: Mapping[str, Tunable] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -39,11 +54,15 @@ class Origin:
         return self.path.stem
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's ``run.json`` says of its recipe."""
+        """Return what a run's ``run.json`` says of its recipe.
+
+        Raises:
+            RecipeError: an argument would not come back equal from there.
+        """
         return {
             "recipe": str(self.path),
-            "recipe_sha256": hashlib.sha256(self.source.encode()).hexdigest(),
-            "arguments": dict(self.arguments),
+            "recipe_sha256": sha256_of(self.source),
+            "arguments": encode_arguments(self.tunables, self.arguments),
             "git_revision": git_revision(self.path.parent),
         }
 
@@ -114,6 +133,7 @@ class RecipeFile:
     """A recipe's file, imported but not called yet."""
 
     path: Path
+    content: bytes
     source: str
     function: Callable[..., Any]
     tunables: Mapping[str, Tunable]
@@ -126,13 +146,13 @@ class RecipeFile:
             RecipeError: there is no such file, it does not import, or it has no function ``recipe``.
         """
         path = Path(path)
-        source = _read(path)
+        content, source = _read(path)
         module = _import(path, source)
         function = getattr(module, "recipe", None)
         if not inspect.isfunction(function):
             found = "has no function recipe(...)" if function is None else f"has a recipe that is {function!r}"
             raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
-        return cls(path, source, function, tunables(function, path))
+        return cls(path, content, source, function, tunables(function, path))
 
     def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return every argument: its default, ``Tunable.REQUIRED`` where it has none, or what overrides it.
@@ -144,7 +164,7 @@ class RecipeFile:
         for name, value in (overrides or {}).items():
             if name not in self.tunables:
                 raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
-            arguments[name] = convert(self.tunables[name], value) if isinstance(value, str) else value
+            arguments[name] = take(self.tunables[name], value)
         return arguments
 
     def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -168,7 +188,7 @@ class RecipeFile:
             raise RecipeError(f"recipe(...) raised {describe(error)}") from error
         if not isinstance(made, Recipe):
             raise RecipeError(f"recipe(...) in {self.path} returns {type(made).__name__}, not a Recipe")
-        return replace(made, origin=Origin(self.path, self.source, arguments))
+        return replace(made, origin=Origin(self.path, self.source, arguments, self.content, self.tunables))
 
 
 def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:
@@ -180,37 +200,42 @@ def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:
     return RecipeFile.open(path).build(overrides)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[bytes, str]:
     if path.is_dir():
         raise RecipeError(f"{path} is a folder; a recipe is a Python file")
     if not path.exists():
         if not path.parent.is_dir():
             raise RecipeError(f"there is no recipe {path}: there is no folder {path.parent}")
-        beside = sorted(entry.name for entry in path.parent.glob("*.py"))
+        beside = [entry.name for entry in list_folder(path.parent) if entry.suffix == ".py"]
         raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        return content, decode_source(content)
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
 
 
 def _import(path: Path, source: str) -> ModuleType:
     # A name per path and content: compiled functions find their globals through it, and two recipes under one
     # name would silently share the newer one's.
-    digest = hashlib.sha256(f"{path.resolve()}\n{source}".encode()).hexdigest()[:12]
-    name = f"ms_gan_recipe_{path.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    digest = sha256_of(f"{path.resolve()}\n{source}")[:12]
+    name = f"{MODULE_PREFIX}{path.stem}_{digest}"
+    if path.suffix != ".py":
         raise RecipeError(f"{path} is not a Python file: its name must end in .py")
+    file = pin_source(path, source)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{path} cannot be imported as a recipe")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, Exception) and not isinstance(error, GanError):
             raise RecipeError(_why_not_imported(error, path)) from error
         raise
+    pin_sources()
     return module
 
 

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, choices
+from ms_gan_callbacks.files import decode_source, encoding_of, list_folder
 from ms_gan_callbacks.plugins import pick, plugins, recipe_file
 
 _PACKAGE = Path(__file__).parent
@@ -20,7 +21,7 @@ def shipped() -> dict[str, Path]:
     """Return the recipes that come with the package, by name."""
     inside, beside = _PACKAGE / "recipes", _PACKAGE.parent / "recipes"
     folder = inside if inside.is_dir() else beside
-    return {path.stem: path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
+    return {path.stem: path for path in list_folder(folder) if path.suffix == ".py" and path.stem != "__init__"}
 
 
 def named() -> dict[str, Path]:
@@ -42,7 +43,7 @@ def named() -> dict[str, Path]:
 def about(path: Path) -> str:
     """Return the first line of a recipe's docstring, without importing it."""
     try:
-        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        text = ast.get_docstring(ast.parse(decode_source(path.read_bytes()))) or ""
     except (OSError, ValueError, SyntaxError):
         return ""  # whoever opens it is told
     return text.partition("\n")[0]
@@ -51,7 +52,7 @@ def about(path: Path) -> str:
 def required(path: Path) -> list[str]:
     """Return the parameters of a recipe that have no default, without importing it."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(decode_source(path.read_bytes()))
     except (OSError, ValueError, SyntaxError):
         return []  # whoever opens it is told
     for node in tree.body:
@@ -83,7 +84,7 @@ def locate(path: Path) -> Path:
     if is_name and (theirs := _of_a_plugin(path.name)):
         return theirs
     if is_name and not path.exists():
-        here = sorted(file.name for file in Path().glob("*.py"))
+        here = [file.name for file in list_folder(Path()) if file.suffix == ".py"]
         names = dict.fromkeys([*recipes, *(plugin.name for plugin in plugins("recipes")), *here])
         raise RecipeError(f"there is no recipe {path}; {choices(path.name, names)}")
     if path.stem in recipes and not path.exists():
@@ -101,8 +102,8 @@ def _of_a_plugin(name: str) -> Path | None:
     return Path(found.thing)
 
 
-def text_to_start_from(name: str, path: Path) -> str:
-    """Return the text of a recipe that goes by a name, its docstring naming the file that it is going to be.
+def text_to_start_from(name: str, path: Path) -> bytes:
+    """Return the content of a recipe that goes by a name, its docstring naming the file that it is going to be.
 
     Raises:
         UsageError: no recipe is called so, or it cannot be read.
@@ -114,6 +115,8 @@ def text_to_start_from(name: str, path: Path) -> str:
         raise UsageError(f"there is no recipe {name!r} to start from; {choices(name, recipes)}")
     typed = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # it stands in a docstring
     try:
-        return recipes[name].read_text(encoding="utf-8").replace(f"recipes/{name}.py", typed)
-    except (OSError, UnicodeDecodeError) as error:
+        content = recipes[name].read_bytes()
+        encoding = encoding_of(content)
+        return content.decode(encoding).replace(f"recipes/{name}.py", typed).encode(encoding)
+    except (OSError, SyntaxError, UnicodeError) as error:
         raise UsageError(f"{recipes[name]} cannot be read: {error}") from error

@@ -45,7 +45,7 @@ def roll_back(loop: TrainingLoop) -> None:
     loop.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     run.facts = {**run.facts, "history": [*run.facts.get("history", []), {"rolled_back": now, **entry}]}
-    describe_run(run.out_dir, run.facts, run.recipe_source)
+    describe_run(run.out_dir, run.facts)
     warnings.warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}", GanWarning, stacklevel=4)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -18,17 +17,18 @@ from ms_gan_callbacks.callbacks.defaults import with_defaults
 from ms_gan_callbacks.data import ArraySource, Source, as_source, noise
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.evaluation import Evaluation
-from ms_gan_callbacks.lineage import go_on, recipe_of
+from ms_gan_callbacks.lineage import begin, recipe_of
 from ms_gan_callbacks.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.method import Method, whole_number
-from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, use_device
+from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.objectives import NonSaturating, Objective, Penalty
 from ms_gan_callbacks.preparation import check_same_data, fit_to, new_run, ready
 from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.result import RunResult
+from ms_gan_callbacks.resume import go_on
 from ms_gan_callbacks.rollback import roll_back
 from ms_gan_callbacks.run import Progress
-from ms_gan_callbacks.run_dir import check_free, claimed, describe_run, fresh_run_dir, read_facts
+from ms_gan_callbacks.run_dir import RunFolder, read_facts
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore
 from ms_gan_callbacks.training import SCALARS, Players
@@ -107,9 +107,9 @@ class Runner:
             classes=classes,
             accelerate=accelerate,
         )
-        self.out_dir = fresh_run_dir(name) if out_dir is None else Path(out_dir)
+        self._folder = RunFolder(out_dir, name)
         if resume is False:
-            check_free(self.out_dir)
+            self._folder.check_free()
         else:
             read_facts(self.out_dir)
         use_device(device)
@@ -117,7 +117,6 @@ class Runner:
         self._interruption = interruption or NoInterruption()
         self._recipe: Recipe | None = None
         self._players = Players(generator, discriminator, method)
-        self._store = CheckpointStore(self.out_dir / "checkpoints")
         self._progress = Progress(epochs=0, steps_per_epoch=1)
         self._epoch_means = EpochMeans(SCALARS)
         self._content: Mapping[str, object] | None = None
@@ -194,37 +193,34 @@ class Runner:
         recipe = self._recipe
         if recipe is not None:
             epochs = recipe.epochs if epochs is None else epochs
-            data = recipe.data() if data is None else data
+            data = make("data", recipe.data) if data is None else data
             callbacks = recipe.callbacks if callbacks is None else callbacks
             evaluation = recipe.evaluation() if evaluation is None else evaluation
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
         bus = CallbackBus(with_defaults(callbacks or (), quiet))
-        loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
         fresh = self._progress.step == 0 and self._resume is False
-        with self._interruption.deferred(), claimed(self.out_dir, fresh):
+        with self._folder.reserved(fresh):
+            loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
+        with self._interruption.deferred(), self._folder.held(fresh, bus.writes()):
             if fresh:
-                describe_run(self.out_dir, loop.run.facts, loop.run.recipe_source)
+                begin(loop, recipe)
             elif self._resume is not False:
-                go_on(loop, self._resume, self._allowed)
+                go_on(loop, self._resume, self._allowed, recipe)
                 self._resume = False
             first_step = self._progress.step
-            self._run(loop, fresh)
+            while not loop.train():
+                roll_back(loop)
         result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)
         return result
 
-    def _run(self, loop: TrainingLoop, fresh: bool) -> None:
-        try:
-            while not loop.train():
-                roll_back(loop)
-        except BaseException:
-            if fresh and self._progress.d_updates == 0:
-                # Nothing was trained, so that nothing is lost, and the folder is free for another try.
-                shutil.rmtree(self.out_dir, ignore_errors=True)
-            raise
+    @property
+    def out_dir(self) -> Path:
+        """The run's folder; where it was left to a default, its name is settled when the training begins."""
+        return self._folder.path
 
     @property
     def generator(self) -> nn.Cell:
@@ -278,7 +274,12 @@ class Runner:
         # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
+        if self._resume is False:
+            self._players.check_rates(self._progress)
         origin = self._recipe.origin if self._recipe else None
         run = new_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
         evaluator = ready(run, bus, evaluation, source)
-        return TrainingLoop(self._players, source, bus, run, self._store, evaluator, self._interruption)
+        store = CheckpointStore(self.out_dir / "checkpoints")
+        return TrainingLoop(
+            self._players, source, bus, run, store, evaluator, self._interruption, on_step=self._folder.keep
+        )

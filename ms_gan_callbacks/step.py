@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
+from mindspore.nn.cell import _cell_graph_executor
 
 from ms_gan_callbacks.averaging import Average
 from ms_gan_callbacks.fit import Fit
@@ -202,6 +203,15 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             if shapes != self.shapes:
                 self._expect(shapes)
             return self(*inputs)
+
+    def compile_for(self, *inputs: Tensor) -> list[str]:
+        """Compile for inputs of these shapes, computing nothing; return the names of the graph's Parameters."""
+        with graph_mode():
+            self._expect(tuple([one.shape for one in inputs]))
+            self.compile(*inputs)
+        # Not a public name. A Parameter of a function's surroundings is in the graph, and in no cell's list.
+        find = getattr(_cell_graph_executor._graph_executor, "get_params", None)
+        return list(find(self.current_phase)) if find else []
 
     def _expect(self, shapes: tuple[Any, ...]) -> None:
         # What the networks are compiled as is decided by this flag at the first call for each shape.

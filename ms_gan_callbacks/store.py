@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from ms_gan_callbacks.checkpoint_files import FILES, FORMAT, Arrays, check_like, read_checked, read_manifest
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
-from ms_gan_callbacks.files import draft_of, sync_folder, to_json, write_durably
+from ms_gan_callbacks.files import draft_of, list_folder, sync_folder, to_json, write_durably
 
-FORMAT = 1
-FILES = ("weights.safetensors", "state.json")
-
-Arrays = Mapping[str, NDArray[Any]]
+# What a kill leaves of a checkpoint, by older versions of this package, too.
+_LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,15 @@ class CheckpointStore:
     def steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, damaged ones included."""
         with _told(f"look into {self.folder}"):
-            names = [path.name for path in self.folder.glob("step-*") if path.is_dir()]
+            names = [path.name for path in self._entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
         return sorted(step for step in set(numbers) if self.path(step).name in names)
+
+    def _entries(self) -> list[Path]:
+        try:
+            return list_folder(self.folder)
+        except FileNotFoundError:
+            return []  # no checkpoint has been written yet
 
     def path(self, step: int) -> Path:
         """Return the directory of a step's checkpoint, whether it exists or not."""
@@ -89,11 +96,14 @@ class CheckpointStore:
         return final
 
     def _publish(self, draft: Path, final: Path) -> None:
-        old = draft.with_suffix(".old")
+        old = draft_of(final, "old")
         try:
             if final.exists():
-                _discard(old)
-                final.rename(old)
+                if not _is_ours(final):
+                    self._set_aside(final)
+                else:
+                    _discard(old)
+                    final.rename(old)
             draft.rename(final)
         except BaseException:
             if old.exists() and not final.exists():
@@ -113,20 +123,22 @@ class CheckpointStore:
             CheckpointError: it is not there, damaged, from a newer version, or of other networks.
         """
         path = self.path(step)
-        manifest = _manifest(path, step)
-        contents = {name: _checked(path / name, manifest["files"].get(name)) for name in FILES}
+        manifest = read_manifest(path, step)
+        contents = {name: read_checked(path / name, manifest["files"].get(name)) for name in FILES}
         try:
             weights = load_tensors(contents["weights.safetensors"])
             state = json.loads(contents["state.json"])
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
-        _check_like(path, weights, like)
+        check_like(path, weights, like)
         return Checkpoint(step, weights, state)
 
-    def newest(self, like: Arrays) -> Checkpoint | None:
+    def newest(self, like: Arrays, *, repair: bool = True) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None where there is no checkpoint at all.
 
-        Whoever calls this holds the run: what a kill left out of its place is put back.
+        Args:
+            like: parameters of the names, shapes and types that the run has.
+            repair: whether to :meth:`repair` first; not while another process may be training in the folder.
 
         Raises:
             CheckpointError: there are checkpoints, and none can be used.
@@ -134,7 +146,8 @@ class CheckpointStore:
         Warns:
             GanWarning: a newer one is damaged; says what is wrong with it.
         """
-        self._put_back()
+        if repair:
+            self.repair()
         wrong = []
         for step in reversed(self.steps()):
             try:
@@ -152,44 +165,58 @@ class CheckpointStore:
     def prune(self, wanted: Iterable[int]) -> None:
         """Remove the checkpoints that nobody wants; the newest always stays.
 
+        So does a directory that holds anything beside a checkpoint's own files.
+
         Raises:
             CheckpointError: the disk refuses; no checkpoint is damaged.
         """
         steps = self.steps()
         for step in set(steps[:-1]) - set(wanted):
             # Out of sight first: a kill in the middle of a removal must not leave half a checkpoint.
-            gone = self.folder / f".{self.path(step).name}.{os.getpid()}.gone"
+            gone = draft_of(self.path(step), "gone")
             _discard(gone)
             with _told(f"remove {self.path(step)}"):
+                if not _is_ours(self.path(step)):
+                    continue
                 self.path(step).rename(gone)
             _discard(gone)
 
-    def go_back_to(self, step: int) -> None:
-        """Set aside every checkpoint after a step, and sweep up what a killed process left behind.
+    def repair(self) -> None:
+        """Undo a replacement that a kill cut short: the old checkpoint of that step is still out of its place.
+
+        Only the process that holds the run may call this: another one may be replacing a checkpoint just now.
 
         Raises:
             CheckpointError: the disk refuses; no checkpoint is damaged.
         """
-        self._put_back()
         with _told(f"look into {self.folder}"):
-            leftovers = list(self.folder.glob(".step-*"))
+            found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._entries()]
+            for old, words in found:
+                if words and words["kind"] == "old" and not (self.folder / words["step"]).exists():
+                    old.rename(self.folder / words["step"])
+
+    def go_back_to(self, step: int) -> None:
+        """Set aside every checkpoint after a step, and remove what a killed process left behind.
+
+        Raises:
+            CheckpointError: the disk refuses; no checkpoint is damaged.
+        """
+        self.repair()
+        with _told(f"look into {self.folder}"):
+            leftovers = [path for path in self._entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
-        aside = self.folder / "set-aside"
         for later in self.steps():
             if later > step:
-                with _told(f"set {self.path(later)} aside"):
-                    aside.mkdir(exist_ok=True)
-                    _discard(aside / self.path(later).name)
-                    self.path(later).rename(aside / self.path(later).name)
+                self._set_aside(self.path(later))
 
-    def _put_back(self) -> None:
-        """Undo a replacement that a kill cut short: the old checkpoint of that step is still out of its place."""
-        with suppress(OSError):
-            for old in self.folder.glob(".step-*.old"):
-                final = self.folder / old.name[1:].split(".")[0]
-                if not final.exists():
-                    old.rename(final)
+    def _set_aside(self, path: Path) -> None:
+        """Move a directory to ``set-aside/``, under a name of its own where one of that name lies there."""
+        aside = self.folder / "set-aside"
+        with _told(f"set {path} aside"):
+            aside.mkdir(exist_ok=True)
+            names = (f"{path.name}{'' if number == 1 else f'-{number}'}" for number in count(1))
+            path.rename(next(free for name in names if not os.path.lexists(free := aside / name)))
 
 
 def grant(kept: dict[str, list[int]], asked: Mapping[str, int | None], step: int) -> None:
@@ -215,6 +242,11 @@ def _told(what: str, rest: str = "") -> Iterator[None]:
         raise CheckpointError(f"{reason}; {rest}" if rest else reason) from error
 
 
+def _is_ours(path: Path) -> bool:
+    """Whether a directory holds nothing but a checkpoint's own files."""
+    return not path.is_symlink() and {entry.name for entry in list_folder(path)} <= {*FILES, "manifest.json"}
+
+
 def _discard(path: Path) -> None:
     with suppress(OSError):  # which rmtree may raise nevertheless, when it closes a folder
         shutil.rmtree(path, ignore_errors=True)
@@ -229,49 +261,3 @@ def _fill(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> 
         manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     write_durably(draft / "manifest.json", to_json(manifest))
     sync_folder(draft)
-
-
-def _manifest(path: Path, step: int) -> dict[str, Any]:
-    if not path.is_dir():
-        raise CheckpointError(f"there is no checkpoint {path}")
-    try:
-        manifest = json.loads((path / "manifest.json").read_bytes())
-        version, of_step, files = manifest["format"], manifest["step"], manifest["files"]
-        names = files.keys()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is damaged: it has no manifest.json") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: manifest.json cannot be read") from error
-    if version != FORMAT or isinstance(version, bool):
-        newer = isinstance(version, int) and version > FORMAT
-        why = "written by a newer version of ms-gan-callbacks" if newer else "of no known format"
-        raise CheckpointError(f"{path} is {why} (format {version!r}, this one reads {FORMAT})")
-    if of_step != step or not set(FILES) <= set(names):
-        raise CheckpointError(f"{path} is damaged: its manifest is that of another checkpoint")
-    return dict(manifest)
-
-
-def _checked(path: Path, entry: Any) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path.parent} is damaged: {path.name}: {error.strerror or error}") from error
-    size = entry.get("bytes") if isinstance(entry, dict) else None
-    if len(content) != size:
-        raise CheckpointError(f"{path.parent} is damaged: {path.name} has {len(content)} bytes instead of {size}")
-    if hashlib.sha256(content).hexdigest() != entry.get("sha256"):
-        raise CheckpointError(f"{path.parent} is damaged: the sha256 of {path.name} differs")
-    return content
-
-
-def _check_like(path: Path, weights: Arrays, like: Arrays) -> None:
-    for name in [*(name for name in like if name not in weights), *(name for name in weights if name not in like)]:
-        has, lacks = ("the run", "the checkpoint") if name in like else ("the checkpoint", "the run")
-        raise CheckpointError(f"{path} is of other networks: {has} has {name!r}, {lacks} has not")
-    for name, array in like.items():
-        found = weights[name]
-        if (found.shape, found.dtype) != (array.shape, array.dtype):
-            raise CheckpointError(
-                f"{path} is of other networks: {name} is {found.dtype} {found.shape}, "
-                f"the run's is {array.dtype} {array.shape}"
-            )

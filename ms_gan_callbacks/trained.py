@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ms_gan_callbacks.data import noise, stream
-from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, choices
+from ms_gan_callbacks.errors import CheckpointError, GanWarning, RunDirError, UsageError, choices
+from ms_gan_callbacks.files import sha256_of
 from ms_gan_callbacks.lineage import recipe_in
 from ms_gan_callbacks.networks import Floats, use_device
 from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.run_dir import read_facts
-from ms_gan_callbacks.store import Arrays, Checkpoint, CheckpointStore
+from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training import Players
+
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class Trained:
@@ -47,6 +53,8 @@ class Trained:
     ) -> None:
         self.recipe: Recipe = recipe_in(run_dir, overrides or {})
         self.facts: Mapping[str, Any] = read_facts(run_dir)
+        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.facts.get("recipe_sha256"):
+            warnings.warn(f"{run_dir / 'recipe.py'} was changed since the run wrote it", GanWarning, stacklevel=2)
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
         like = self._players.weights()
@@ -91,7 +99,7 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
     if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.steps()):
         there = choices(checkpoint, map(str, steps))
         raise RunDirError(f"there is no checkpoint {store.path(int(checkpoint))}; {there}")
-    last = store.newest(like)
+    last = store.newest(like, repair=False)  # the run may be training
     if last is None:
         raise RunDirError(f"{run_dir} has no checkpoint to take a generator from")
     if checkpoint == "last":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.averaging import Average
 from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate
-from ms_gan_callbacks.fit import Fit, check_fit, takes_labels
+from ms_gan_callbacks.fit import Fit, check_fit, takes_labels, unchanged
 from ms_gan_callbacks.layers import accelerate
 from ms_gan_callbacks.method import Method
 from ms_gan_callbacks.networks import (
@@ -24,9 +24,12 @@ from ms_gan_callbacks.networks import (
     Labels,
     Network,
     build_network,
-    build_optimizer,
+    leave_compile_cache,
 )
-from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value
+from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value, state_of
+from ms_gan_callbacks.optimizers import build_optimizer, check_rates, rates, scale_rates
+from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.sources import pin_sources
 from ms_gan_callbacks.step import SCALARS, TrainingStep
 
 __all__ = ["SCALARS", "Players"]
@@ -40,7 +43,8 @@ class Players:
     """A generator against a discriminator, each with an optimizer of its own.
 
     Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*`` and (of the
-    generator's moving average) ``ema.*``, so that no two share a name whatever their authors called them.
+    generator's moving average) ``ema.*``, those that the objective and the penalty hold ``objective.*`` and
+    ``penalty.*``, so that no two share a name whatever their authors called them.
 
     Args:
         generator: maps noise (N, noise_dim) to images (N, C, H, W); a cell, or a factory called with the seed set.
@@ -58,19 +62,24 @@ class Players:
 
     def __init__(self, generator: Network, discriminator: Network, method: Method) -> None:
         self.method = method
+        pin_sources()
+        leave_compile_cache()
         self.generator = build_network(generator, "generator", method.seed)
         self.discriminator = build_network(discriminator, "discriminator", method.seed)
         self.accelerated: dict[str, int] = {}
         if method.accelerate and ms.get_context("device_target") == "CPU":
             both = Counter(accelerate(self.generator)) + Counter(accelerate(self.discriminator))
             self.accelerated = dict(sorted(both.items()))
-        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "g_optimizer")
+        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "generator", "g_optimizer")
         of_discriminator = method.discriminator_optimizer or method.optimizer
-        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "d_optimizer")
+        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")
         self.average = None if method.ema is None else Average(self.generator, method.ema)
+        taken = [*self.generator.get_parameters(), *self.discriminator.get_parameters()]
+        self._state = state_of({"objective": method.objective, "penalty": method.penalty}, taken)
         self._generate = Forward(self.generator if self.average is None else self.average.network)
         self._judge = Forward(self.discriminator)
         self._fit: Fit | None = None
+        self._compiled = False
         self._steps: dict[bool, TrainingStep] = {}  # by whether the generator is updated, too
 
     def parameters(self) -> dict[str, Parameter]:
@@ -79,6 +88,7 @@ class Players:
         every = [parameter for cell in cells for parameter in cell.get_parameters()]
         if self.average is not None:
             every += [*self.average.network.get_parameters(), self.average.updates]
+        every += self._state
         return {parameter.name: parameter for parameter in every}
 
     def weights(self, copy: bool = True) -> dict[str, NDArray[Any]]:
@@ -118,12 +128,13 @@ class Players:
         if fit.chancy:
             what = ", ".join(fit.chancy)
             yield f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
-        elif self.method.penalty is not None and not fit.joined:
+        if self.method.penalty is not None and fit.coupled:
             yield (
                 f"{type(self.method.penalty).__name__} is about the slope at each image by itself, but in this "
                 "discriminator images of one batch change each other's scores: take LayerNorm, not BatchNorm "
                 "(arXiv:1704.00028, section 4)"
             )
+        yield from fit.doubts
         both = (self.g_optimizer, self.d_optimizer)
         if ms.get_context("device_target") == "CPU" and any(
             isinstance(one, nn.RMSProp) and not one.centered for one in both
@@ -163,11 +174,30 @@ class Players:
         step = self.step(both)
         inputs = [one for one in (real, noise, labels, drawn) if one is not None]
         try:
+            if not self._compiled:
+                self._compile(*map(Tensor.from_numpy, inputs))
             return step.run(*map(Tensor.from_numpy, inputs))
         except Exception as error:
             self._explain(error)
             annotate(error, "raised by the compiled training step")
             raise
+
+    def _compile(self, *inputs: Tensor) -> None:
+        """Compile the graphs of a run before the first of its steps; all that they move must be in checkpoints.
+
+        Raises:
+            RecipeError: one holds a Parameter that no checkpoint would keep.
+        """
+        known = self.parameters()
+        for both in {True, self.method.generator_every == 1}:
+            for name in self.step(both).compile_for(*inputs):
+                if name not in known:
+                    raise RecipeError(
+                        f"the training step uses a Parameter {name!r} that belongs to neither network, so no "
+                        "checkpoint would hold it: make it an attribute of the generator, the discriminator or "
+                        "the objective"
+                    )
+        self._compiled = True
 
     def _explain(self, error: Exception) -> None:
         """Raise RecipeError where a penalty has met an operation that has no second derivative."""
@@ -227,17 +257,30 @@ class Players:
         objective = self.method.objective
         reading = Reading.of(objective)
         real_scores, fake_scores = Tensor(self.judge(real, labels)), Tensor(self.judge(fake, labels))
-        d_loss = objective.discriminator_loss(real_scores, fake_scores)
         seen = (fake_scores, real_scores) if reading.sees_real else (fake_scores,)
         read = (lambda scores: scores) if reading.critic else objective.probability  # type: ignore[attr-defined]
+        with unchanged(self._state):
+            d_loss, g_loss = (
+                objective.discriminator_loss(real_scores, fake_scores),
+                objective.generator_loss(*seen),
+            )
         d_real, d_fake = read(real_scores), read(fake_scores)
         value = (critic_value if reading.critic else game_value)(d_real, d_fake)
-        values = (d_loss, objective.generator_loss(*seen), d_real.mean(), d_fake.mean(), value)
+        values = (d_loss, g_loss, d_real.mean(), d_fake.mean(), value)
         return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate that each player's next update will use, a group's behind its number."""
         return {**rates("discriminator", self.d_optimizer), **rates("generator", self.g_optimizer)}
+
+    def check_rates(self, progress: Progress) -> None:
+        """Make sure that no list of learning rates is shorter than the run.
+
+        Raises:
+            RecipeError: one is.
+        """
+        check_rates("discriminator", self.d_optimizer, progress.steps)
+        check_rates("generator", self.g_optimizer, progress.steps // self.method.generator_every)
 
     def scale_learning_rates(self, factor: float) -> None:
         """Multiply both players' learning rates, all that are still to come, by a factor.
@@ -246,17 +289,4 @@ class Players:
             UsageError: a player's follows a formula, which has no values to multiply.
         """
         for optimizer in (self.g_optimizer, self.d_optimizer):
-            for rate in optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]:
-                values = rate if isinstance(rate, Parameter) else getattr(rate, "learning_rate", None)
-                if not isinstance(values, Parameter):
-                    raise UsageError(f"a learning rate that follows {type(rate).__name__} cannot be scaled")
-                ops.assign(values, values * factor)
-
-
-def rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
-    """Return the learning rate that an optimizer's next update will use, a group's behind its number."""
-    groups = optimizer.learning_rate if optimizer.is_group_lr else [optimizer.learning_rate]
-    names = [player] if len(groups) == 1 else [f"{player}_{number}" for number in range(len(groups))]
-    rates = [rate(optimizer.global_step) if isinstance(rate, nn.Cell) else rate for rate in groups]
-    values = [float(np.asarray(rate.asnumpy()).reshape(-1)[0]) for rate in rates]
-    return dict(zip(names, values, strict=True))
+            scale_rates(optimizer, factor)

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 
 LAYERS = (
-    {"errors", "files", "__init__"},
+    {"errors", "files", "sources", "__init__"},
     {
         "plugins",
         "recipe_index",
@@ -20,6 +20,7 @@ LAYERS = (
         "objectives",
         "images",
         "data",
+        "checkpoint_files",
         "store",
         "run_dir",
         "scalars",
@@ -30,6 +31,8 @@ LAYERS = (
         "metrics",
         "method",
         "averaging",
+        "optimizers",
+        "doubts",
         "fit",
         "step",
     },
@@ -38,7 +41,7 @@ LAYERS = (
     {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop", "typed"},
     {"attach"},
-    {"lineage", "preparation", "rollback"},
+    {"lineage", "preparation", "resume", "rollback"},
     {"runner", "overview", "verify", "trained", "curves"},
     {"judgement", "testing"},
     {"cli"},
@@ -65,6 +68,12 @@ WITHIN = (
     ("networks", "step"),
     ("objectives", "step"),
     ("lineage", "preparation"),
+    ("checkpoint_files", "store"),
+    ("networks", "optimizers"),
+    ("networks", "doubts"),
+    ("doubts", "fit"),
+    ("files", "sources"),
+    ("run", "training"),
 )
 
 

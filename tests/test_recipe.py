@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import RECIPE
+from conftest import RECIPE, TinyGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 from mindspore import nn
 
-from ms_gan_callbacks import GanError, Recipe, RecipeError, load_recipe
+from ms_gan_callbacks import GanError, Recipe, RecipeError, Runner, load_recipe
+from ms_gan_callbacks.lineage import recipe_in
 from ms_gan_callbacks.recipe import RecipeFile
+from ms_gan_callbacks.recipe_index import about
 from ms_gan_callbacks.tunables import Tunable, convert
 
 HEAD = "from conftest import *\nfrom ms_gan_callbacks import *\nimport numpy as np\n"
@@ -245,3 +250,108 @@ def test_a_recipe_checks_its_fields(field: str, value: object, message: str) -> 
 def test_every_mistake_of_a_recipe_is_a_usage_error_of_the_command_line() -> None:
     assert issubclass(RecipeError, GanError)
     assert RecipeError.exit_code == 2
+
+
+SOURCES = {
+    "a byte order mark": lambda text: text.encode("utf-8-sig"),
+    "another encoding": lambda text: ("# -*- coding: latin-1 -*-\n# caf\xe9\n" + text).encode("latin-1"),
+    "another system's line ends": lambda text: text.replace("\n", "\r\n").encode(),
+    "both": lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
+    "no end": lambda text: text.rstrip().encode(),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_whatever_python_takes_is_taken_and_kept_byte_by_byte(kind: str) -> None:
+    path = write("r.py", "epochs: int = 1")
+    content = SOURCES[kind](path.read_text())
+    path.write_bytes(content)
+    runner = Runner.from_recipe(load_recipe(path), "run")
+    runner.train(quiet=True)
+    assert Path("run/recipe.py").read_bytes() == content
+    assert recipe_in(Path("run"), {}).epochs == 1
+    assert about(path) == ""  # and whoever only looks at the docstring can read it, too
+
+
+BROKEN_SOURCES = {
+    "an unknown encoding": (b"# coding: klingon\n", "unknown encoding"),
+    "not in its encoding": (b"# caf\xe9\n", "cannot be read as a recipe"),
+    "two encodings": (b"\xef\xbb\xbf# coding: latin-1\n", "cannot be read as a recipe"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_SOURCES)
+def test_a_file_that_is_not_what_it_says_is_refused_in_one_line(kind: str) -> None:
+    content, message = BROKEN_SOURCES[kind]
+    Path("bad.py").write_bytes(content)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe("bad.py")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ema": 0.5}, "ema is 0.5, and its file makes None"),
+        ({"generator": lambda: TinyGenerator(3)}, "generator is"),
+        ({"seed": 5}, "seed is 5, and its file makes 0"),
+    ],
+)
+def test_a_recipe_that_its_file_does_not_make_could_not_be_opened_again(changes: dict, message: str) -> None:
+    recipe = load_recipe(write("r.py", "epochs: int = 1"))
+    with pytest.raises(RecipeError, match=f"could not be opened again: {message}") as caught:
+        Runner.from_recipe(replace(recipe, **changes), "run").train(quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not Path("run").exists()
+    assert Runner.from_recipe(replace(recipe, **changes, origin=None), "run").train(quiet=True).step == 2
+
+
+def test_a_recipe_that_cannot_be_read_where_it_is_kept_is_refused_before_the_first_step() -> None:
+    top = "if not (Path(__file__).parent / 'beside.txt').exists():\n    raise OSError('beside.txt is not here')\n"
+    path = write("r.py", "epochs: int = 1", top=f"from pathlib import Path\n{top}")
+    Path("beside.txt").touch()
+    with pytest.raises(RecipeError, match=r"could not be opened again, from its own folder: .*beside.txt"):
+        Runner.from_recipe(load_recipe(path), "run").train(quiet=True)
+    assert not Path("run").exists()
+
+
+def test_an_argument_that_cannot_be_kept_is_refused_before_the_first_step_unless_it_is_the_default() -> None:
+    path = write("r.py", "epochs: int = 1, act=len, colour=Colour.RED", top=COLOUR)
+    with pytest.raises(RecipeError, match="act=<built-in function abs> could not be read back"):
+        Runner.from_recipe(load_recipe(path, act=abs), "run").train(quiet=True)
+    assert not Path("run").exists()
+    Runner.from_recipe(load_recipe(path, colour="GREEN"), "run").train(quiet=True)
+    assert json.loads(Path("run/run.json").read_bytes())["arguments"] == {"epochs": 1, "colour": "GREEN"}
+    origin = recipe_in(Path("run"), {}).origin
+    assert origin is not None
+    assert origin.arguments["act"] is len
+    assert origin.arguments["colour"].name == "GREEN"
+
+
+COLOUR = """
+from enum import Enum
+
+class Colour(Enum):
+    RED = 1
+    GREEN = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("optimizer", "partial(nn.Adam, lr=1e-3)", "making the generator's optimizer raised KeyError: For 'Adam'"),
+        ("data", "lambda: 1 / 0", "making the data raised ZeroDivisionError"),
+        ("data", "lambda: 1", "cannot train on data of type int"),
+        ("generator", "lambda: 1 / 0", "making the generator raised ZeroDivisionError"),
+        ("discriminator", "lambda: 1 / 0", "making the discriminator raised ZeroDivisionError"),
+        ("discriminator_optimizer", "lambda p: 1 / 0", "making the discriminator's optimizer raised ZeroDivision"),
+    ],
+)
+def test_every_factory_of_a_recipe_is_called_inside_the_same_net(name: str, body: str, message: str) -> None:
+    recipe = load_recipe(write("r.py", "epochs: int = 1"))
+    made = {name: eval(body, {"partial": partial, "nn": nn})}
+    with pytest.raises(RecipeError, match=message) as caught:
+        Runner.from_recipe(replace(recipe, **made, origin=None), "run").train(quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not Path("run").exists()

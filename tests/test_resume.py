@@ -29,6 +29,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.errors import CheckpointError, Interrupted
 from ms_gan_callbacks.loop import NoInterruption
+from ms_gan_callbacks.run import Progress
 
 EPOCHS, STEPS = 3, 15
 
@@ -230,3 +231,59 @@ def test_what_holds_no_run_cannot_be_resumed(folder: str, message: str) -> None:
         Runner.resume(folder)
     with pytest.raises(RunDirError, match=message):
         tiny_runner(folder, resume=True)
+
+
+class Notes(Callback):
+    """Remembers the steps at which epochs begin and end, and how many images each step had."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, int]] = []
+        self.ended: list[tuple[int, int]] = []
+
+    def on_train_epoch_begin(self, run: Run) -> None:
+        self.begun.append((run.epoch, run.step))
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        self.ended.append((run.epoch, run.step))
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "begun", "ended"),
+    [
+        # 20 images in batches of 4, then of 2: ten steps an epoch. Epoch 2 begins after step 5.
+        (5, [(2, 5), (3, 15)], [(2, 15), (3, 25)]),
+        # In the middle of epoch 2: three of its batches, 12 images, are used, and four of 2 are left.
+        (8, [(3, 12)], [(2, 12), (3, 22)]),
+    ],
+)
+def test_a_run_goes_on_with_another_batch_size_behind_the_images_it_has_used(
+    interrupted: int, begun: list, ended: list, images: np.ndarray
+) -> None:
+    interrupted_at(interrupted, "run", array(images))
+    notes = Notes()
+    callbacks_now = callbacks(StopsAfter(99), notes)
+    runner = tiny_runner("run", resume=True, allow_change=["batch_size"])
+    result = runner.train(3, ArraySource(images, batch_size=2), callbacks_now, quiet=True)
+    assert (notes.begun, notes.ended) == (begun, ended)
+    assert (result.epoch, result.step) == (3, ended[-1][1])
+    # And once more, with what has changed already.
+    later = Notes()
+    runner = tiny_runner("run", resume=True)
+    runner.train(4, ArraySource(images, batch_size=2), callbacks(StopsAfter(99), later), quiet=True)
+    assert later.ended == [(4, ended[-1][1] + 10)]
+
+
+@pytest.mark.parametrize(("old", "new"), [(8, 4), (4, 8), (8, 3), (3, 8), (5, 5), (1, 9)])
+def test_epochs_of_another_length_are_counted_from_where_they_begin(old: int, new: int) -> None:
+    for step in range(1, 3 * old + 1):
+        progress = Progress(9, old, step=step, epoch=-(-step // old))
+        share = step % old / old
+        done_before = progress.next_epoch - 1
+        progress.change_length(new, (new, old))
+        assert progress.next_epoch - 1 == done_before
+        done = progress.begin(progress.next_epoch)
+        assert 0 <= done < new
+        assert done >= min(share * new, new - 1) > done - 1
+        assert progress.steps == step + (9 - done_before) * new - done
+        progress.step += new - done
+        assert progress.ends_epoch

@@ -329,18 +329,22 @@ def test_a_runner_refuses_settings_in_one_line(changes: dict, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
+DEAD = 2**22 + 1
+"""The number of no process: more than Linux gives."""
+
+
 def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) -> None:
     tiny_runner("run").train(1, images, batch_size=4, quiet=True)
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     with pytest.raises(RunDirError, match="run holds a run already"):
         tiny_runner("run")
     Path("begun").mkdir()
-    for name in (".lock", "recipe.py", ".run.json.12.tmp"):  # killed before run.json was there
+    for name in (".lock", f".run.json.{DEAD}.ms-gan.tmp"):  # killed before run.json was there
         Path("begun", name).write_text("")
     assert tiny_runner("begun").train(1, images, batch_size=4, quiet=True).step == 5
     Path("other").mkdir()
     Path("other/notes.txt").write_text("mine")
-    with pytest.raises(RunDirError, match="other holds other files"):
+    with pytest.raises(RunDirError, match=r"other holds other files \(notes.txt\)"):
         tiny_runner("other")
     with pytest.raises(RunDirError, match="is a file"):
         tiny_runner("other/notes.txt")
@@ -349,8 +353,8 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) ->
 
 def test_what_a_killed_process_left_half_written_is_swept_up(images: np.ndarray) -> None:
     tiny_runner("run").train(1, images, [Checkpoint()], batch_size=4, quiet=True)
-    leftovers = [Path("run", name) for name in (".run.json.12.tmp", "samples/.epoch-0001.png.345.tmp")]
-    kept = [Path("run", name) for name in (".notes.tmp", "samples/.mine.6")]
+    leftovers = [Path("run", f"{name}.{DEAD}.ms-gan.tmp") for name in (".run.json", "samples/.epoch-0001.png")]
+    kept = [Path("run", name) for name in (".notes.tmp", ".notes.12.tmp", "samples/.mine.6")]
     Path("run/samples").mkdir()
     for path in leftovers + kept:
         path.write_text("half")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
+from ms_gan_callbacks.files import draft_of
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 
 Weights = dict[str, np.ndarray]
@@ -164,7 +165,6 @@ def test_the_manifest_is_written_last_and_only_what_is_whole_gets_its_name(
 def test_a_step_that_is_saved_again_is_replaced_whole() -> None:
     store = store_of(1, 2)
     other = {"only": np.arange(3)}
-    (store.path(2) / "extra").touch()
     store.save(2, other, {"second": True})
     found = store.load(2, other)
     assert_equal(found.weights, other)
@@ -175,7 +175,7 @@ def test_a_step_that_is_saved_again_is_replaced_whole() -> None:
 
 def test_a_draft_of_a_killed_process_with_the_same_id_is_in_nobodys_way() -> None:
     store = store_of(1)
-    draft = store.folder / f".step-00000002.{os.getpid()}.tmp"
+    draft = draft_of(store.path(2))
     draft.mkdir()
     (draft / "weights.safetensors").write_bytes(b"half")
     store.save(2, weights_at(2), state_at(2))
@@ -313,13 +313,44 @@ def test_going_back_sets_later_checkpoints_aside_whole_and_sweeps_leftovers() ->
     assert_whole(store.newest(LIKE), 2)
 
 
-def test_what_is_set_aside_a_second_time_takes_the_place_of_the_first() -> None:
+def test_what_is_set_aside_a_second_time_leaves_the_first_alone() -> None:
     store = store_of(1, 2)
     store.go_back_to(1)
-    (store.folder / "set-aside/step-00000002/old").touch()
-    store.save(2, weights_at(2), state_at(2))
+    store.save(2, {"only": np.arange(3)}, state_at(2))
     store.go_back_to(1)
-    assert sorted(path.name for path in (store.folder / "set-aside/step-00000002").iterdir()) == FILES
+    aside = store.folder / "set-aside"
+    assert sorted(path.name for path in aside.iterdir()) == ["step-00000002", "step-00000002-2"]
+    assert_whole(CheckpointStore(aside).load(2, LIKE), 2)
+
+
+def test_a_directory_with_something_of_the_users_is_neither_removed_nor_replaced() -> None:
+    store = store_of(1, 2, 3)
+    (store.path(1) / "notes.txt").write_text("the best so far")
+    store.prune([])
+    assert store.steps() == [1, 3]
+    (store.path(3) / "notes.txt").write_text("and this one")
+    store.save(3, weights_at(3), state_at(3))
+    assert sorted(file.name for file in store.path(3).iterdir()) == FILES
+    assert (store.path(1) / "notes.txt").read_text() == "the best so far"
+    assert (store.folder / "set-aside/step-00000003/notes.txt").read_text() == "and this one"
+
+
+def test_only_what_a_run_names_so_is_taken_for_a_leftover() -> None:
+    store = store_of(1)
+    for name in (".step-notes", ".step-00000001.tmp", ".step-00000001.old"):
+        (store.folder / name).mkdir()
+        (store.folder / name / "mine").touch()
+    store.go_back_to(1)
+    assert {".step-notes", ".step-00000001.tmp", ".step-00000001.old"} <= entries(store)
+
+
+def test_somebody_who_only_reads_moves_nothing_that_a_run_may_be_replacing() -> None:
+    store = store_of(1, 2)
+    store.path(2).rename(store.folder / ".step-00000002.99.old")
+    found = store.newest(LIKE, repair=False)
+    assert_whole(found, 1)
+    assert entries(store) == {"step-00000001", ".step-00000002.99.old"}
+    assert_whole(store.newest(LIKE), 2)
 
 
 # What is damaged never comes back.

@@ -14,7 +14,6 @@ on_train_end                        on_train_end
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -29,7 +28,7 @@ from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback, Event, Every, Writer
 from ms_gan_callbacks.errors import CallbackError, GanWarning, UsageError, choices, counted
 from ms_gan_callbacks.run import Run
-from ms_gan_callbacks.run_dir import check_free, claimed, fresh_run_dir, read_facts
+from ms_gan_callbacks.run_dir import RunFolder, read_facts
 
 
 def for_model(
@@ -81,11 +80,11 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         self._bus = CallbackBus(_checked(self._callbacks))
         if isinstance(outputs, str) or not outputs:
             raise UsageError(f"for_model takes outputs=({outputs!r},), the names of what the network returns")
-        folder = fresh_run_dir("model") if out_dir is None else Path(out_dir)
+        folder = RunFolder(out_dir, "model")
         if resume:
-            read_facts(folder)
+            read_facts(folder.path)
         else:
-            check_free(folder)
+            folder.check_free()
         self._model = ModelRun(folder, self._bus, tuple(outputs), resume)
         self._quiet, self._depth, self._exits = quiet, 0, ExitStack()
         self._training = self._looked = False
@@ -113,11 +112,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         if self._depth > 0 or not self._training:
             return
         self._training = False
-        try:
-            self._exits.__exit__(kind, error, trace)
-        finally:
-            if error is not None and self._model.fresh and not self._model.trained:
-                shutil.rmtree(self._model.out_dir, ignore_errors=True)  # free for another try
+        self._exits.__exit__(kind, error, trace)
         if error is None and not self._quiet:
             print(self._model.summary(), flush=True)
 
@@ -129,11 +124,12 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
                 f"this run has {counted(model.epoch, 'epochs')} behind it: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
-        run = model.prepare(parameters, start)
-        for warning in [*self._bus.check(run), *self._seldom(parameters)]:
-            warnings.warn(warning, GanWarning, stacklevel=4)
+        with model.folder.reserved(model.fresh):
+            run = model.prepare(parameters, start)
+            for warning in [*self._bus.check(run), *self._seldom(parameters)]:
+                warnings.warn(warning, GanWarning, stacklevel=4)
         self._exits = ExitStack()
-        self._exits.enter_context(claimed(model.out_dir, model.fresh))
+        self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
         self._training = True  # from here on there is something to release
         model.open()
         self._exits.enter_context(self._bus)

@@ -19,11 +19,11 @@ from ms_gan_callbacks import provenance
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
 from ms_gan_callbacks.errors import CheckpointError, GanWarning, UsageError, counted
+from ms_gan_callbacks.optimizers import rates
 from ms_gan_callbacks.run import Floats, Progress, Requests, Run
-from ms_gan_callbacks.run_dir import claimed, describe_run
+from ms_gan_callbacks.run_dir import RunFolder, describe_run
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore, grant
-from ms_gan_callbacks.training import rates
 
 BETTER = {"loss": "min", "eval_loss": "min"}
 """What an optimizer lowers is better when it is lower."""
@@ -56,7 +56,7 @@ class ModelRun:
     """Keeps a run up to date with what a Model tells.
 
     Args:
-        out_dir: the run's folder.
+        folder: the run's folder.
         bus: who is told.
         outputs: the names of what the network returns.
         resume: whether the folder holds a run that goes on.
@@ -65,20 +65,27 @@ class ModelRun:
         epoch: complete epochs behind the run.
         run: the run, once it has begun.
         fresh: whether it has begun in this process, with a folder of its own.
-        trained: whether it has had a step in this process.
     """
 
-    def __init__(self, out_dir: Path, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
-        self.out_dir, self.outputs, self._bus = out_dir, outputs, bus
-        self._store = CheckpointStore(out_dir / "checkpoints")
+    def __init__(self, folder: RunFolder, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
+        self.folder, self.outputs, self._bus = folder, outputs, bus
         self._kept: dict[str, list[int]] = {}
         self._from: int | None = None
         self._network: Any = None
         self._base, self._sunk = 0, False
         self.run: Run | None = None
-        self.epoch, self.fresh, self.trained = 0, not resume, False
+        self.epoch, self.fresh = 0, not resume
         if resume:
             self._from, self.epoch = _newest_epoch(self._store)
+
+    @property
+    def out_dir(self) -> Path:
+        """The run's folder; where it was left to a default, its name is settled when the training begins."""
+        return self.folder.path
+
+    @property
+    def _store(self) -> CheckpointStore:
+        return CheckpointStore(self.out_dir / "checkpoints")
 
     @property
     def begun(self) -> bool:
@@ -134,7 +141,7 @@ class ModelRun:
     def open(self) -> None:
         """Describe a fresh run in its folder; put one that goes on where it was."""
         run = self.current
-        describe_run(self.out_dir, run.facts, None)
+        describe_run(self.out_dir, run.facts)
         if self._from is not None:
             state = self.load_weights(self._from)
             self._bus.load_state(state["callbacks"])
@@ -152,6 +159,7 @@ class ModelRun:
 
     def begin_step(self, parameters: Any) -> None:
         """Take the step's number over."""
+        self.folder.keep()
         progress = self.current.progress
         # A dataset sink tells of an epoch as one step, which some modes count as one, and some as all of its.
         sunk = progress.epoch * progress.steps_per_epoch
@@ -159,7 +167,6 @@ class ModelRun:
 
     def publish(self, outputs: Any) -> None:
         """Take what the network returned for the step's scalars, without waiting for it."""
-        self.trained = True
         values: Any = Outputs(outputs, self.outputs)
         self.current.scalars.publish(self.outputs, values)
         self.current.epoch_means.add(values)
@@ -216,12 +223,14 @@ class ModelRun:
             self.run = self._new_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
             self.run.facts = {"network": type(parameters.network).__name__, **provenance.surroundings()}
         self.run.metrics.update(found)
-        with claimed(self.out_dir, first):
+        with self.folder.reserved(first), self.folder.held(first, writers.writes()):
+            self.run.out_dir = self.out_dir
             if first:
-                describe_run(self.out_dir, self.run.facts, None)
+                describe_run(self.out_dir, self.run.facts)
             with writers:
                 writers.emit(Event.TRAIN_BEGIN, self.run)
                 writers.emit(Event.EVAL_END, self.run)
+            self.folder.keep()
 
     def summary(self) -> str:
         """Return the closing lines."""

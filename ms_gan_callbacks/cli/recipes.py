@@ -58,7 +58,7 @@ def new(name: Path, source: str | None) -> None:
     source = source if source is not None else path.stem if path.stem in shipped() else DEFAULT
     output = Output(path)
     output.check()
-    content = text_to_start_from(source, path).encode()
+    content = text_to_start_from(source, path)
     output.write(lambda file: file.write(content))
     needs = "".join(f" --set {one}=..." for one in required(path))
     click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}{needs}")

@@ -25,6 +25,7 @@ from ms_gan_callbacks.objectives.protocol import (
     critic_value,
     game_value,
 )
+from ms_gan_callbacks.objectives.state import state_of
 
 __all__ = [
     "DRAGAN",
@@ -45,4 +46,5 @@ __all__ = [
     "check_scores",
     "critic_value",
     "game_value",
+    "state_of",
 ]

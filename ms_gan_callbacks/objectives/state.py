@@ -1,0 +1,51 @@
+"""Parameters that an objective or a penalty holds: state of the game, such as the k of BEGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType, ModuleType
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+
+def state_of(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> list[Parameter]:
+    """Return the Parameters that objects hold, as they were made, each under a name of its own.
+
+    They are looked for in attributes, and in those of objects, lists, tuples, dicts and cells among them.
+
+    Args:
+        holders: the objects, by what their Parameters' names begin with.
+        taken: Parameters that belong to a network already.
+    """
+    seen = {id(parameter) for parameter in taken}
+    found = [held for prefix, holder in holders.items() for held in _held_by(holder, prefix, seen)]
+    for name, parameter in found:
+        parameter.name = name
+        if not hasattr(parameter, "as_made"):
+            parameter.as_made = parameter.asnumpy().copy()
+        elif not np.array_equal(parameter.asnumpy(), parameter.as_made, equal_nan=True):
+            ops.assign(parameter, Tensor(parameter.as_made))  # an earlier run has moved it
+    return [parameter for _, parameter in found]
+
+
+def _held_by(value: object, name: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Parameter):
+        yield name, value
+        return
+    for key, one in _parts(value):
+        yield from _held_by(one, f"{name}.{key}", seen)
+
+
+def _parts(value: object) -> Iterator[tuple[object, object]]:
+    if isinstance(value, nn.Cell):
+        yield from enumerate(value.get_parameters())
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+    elif isinstance(value, dict):
+        yield from value.items()
+    elif hasattr(value, "__dict__") and not isinstance(value, (type, ModuleType, FunctionType, Tensor)):
+        yield from vars(value).items()
