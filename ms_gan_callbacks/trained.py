@@ -20,7 +20,6 @@ from ms_gan_callbacks.run_dir import read_facts
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training import Players
 
-
 Arrays = Mapping[str, NDArray[Any]]
 
 
