@@ -39,7 +39,9 @@ def measure(rounds: int, pair_rounds: int, quick: bool, say: Callable[[str], Any
     acts = _acts(6_400 if quick else WHOLE)
     say("callbacks: all the defaults against none, whole epochs")
     pair = {"runner": Entrant("runner"), "runner-plain": Entrant("runner-plain")}
-    everything = contest(pair, [Bout(1 if quick else pair_rounds, seconds=0, parts=PARTS, limit=1800)], say)
+    everything = contest(
+        pair, [Bout(max(1, pair_rounds) if quick else pair_rounds, seconds=0, parts=PARTS, limit=1800)], say
+    )
     if quick:
         return {"acts": acts, "all": everything}
     say("callbacks: each alone against none, whole epochs")

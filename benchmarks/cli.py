@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console as Terminal
 
 from benchmarks import ROOT, callbacks, data, epoch, plot, results, scaling, speed
@@ -43,18 +44,44 @@ class Settings:
         return self.pair_rounds if self.pair_rounds is not None else 0 if self.quick else 20
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every measurement takes."""
-    for option in (
-        click.option("--out", type=click.Path(path_type=Path), default=ROOT / "benchmarks" / "results",
-                     show_default="benchmarks/results", help="Folder for results.json and results.png."),
-        click.option("--only", default="", metavar="NAME,...", help="Settings and contestants of `speed`."),
-        click.option("--pair-rounds", type=click.IntRange(0), help="Rounds of close pairs."),
-        click.option("--rounds", type=click.IntRange(1), help="Rounds among all contestants."),
-        click.option("--quick", is_flag=True, help="Little of everything, in about two minutes."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+# What each command takes; an option may also stand before the command's name, where the command's own wins.
+OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "quick": click.option("--quick", is_flag=True, help="Little of everything, in about two minutes."),
+    "rounds": click.option("--rounds", type=click.IntRange(1), help="Rounds among all contestants."),
+    "pair_rounds": click.option("--pair-rounds", type=click.IntRange(0), help="Rounds of close pairs."),
+    "only": click.option("--only", default="", metavar="NAME,...", help="Settings and contestants of `speed`."),
+    "out": click.option("--out", type=click.Path(path_type=Path), default=ROOT / "benchmarks" / "results",
+                        show_default="benchmarks/results", help="Folder for results.json and results.png."),
+}  # fmt: skip
+TAKES = {
+    "speed": ("quick", "rounds", "pair_rounds", "only", "out"),
+    "callbacks": ("quick", "rounds", "pair_rounds", "out"),
+    "scaling": ("quick", "rounds", "out"),
+}
+
+
+def options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add options to a command."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            command = OPTIONS[name](command)
+        return command
+
+    return decorate
+
+
+def typed(context: click.Context, name: str) -> bool:
+    """Whether an option was typed for a command, rather than left at its default."""
+    return context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+def settings(context: click.Context) -> Settings:
+    """Return what was typed behind a command's name, else before it, else the defaults."""
+    group = context.parent or context
+    return Settings(**{
+        name: (context if typed(context, name) else group).params[name] for name in OPTIONS
+    })  # fmt: skip
 
 
 MEASUREMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
@@ -67,6 +94,7 @@ MEASUREMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
 def measure(names: list[str], settings: Settings) -> None:
     """Measure some sections, save each as it ends, and show all that the folder then holds."""
     data.folder()
+    results.check(settings.out)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # or workers stay behind, asleep
     if not have_torch():
         terminal.print("PyTorch is not installed (pip install torch): its contestants are left out")
@@ -102,18 +130,24 @@ class Group(click.Group):
 
 
 @click.group(cls=Group, invoke_without_command=True)
-@options
+@options(*OPTIONS)
 @click.pass_context
-def main(context: click.Context, **chosen: Any) -> None:
+def main(context: click.Context, **_: Any) -> None:
     """Measure how fast this package trains; MS_GAN_DATA names the folder of MNIST's IDX files."""
-    if context.invoked_subcommand is None:
-        measure(list(MEASUREMENTS), Settings(**chosen))
+    command = context.invoked_subcommand
+    if command is None:
+        measure(list(MEASUREMENTS), settings(context))
+        return
+    for name in OPTIONS:
+        if typed(context, name) and name not in TAKES.get(command, ()):
+            raise click.UsageError(f"{command} takes no --{name.replace('_', '-')}")
 
 
 def _add(name: str, help: str) -> None:
-    @options
-    def command(**chosen: Any) -> None:
-        measure([name], Settings(**chosen))
+    @options(*TAKES[name])
+    @click.pass_context
+    def command(context: click.Context, **_: Any) -> None:
+        measure([name], settings(context))
 
     main.command(name, help=help)(command)
 

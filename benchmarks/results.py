@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import ROOT, THREADS
 from ms_gan_callbacks import UsageError
+from ms_gan_callbacks.files import replace_file
 from ms_gan_callbacks.provenance import cpu_name
 
 FORMAT = 1
@@ -64,11 +65,22 @@ def load(path: Path) -> dict[str, Any]:
     return results
 
 
+def check(folder: Path) -> None:
+    """Make sure, before anything is measured, that results can be saved to a folder.
+
+    Raises:
+        UsageError: it is a file, or its ``results.json`` holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; results need a folder")
+    if (folder / "results.json").exists():
+        load(folder / "results.json")
+
+
 def save(folder: Path, section: str, measured: dict[str, Any]) -> dict[str, Any]:
     """Put a section into the folder's ``results.json``, beside the others; return the whole."""
     path = folder / "results.json"
     results = load(path) if path.exists() else {"format": FORMAT}
     results[section] = measured
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    replace_file(path, (json.dumps(results, indent=1) + "\n").encode())
     return results

@@ -61,6 +61,7 @@ from .metrics import (
     recall,
     sampling_noise,
     sanity_rows,
+    thumbnails,
 )
 from .objectives import (
     DRAGAN,
@@ -164,4 +165,5 @@ __all__ = [
     "sanity_rows",
     "save_png",
     "stream",
+    "thumbnails",
 ]

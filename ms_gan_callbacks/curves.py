@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ms_gan_callbacks.errors import RunDirError, UsageError
 from ms_gan_callbacks.run_dir import read_facts
@@ -21,18 +27,20 @@ PAIRS = {
 EQUILIBRIUM = 0.5
 KNOWN = {"step", "epoch", "epoch_means", "value", *PAIRS["losses"], *PAIRS["what D thinks is real"]}
 COLOURS = ("tab:blue", "tab:orange")
+DIGEST = "ms-gan curves"
+"""What a PNG's text chunk is called that holds the sha256 of its pixels: a picture of ours, as we have left it."""
 
 Lines = Sequence[Mapping[str, Any]]
 
 
-def plot_curves(run_dir: Path, path: Path) -> None:
-    """Draw what a run's ``metrics.jsonl`` holds into a picture; the file's ending says of what kind.
+def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
+    """Draw what a run's ``metrics.jsonl`` holds; return the content of a picture file of that ending.
 
     Steps are pale, the means of epochs bold. Metrics, and whatever callbacks logged, have a panel each.
 
     Raises:
         RunDirError: the folder holds no run, or a damaged one.
-        UsageError: the run has no numbers yet, or the picture cannot be written.
+        UsageError: the run has no numbers yet.
     """
     facts, lines = read_facts(run_dir), _lines(run_dir / "metrics.jsonl")
     if not lines:
@@ -55,10 +63,34 @@ def plot_curves(run_dir: Path, path: Path) -> None:
             for panel in panels[: len(PAIRS) + len(logged)]:
                 panel.axvline(entry["to_step"], color="tab:red", linestyle=":", linewidth=1)
     figure.suptitle(_title(run_dir, facts))
+    return _content(figure, ending)
+
+
+def _content(figure: Figure, ending: str) -> bytes:
+    buffer = io.BytesIO()
+    if ending != ".png":
+        figure.savefig(buffer, format=ending[1:], dpi=110)
+        return buffer.getvalue()
+    figure.set_dpi(110)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture, told = Image.fromarray(pixels).convert("RGB"), PngInfo()
+    told.add_text(DIGEST, hashlib.sha256(picture.tobytes()).hexdigest())
+    picture.save(buffer, format="PNG", pnginfo=told)
+    return buffer.getvalue()
+
+
+def is_curves(path: Path) -> bool:
+    """Whether a file is a PNG of :func:`draw_curves` that has not been changed since."""
     try:
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+        if path.is_symlink() or not path.is_file():
+            return False
+        with Image.open(path) as picture:
+            told = getattr(picture, "text", {}).get(DIGEST)
+            return told is not None and hashlib.sha256(picture.tobytes()).hexdigest() == told
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # what cannot be read as such is none
 
 
 def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Lines, critic: bool) -> None:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
 from ms_gan_callbacks.attach import with_metrics
 from ms_gan_callbacks.data import Source, first_images
-from ms_gan_callbacks.errors import DataError, GanWarning, UsageError
+from ms_gan_callbacks.errors import (
+    DataError,
+    GanError,
+    GanWarning,
+    RecipeError,
+    UsageError,
+    annotate,
+    describe,
+)
 from ms_gan_callbacks.metrics import (
+    FeatureExtractor,
     Metric,
     Sample,
     StoredFeatures,
@@ -49,6 +58,8 @@ OF_CLASSES: dict[str, Metric] = {
 }
 LEAST = 100
 """Images that it takes to judge."""
+PROBE = 8
+"""Images that features are tried on first."""
 MOST_KNOWN = 60_000
 """Training images that are looked at, at most."""
 
@@ -70,27 +81,48 @@ class Judge:
         name: what the real images are called.
 
     Raises:
-        UsageError: there are fewer than 100.
+        UsageError: there are fewer than 100, or the features cannot be made of them.
     """
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
-        self.source = recipe.data()
+        self.source = _make(recipe.data, "data")
         self.name, held_out, train = _real_images(self.source, recipe.test_data, count)
         self.count = min(count, len(held_out), len(train))
         if self.count < LEAST:
             raise UsageError(f"{self.name}: {self.count} images are too few to judge by, it takes {LEAST}")
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
+        Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - whether they fit, before it takes time
         classes = OF_CLASSES if hasattr(extractor, "classify") else {}
         self.metrics: dict[str, Metric] = {**OF_FEATURES, **classes, **recipe.metrics}
         self._extractor = recipe.features
 
     def measure(self, fake: Sample) -> dict[str, float]:
-        """Return the value of every metric."""
-        return {name: float(metric(self.real, fake)) for name, metric in self.metrics.items()}
+        """Return the value of every metric.
+
+        Raises:
+            Exception: what a metric raised, annotated with which.
+        """
+        values = {}
+        for name, metric in self.metrics.items():
+            try:
+                values[name] = float(metric(self.real, fake))
+            except Exception as error:
+                annotate(error, f"raised by the metric {name!r}")
+                raise
+        return values
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:
-        """Return every metric's value for a generator, and the standard errors of some."""
+        """Return every metric's value for a generator, and the standard errors of some.
+
+        Raises:
+            UsageError: its images are of another shape than the real ones.
+        """
+        shape = trained.generate(trained.noise(1, "evaluation")).shape[1:]
+        if shape != self.real.images.shape[1:]:
+            raise UsageError(
+                f"the generator makes images of shape {shape}, {self.name} holds {self.real.images.shape[1:]}"
+            )
         fake = Sample(trained.generate(trained.noise(self.count, "evaluation")), self._extractor)
         values = {**self.measure(fake), "memorisation": memorisation(self.train, self.real, fake)}
         noise = {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
@@ -144,12 +176,13 @@ class Judgement:
         return table
 
 
-def judge(trained: Trained, count: int = 10_000) -> Judgement:
+def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | None = None) -> Judgement:
     """Hold a trained generator's images against real ones it has not seen, where its recipe names such.
 
     Args:
         trained: the generator.
         count: images on each side, at least 100; fewer are taken where there are fewer real ones.
+        features: what metrics compare, instead of the recipe's.
 
     Raises:
         UsageError: there are too few images, or the features do not fit.
@@ -159,10 +192,14 @@ def judge(trained: Trained, count: int = 10_000) -> Judgement:
             cannot be used any more.
     """
     recipe = with_metrics(trained.recipe, trained.facts)
+    if features is not None:
+        recipe = replace(recipe, features=features)
     judge, then = Judge(recipe, count), trained.facts.get("data", {})
     if then.get("sha256") != judge.source.sha256():
+        now = judge.source.name
+        as_now = ", as it is now" if then.get("name") == now else ""
         warnings.warn(
-            f"the run was trained on {then.get('name')}, {then.get('count'):,} images, not on {judge.source.name}",
+            f"the run was trained on {then.get('name')}, {then.get('count', 0):,} images, not on {now}{as_now}",
             GanWarning,
             stacklevel=2,
         )
@@ -176,7 +213,7 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
     known = first_images(train, min(MOST_KNOWN, _whole(train)))
     if test_data is not None:
         try:
-            test = test_data()
+            test = _make(test_data, "test_data")
             return test.name, first_images(test, min(count, _whole(test))), known
         except DataError as error:
             warnings.warn(f"{error}; judging by images that it was trained on", GanWarning, stacklevel=4)
@@ -184,13 +221,24 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
     return f"{train.name} (trained on)", known[:half], known[half:]
 
 
+def _make(factory: Callable[[], Source], name: str) -> Source:
+    try:
+        return factory()
+    except GanError:
+        raise
+    except Exception as error:
+        raise RecipeError(f"{name} raised {describe(error)}") from error
+
+
 def _whole(source: Source) -> int:
     return source.steps_per_epoch * source.batch_size
 
 
 def _short(value: float | None) -> str:
-    """Write a number in six characters at most, where it is below 100,000."""
+    """Write a number in seven characters at most."""
     if value is None:
         return ""
+    if abs(value) >= 100_000:
+        return f"{value:.1e}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
     return f"{value:.{digits}f}" if value != round(value) else f"{value:.0f}"

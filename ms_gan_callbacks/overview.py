@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mindspore import nn
 from rich.console import Console as Terminal
 from rich.table import Table
 
 from ms_gan_callbacks.adapters import adapted
 from ms_gan_callbacks.bus import CallbackBus
-from ms_gan_callbacks.errors import RecipeError
 from ms_gan_callbacks.networks import build_network
 from ms_gan_callbacks.recipe import Recipe, RecipeFile
 
 
+def show_parameters(file: RecipeFile, arguments: Mapping[str, Any], terminal: Terminal | None = None) -> None:
+    """Print the parameters of a recipe that need not have been called: their types, defaults and values.
+
+    Args:
+        file: the recipe's.
+        arguments: what :meth:`RecipeFile.bind` returns.
+        terminal: where to; by default the standard output.
+    """
+    table = _table(f"Parameters of {file.path}", "--set", "type", "default", "value")
+    for name, tunable in file.tunables.items():
+        value = arguments[name]
+        default = "required" if tunable.default is tunable.REQUIRED else repr(tunable.default)
+        table.add_row(name, tunable.type_name, default, "" if value == tunable.default else repr(value))
+    (terminal or Terminal(highlight=False)).print(table)
+
+
 def overview(recipe: Recipe, terminal: Terminal | None = None) -> None:
-    """Print a recipe's parameters, networks and callbacks.
+    """Print a recipe's networks and callbacks.
 
     Raises:
-        RecipeError: the recipe was not loaded from a file, or a network cannot be built.
+        RecipeError: a network cannot be built.
     """
     terminal = terminal or Terminal(highlight=False)
-    terminal.print(_parameters(recipe))
     for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         terminal.print(_network(player, build_network(factory, player, recipe.seed)))
     facts = {name: value for name, value in recipe.facts().items() if value is not None}
@@ -33,17 +50,6 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
-    return table
-
-
-def _parameters(recipe: Recipe) -> Table:
-    if recipe.origin is None:
-        raise RecipeError("only a recipe that was loaded from a file has parameters to show")
-    table = _table(f"Parameters of {recipe.origin.path}", "--set", "type", "default", "value")
-    for name, tunable in RecipeFile.open(recipe.origin.path).tunables.items():
-        value = recipe.origin.arguments[name]
-        default = "" if tunable.default is tunable.REQUIRED else repr(tunable.default)
-        table.add_row(name, tunable.type_name, default, "" if value == tunable.default else repr(value))
     return table
 
 

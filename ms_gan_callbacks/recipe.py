@@ -154,6 +154,19 @@ class RecipeFile:
             raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
         return cls(path, content, source, function, tunables(function, path))
 
+    def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return every argument: its default, ``Tunable.REQUIRED`` where it has none, or what overrides it.
+
+        Raises:
+            RecipeError: an override is unknown or untypable.
+        """
+        arguments = {name: tunable.default for name, tunable in self.tunables.items()}
+        for name, value in (overrides or {}).items():
+            if name not in self.tunables:
+                raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
+            arguments[name] = take(self.tunables[name], value)
+        return arguments
+
     def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
         """Call ``recipe(...)`` with overrides; text is converted to the type of the parameter.
 
@@ -161,14 +174,12 @@ class RecipeFile:
             RecipeError: an override is unknown or untypable, one without a default is missing, the function
                 raises, or returns something else than a Recipe.
         """
-        arguments = {name: tunable.default for name, tunable in self.tunables.items()}
-        for name, value in (overrides or {}).items():
-            if name not in self.tunables:
-                raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
-            arguments[name] = take(self.tunables[name], value)
+        arguments = self.bind(overrides)
         missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
         if missing:
-            raise RecipeError(f"{self.path.name} needs a value: --set {missing[0]}=...")
+            raise RecipeError(
+                f"{self.path.name} needs a value: {' '.join(f'--set {name}=...' for name in missing)}"
+            )
         try:
             made = self.function(**arguments)
         except GanError:

@@ -49,6 +49,24 @@ def about(path: Path) -> str:
     return text.partition("\n")[0]
 
 
+def required(path: Path) -> list[str]:
+    """Return the parameters of a recipe that have no default, without importing it."""
+    try:
+        tree = ast.parse(decode_source(path.read_bytes()))
+    except (OSError, ValueError, SyntaxError):
+        return []  # whoever opens it is told
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "recipe":
+            given = node.args
+            positional = [*given.posonlyargs, *given.args]
+            bare = positional[: len(positional) - len(given.defaults)]
+            bare += [
+                one for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None
+            ]
+            return [one.arg for one in bare]
+    return []
+
+
 def locate(path: Path) -> Path:
     """Return the file of a recipe: what is called so, else ``<name>.py`` here, else one that is installed.
 
@@ -84,11 +102,11 @@ def _of_a_plugin(name: str) -> Path | None:
     return Path(found.thing)
 
 
-def start_from(name: str, path: Path) -> None:
-    """Write a recipe that goes by a name to a new file, which its docstring then names.
+def text_to_start_from(name: str, path: Path) -> bytes:
+    """Return the content of a recipe that goes by a name, its docstring naming the file that it is going to be.
 
     Raises:
-        UsageError: no recipe is called so, the file exists, or it cannot be written.
+        UsageError: no recipe is called so, or it cannot be read.
     """
     recipes = shipped()
     if name not in recipes:
@@ -99,10 +117,6 @@ def start_from(name: str, path: Path) -> None:
     try:
         content = recipes[name].read_bytes()
         encoding = encoding_of(content)
-        text = content.decode(encoding).replace(f"recipes/{name}.py", typed)
-        with path.open("xb") as file:
-            file.write(text.encode(encoding))
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already and is left as it is; choose another name") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        return content.decode(encoding).replace(f"recipes/{name}.py", typed).encode(encoding)
+    except (OSError, SyntaxError, UnicodeError) as error:
+        raise UsageError(f"{recipes[name]} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Callbacks and metrics as they are typed on the command line: ``ImageGrid:every=50steps,rows=2``.
+"""Callbacks, metrics and features as they are typed on the command line: ``ImageGrid:every=50steps,rows=2``.
 
 The name is that of a built-in one, else of a plugin's, or is ``package.module:Class``. Settings are converted to
 the types of the parameters, as ``--set`` converts.
@@ -33,20 +33,23 @@ MEASURES = (
     "recall",
 )
 METRIC = "a metric is a function of a real and a fake Sample"
+EXTRACTOR = "features are made by a function of images (N, C, H, W)"
+WHAT = {"callbacks": "callback", "metrics": "metric", "features": "feature extractor"}
 BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "callbacks": {
         name: getattr(all_callbacks, name) for name in all_callbacks.__all__ if name != "Guard"
     },  # a base class
     "metrics": {name: getattr(all_metrics, name) for name in MEASURES},
+    "features": {"lenet": all_metrics.LeNet, "thumbnails": all_metrics.thumbnails},
 }
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed for a callback or a metric, taken apart.
+    """What was typed for a callback, a metric or features, taken apart.
 
     Attributes:
-        kind: "callbacks" or "metrics".
+        kind: "callbacks", "metrics" or "features".
         text: as it was typed.
         name: ``ImageGrid``, or ``package.module:Class``.
         settings: what stood behind it, by name.
@@ -85,7 +88,7 @@ class Typed:
     @property
     def option(self) -> str:
         """The option that it was typed behind."""
-        return "--" + self.kind.removesuffix("s")
+        return "--features" if self.kind == "features" else "--" + self.kind.removesuffix("s")
 
     def package(self) -> tuple[str, str] | None:
         """Return the name and version of the package that brings it, unless it is built in or nobody knows."""
@@ -95,14 +98,14 @@ class Typed:
         return (plugin.distribution, plugin.version) if plugin else provider_of(self.name.partition(":")[0])
 
     def make(self) -> Any:
-        """Return the callback or metric, made with its settings.
+        """Return the callback, metric or feature extractor, made with its settings.
 
         Raises:
             UsageError: nothing goes by the name, it cannot be loaded, or a setting does not fit.
         """
         thing = find(self.kind, self.name)
         arguments = self._arguments(thing)
-        if self.kind == "metrics":
+        if self.kind == "metrics" or (self.kind == "features" and not isinstance(thing, type)):
             return partial(thing, **arguments) if arguments else thing
         try:
             made = thing(**arguments)
@@ -110,7 +113,10 @@ class Typed:
             raise
         except Exception as error:
             raise CallbackError(f"{self.option} {self.name} raised {describe(error)}") from error
-        if not is_callback(made):
+        if self.kind == "features":
+            if not callable(made):
+                raise UsageError(f"{self.option} {self.name} makes {made!r}; {EXTRACTOR}")
+        elif not is_callback(made):
             raise CallbackError(f"{self.option} {self.name} makes {made!r}, which is no Callback")
         return made
 
@@ -118,6 +124,8 @@ class Typed:
         known = settings(thing)
         if self.kind == "metrics":
             known = dict([*known.items()][2:])  # the samples
+        elif self.kind == "features" and not isinstance(thing, type):
+            known = dict([*known.items()][1:])  # the images
         for key in self.settings:
             if key not in known:
                 raise CallbackError(f"{self.name} has no setting {key!r}; {choices(key, known)}")
@@ -151,7 +159,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     Raises:
         UsageError: there is none, several packages bring one, or it cannot be used.
     """
-    what = kind.removesuffix("s")
+    what = WHAT[kind]
     if name in BUILT_IN[kind]:
         return BUILT_IN[kind][name]
     known = dict.fromkeys([*BUILT_IN[kind], *(plugin.name for plugin in plugins(kind))])
@@ -164,7 +172,11 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     loaded = checked(kind, load(plugin.target if plugin else name))
     if loaded.fault:
         owner = f" of {plugin.provider}" if plugin else ""
-        hint = "" if plugin else _lies_here(module)
+        hint = (
+            _lies_here(module)
+            if not plugin and f"No module named {module.split('.')[0]!r}" in loaded.fault
+            else ""
+        )
         raise UsageError(f"the {what} {name}{owner} cannot be used: {loaded.fault}{hint}")
     return loaded.thing  # type: ignore[no-any-return]
 
@@ -185,10 +197,12 @@ def _unlike(kind: str, thing: Any) -> str | None:
         signature = inspect.signature(thing)
         if kind == "metrics":
             signature.bind_partial("real", "fake")
+        elif kind == "features" and not isinstance(thing, type):
+            signature.bind_partial("images")
     except ValueError as error:  # a function written in C that does not say what it takes
         return describe(error)
     except TypeError:
-        return METRIC
+        return EXTRACTOR if kind == "features" else METRIC
     return METRIC if kind == "metrics" and isinstance(thing, type) else None
 
 

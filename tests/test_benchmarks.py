@@ -127,6 +127,58 @@ def test_without_data_or_with_an_unknown_name_there_is_one_line(
     assert "did you mean 'torch-best'" in output
 
 
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--out", "a", "speed"], {"out": Path("a")}),
+        (["speed", "--out", "a"], {"out": Path("a")}),
+        (["--out", "a", "speed", "--out", "b"], {"out": Path("b")}),
+        (["--quick", "--rounds", "2", "--only", "step", "speed", "--rounds", "5"], {"quick": True, "rounds": 5}),
+        (["--only", "step", "speed", "--only", "floor"], {"only": "floor"}),
+        (["--pair-rounds", "0", "callbacks", "--out", "a"], {"pair_rounds": 0, "out": Path("a")}),
+        (["--rounds", "3", "scaling"], {"rounds": 3, "only": "", "pair_rounds": None}),
+        (["--only", "step", "--out", "a"], {"only": "step", "out": Path("a")}),
+        (["speed"], {"out": ROOT / "benchmarks" / "results", "quick": False, "rounds": None}),
+    ],
+)
+def test_options_hold_on_either_side_of_the_command_and_the_nearer_one_wins(
+    arguments: list[str], expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[cli.Settings] = []
+    monkeypatch.setattr(cli, "measure", lambda names, settings: measured.append(settings))
+    done = CliRunner().invoke(cli.main, arguments)
+    assert done.exit_code == 0, done.output
+    assert {name: getattr(measured[0], name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "step", "scaling"], "scaling takes no --only"),
+        (["--only", "step", "callbacks"], "callbacks takes no --only"),
+        (["--pair-rounds", "2", "scaling"], "scaling takes no --pair-rounds"),
+        (["--out", "a", "report", "a.json"], "report takes no --out"),
+        (["--quick", "epoch"], "epoch takes no --quick"),
+        (["scaling", "--only", "step"], "No such option"),
+    ],
+)
+def test_an_option_that_a_command_does_not_look_at_is_refused(arguments: list[str], message: str) -> None:
+    done = CliRunner().invoke(cli.main, arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+@pytest.mark.usefixtures("data")
+def test_where_results_cannot_go_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "results.json").write_text("[]")
+    for folder, message in (("file", "is a file"), ("", "does not hold results")):
+        done = CliRunner().invoke(cli.main, ["speed", "--out", str(tmp_path / folder)])
+        assert (done.exit_code, done.output.count("\n")) == (2, 1)
+        assert message in done.output
+
+
 def test_a_foreign_file_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     done = CliRunner().invoke(cli.main, ["report", str(tmp_path / "other.json")])

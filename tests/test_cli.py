@@ -85,6 +85,51 @@ def test_show_lists_tunables_networks_and_who_listens_and_loads_no_data() -> Non
     assert [word for word in words.split() if word.startswith("on_")] == [event.value for event in Event]
 
 
+def test_show_of_a_recipe_that_needs_a_value_says_which() -> None:
+    result = ms_gan("show", "folder_dcgan", "--set", "size=64")
+    assert (result.exit_code, result.stderr) == (0, "")
+    words = re.sub(r"\s+", " ", result.stdout)
+    assert "path str required" in words
+    assert "size 32 | 64 32 64" in words
+    assert words.endswith("shown with: ms-gan show folder_dcgan --set path=... ")
+    assert "The generator" not in words
+    # With the value it shows them.
+    assert "The generator: " in ms_gan("show", "folder_dcgan", "--set", "path=photos").stdout
+
+
+NEEDY = """
+from ms_gan_callbacks import *
+def recipe(first: str, second: int, *, third: float, fourth: int = 4):
+    return BODY
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments", "message"),
+    [
+        ("1 / 0", ["--set", "second=2"], None),
+        ("1 / 0", ["--set", "secnod=2"], "no parameter 'secnod'; did you mean 'second'"),
+        ("1 / 0", ["--set", "second=two"], "second takes a whole number, not 'two'"),
+        ("1 / 0", ["--seed", "3"], "has no parameter seed for --seed to set"),
+        ("1 / 0", ["--callback", "ImageGird"], "there is no callback 'ImageGird'; did you mean 'ImageGrid'"),
+        ("1 / 0", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "raised ZeroDivisionError"),
+        ("None", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "returns NoneType, not a Recipe"),
+    ],
+)
+def test_show_tells_the_parameters_whatever_else_is_wrong(
+    body: str, arguments: list[str], message: str | None
+) -> None:
+    Path("needy.py").write_text(NEEDY.replace("BODY", body))
+    result = ms_gan("show", "needy.py", *arguments)
+    assert re.search(r"first +str +required", result.stdout)
+    assert re.search(r"fourth +int +4", result.stdout)
+    if message is None:
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout.endswith("ms-gan show needy.py --set first=... --set third=...\n")
+    else:
+        fails(result, 2, message)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["-h"], ["--version"], *([name, "--help"] for name in main.commands)]
 )
@@ -114,6 +159,11 @@ USAGE = {
     "option without value": (["run", "tiny.py", "--out"], "requires an argument"),
     "set without =": (["run", "tiny.py", "--set", "epochs"], "'epochs' is not NAME=VALUE"),
     "set without name": (["run", "tiny.py", "--set", "=3"], "'=3' is not NAME=VALUE"),
+    "set twice": (["run", "tiny.py", "--set", "epochs=3", "--set", "epochs=4"], "epochs is given twice"),
+    "two seeds": (
+        ["run", "tiny.py", "--set", "seed=3", "--seed", "4"],
+        "--seed 4 and --set seed=3 are both given",
+    ),
     "unknown name": (["run", "tiny.py", "--set", "epoch=3"], "no parameter 'epoch'; did you mean 'epochs'"),
     "untypable": (["run", "tiny.py", "--set", "epochs=ten"], "epochs takes a whole number, not 'ten'"),
     "fraction": (["run", "tiny.py", "--set", "epochs=1.5"], "epochs takes a whole number, not '1.5'"),

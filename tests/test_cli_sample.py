@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,16 @@ from PIL import Image
 from test_cli_resume import TINY, ms_gan, trained
 
 from ms_gan_callbacks import Runner
+from ms_gan_callbacks.images import to_uint8
+from ms_gan_callbacks.store import CheckpointStore
+from ms_gan_callbacks.trained import Trained
 
 WITH_BEST = TINY.replace(
     "callbacks=[Checkpoint()]", "callbacks=[Checkpoint(), BestCheckpoint('d_real', target=9.0)]"
 )
+
+
+show_warnings = pytest.mark.filterwarnings("default::ms_gan_callbacks.errors.GanWarning")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,63 @@ def test_a_picture_is_a_grid_of_them(run_dir: Path) -> None:
     result = ms_gan("sample", str(run_dir), "-n", "6", "--columns", "3", "-o", "grid.png")
     assert result.exit_code == 0, result.stderr
     with Image.open("grid.png") as picture:
-        assert picture.size == (3 * 4 + 4 * 2, 2 * 4 + 3 * 2)
+        assert picture.size == (3 * 84 + 4 * 2, 2 * 84 + 3 * 2)  # 4 x 4 pixels, 21 times
     assert ms_gan("sample", str(run_dir)).stdout == "64 images of step 10: samples.png\n"
+
+
+def test_pixels_are_repeated_as_often_as_is_asked_for(run_dir: Path) -> None:
+    for scale in ("1", "5"):
+        result = ms_gan("sample", str(run_dir), "-n", "4", "--scale", scale, "-o", f"{scale}.png")
+        assert result.exit_code == 0, result.stderr
+    with Image.open("1.png") as one, Image.open("5.png") as five:
+        assert (one.size, five.size) == ((2 * 4 + 6,) * 2, (2 * 20 + 6,) * 2)
+        np.testing.assert_array_equal(np.asarray(five)[2:22:5, 2:22:5], np.asarray(one)[2:6, 2:6])
+
+
+def test_an_array_takes_as_many_as_are_asked_for_and_parts_do_not_show(run_dir: Path) -> None:
+    result = ms_gan("sample", str(run_dir), "-n", "26000", "-o", "many.npz")
+    assert (result.exit_code, result.stdout) == (0, "26,000 images of step 10: many.npz\n"), result.stderr
+    trained = Trained(run_dir)
+    np.testing.assert_array_equal(array("many.npz"), to_uint8(trained.generate(trained.noise(26_000))))
+
+
+@show_warnings
+def test_an_array_holds_images_as_they_are(run_dir: Path) -> None:
+    result = ms_gan("sample", str(run_dir), "-n", "3", "-o", "a.npz", "--scale", "4", "--columns", "2")
+    told = "Warning: --columns and --scale: only a picture has that; a.npz holds images as they are\n"
+    assert (result.exit_code, result.stderr) == (0, told)
+    assert array("a.npz").shape == (3, 1, 4, 4)
+
+
+def test_a_picture_is_no_wider_than_its_images(run_dir: Path) -> None:
+    result = ms_gan("sample", str(run_dir), "-n", "2", "--columns", "100000000", "-o", "a.png", "--scale", "1")
+    assert result.exit_code == 0
+    with Image.open("a.png") as picture:
+        assert picture.size == (2 * 4 + 6, 4 + 4)
+
+
+@show_warnings
+def test_images_that_are_no_numbers_are_warned_about(run_dir: Path) -> None:
+    store = CheckpointStore(run_dir / "checkpoints")
+    players = Trained(run_dir)._players
+    weights = players.weights()
+    name = next(name for name in weights if name.startswith("generator."))
+    state = store.load(10, weights).state
+    store.save(10, {**weights, name: np.full_like(weights[name], np.nan)}, state)
+    result = ms_gan("sample", str(run_dir), "-n", "3000", "-o", "nan.npz")
+    [line] = result.stderr.splitlines()
+    assert re.match("Warning: the generator makes values that are not finite .* drawn in black", line)
+
+
+def test_images_that_are_no_picture_go_into_an_array(tmp_path: Path) -> None:
+    two = TINY.replace("reshape(-1, 1, 4, 4)", "reshape(-1, 2, 2, 4)").replace("(1, 4, 4)", "(2, 2, 4)")
+    trained(two, tmp_path)
+    result = ms_gan("sample", "runs/one", "-n", "5")
+    assert result.exit_code == 2
+    assert "the generator's are (2, 2, 4); write an array: -o samples.npz" in result.stderr
+    assert not Path("samples.png").exists()
+    assert ms_gan("sample", "runs/one", "-n", "5", "-o", "a.npz").exit_code == 0
+    assert array("a.npz").shape == (5, 2, 2, 4)
 
 
 def test_another_seed_gives_other_images_and_a_walk_joins_two(run_dir: Path) -> None:
@@ -83,8 +145,17 @@ def test_best_is_what_best_checkpoint_keeps(run_dir: Path) -> None:
         (["-o", "grid.jpg"], "grid.jpg must end in .png or .npz"),
         (["-o", "no/such/grid.png"], "there is no folder no/such"),
         (["--checkpoint", "bets"], "a checkpoint is 'last', 'best' or a step, not 'bets'"),
-        (["--checkpoint", "7"], "7"),
+        (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; there are: 5, 10"),
+        (["-o", ".png"], r"\.png is an ending without a name"),
         (["-n", "0"], "0 is not in the range"),
+        (["-n", "10001"], "10,001 images are too many for one picture, .*: -o samples.npz"),
+        (["-n", "10001", "-o", "faces.png"], "write an array: -o faces.npz"),
+        (
+            ["-n", "900", "--scale", "90"],
+            "900 images of 4 x 4 pixels, enlarged 90 times, .* or --scale, or write an",
+        ),
+        (["--scale", "0"], "0 is not in the range"),
+        (["--class", "1"], "this run is not conditional"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(run_dir: Path, arguments: list[str], message: str) -> None:
@@ -93,7 +164,7 @@ def test_what_cannot_be_drawn_is_one_line(run_dir: Path, arguments: list[str], m
     assert result.exit_code in (1, 2)
     [line] = result.stderr.splitlines()
     assert line.startswith("Error: ")
-    assert message in line
+    assert re.search(message, line)
     assert sorted(Path().iterdir()) == before
 
 
@@ -149,4 +220,4 @@ def test_a_conditional_run_draws_the_class_that_is_asked_for(tmp_path: Path) -> 
     assert (wrong.exit_code, wrong.stderr) == (2, "Error: labels go from 0 to 2, not from 3 to 3\n")
     assert ms_gan("sample", "runs/one", "-n", "6", "-o", "grid.png").exit_code == 0
     with Image.open("grid.png") as picture:
-        assert picture.size == (3 * 4 + 4 * 2, 2 * 4 + 3 * 2)  # a column a class
+        assert picture.size == (3 * 84 + 4 * 2, 2 * 84 + 3 * 2)  # a column a class

@@ -37,7 +37,8 @@ def fails(result: Result, message: str) -> None:
 def test_a_copy_is_the_recipe_with_its_own_name_in_its_commands(name: str) -> None:
     result = ms_gan("new", "mine", "--from", name)
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"mine.py, from {name}; run it with: ms-gan run mine.py\n"
+    needs = " --set path=..." if name == "folder_dcgan" else ""
+    assert result.stdout == f"mine.py, from {name}; run it with: ms-gan run mine.py{needs}\n"
     theirs, ours = shipped()[name].read_text(encoding="utf-8"), Path("mine.py").read_text(encoding="utf-8")
     commands = re.findall(r"ms-gan (?:run|show) (\S+)", ast.get_docstring(ast.parse(ours)) or "")
     assert len(commands) >= 3 and set(commands) == {"mine.py"}
@@ -55,6 +56,14 @@ def test_a_copy_goes_where_it_is_wanted_and_is_of_the_dcgan_unless_told() -> Non
     assert (
         text.partition('"""\n\n')[2]
         == shipped()["mnist_dcgan"].read_text(encoding="utf-8").partition('"""\n\n')[2]
+    )
+
+
+def test_a_copy_under_the_name_of_a_recipe_is_of_that_recipe() -> None:
+    # Once it lies here, it is what goes by the name.
+    assert ms_gan("new", "mnist_mlp").stdout.startswith("mnist_mlp.py, from mnist_mlp; ")
+    assert ms_gan("new", "mnist_cgan", "--from", "mnist_acgan").stdout.startswith(
+        "mnist_cgan.py, from mnist_acgan; "
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ms_gan_callbacks.callback import Every, Periodic
 from ms_gan_callbacks.errors import CallbackError, is_whole
@@ -10,6 +11,7 @@ from ms_gan_callbacks.images import image_grid, save_png
 from ms_gan_callbacks.run import Run
 
 COLUMNS = 5
+TAKEN = ("checkpoints",)
 
 
 class ImageGrid(Periodic):
@@ -23,22 +25,36 @@ class ImageGrid(Periodic):
         rows: rows of the grid, at least 1.
         columns: columns of the grid, at least 1; by default 5, or in a conditional run one for each class.
         folder: where the pictures go, below the run's folder.
+        scale: how many times images are enlarged, by whole pixels; by default as :func:`image_grid` chooses by
+            their size, three times for 28 x 28. What other callbacks are shown, TensorBoard say, is enlarged, too.
 
     Raises:
-        CallbackError: a number of rows or columns is below 1, or (before the first step) the images are neither
-            grey nor colour.
+        CallbackError: a number of rows or columns, or the scale, is below 1, the folder is not one of its own
+            below the run's, or (before the first step) the images are neither grey nor colour.
     """
 
     needs = ("a generator",)
 
     def __init__(
-        self, every: Every = Every.epochs(1), rows: int = 5, columns: int | None = None, folder: str = "samples"
+        self,
+        every: Every = Every.epochs(1),
+        rows: int = 5,
+        columns: int | None = None,
+        folder: str = "samples",
+        scale: int | None = None,
     ) -> None:
         super().__init__(every)
-        for name, value in (("rows", rows), ("columns", COLUMNS if columns is None else columns)):
-            if not is_whole(value, 1):
+        for name, value in (("rows", rows), ("columns", columns), ("scale", scale)):
+            if not is_whole(value, 1) and (value is not None or name == "rows"):
                 raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
-        self.rows, self.columns, self.folder = rows, columns, folder
+        if (
+            not Path(folder).parts
+            or Path(folder).is_absolute()
+            or ".." in Path(folder).parts
+            or Path(folder).parts[0] in TAKEN
+        ):
+            raise CallbackError(f"ImageGrid(folder=...) takes a folder of its own below the run's, not {folder!r}")
+        self.rows, self.columns, self.folder, self.scale = rows, columns, folder, scale
         self.writes = (f"{folder}/{'epoch' if every.by_epoch else 'step'}-*.png",)
         self._newest: str | None = None
 
@@ -54,7 +70,7 @@ class ImageGrid(Periodic):
 
     def act(self, run: Run) -> None:
         columns = self.columns or run.classes or COLUMNS
-        grid = image_grid(run.sample(self.rows * columns), columns)
+        grid = image_grid(run.sample(self.rows * columns), columns, scale=self.scale)
         whole_epochs = self.every.by_epoch and self.every.due(run)
         name = f"epoch-{run.epoch:04d}.png" if whole_epochs else f"step-{run.step:08d}.png"
         save_png(run.out_dir / self.folder / name, grid)

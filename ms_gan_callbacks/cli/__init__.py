@@ -11,7 +11,8 @@ import click
 from ms_gan_callbacks.cli.front import CommandLine, show_warning
 from ms_gan_callbacks.cli.plugins import list_plugins
 from ms_gan_callbacks.cli.recipes import new, show, verify_resume
-from ms_gan_callbacks.cli.results import evaluate, plot, sample
+from ms_gan_callbacks.cli.results import evaluate, plot
+from ms_gan_callbacks.cli.sample import sample
 from ms_gan_callbacks.cli.training import resume, run
 
 __all__ = ["main"]

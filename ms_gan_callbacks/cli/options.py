@@ -12,7 +12,7 @@ from ms_gan_callbacks.errors import RecipeError, UsageError
 from ms_gan_callbacks.recipe_index import locate
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.recipe import Recipe
+    from ms_gan_callbacks.recipe import Recipe, RecipeFile
 
 
 def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -21,6 +21,8 @@ def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[st
         name, equals, text = value.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        if name.strip() in overrides:
+            raise click.BadParameter(f"{name.strip()} is given twice")
         overrides[name.strip()] = text
     return overrides
 
@@ -50,6 +52,10 @@ def attach_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path))
+checkpoint_option = click.option(
+    "--checkpoint", default="last", metavar="WHICH", help="last, best, or a step. [default: last]"
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "Ascend"], case_sensitive=False),
@@ -72,14 +78,20 @@ def load(
     from ms_gan_callbacks.typed import typed
 
     file = RecipeFile.open(path)
-    if seed is not None:
-        if "seed" not in file.tunables:
-            raise RecipeError(f"{path.name} has no parameter seed for --seed to set")
-        overrides = {**overrides, "seed": str(seed)}
-    return attach(file.build(overrides), typed(callbacks, metrics))
+    return attach(file.build(with_seed(file, overrides, seed)), typed(callbacks, metrics))
 
 
-def check_folder(path: Path) -> None:
-    """Raise UsageError unless there is a folder to write a file to."""
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+def with_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:
+    """Return overrides with the seed that was typed among them, if one was.
+
+    Raises:
+        RecipeError: the recipe has no parameter for it.
+        UsageError: --set names another one.
+    """
+    if seed is None:
+        return overrides
+    if "seed" not in file.tunables:
+        raise RecipeError(f"{file.path.name} has no parameter seed for --seed to set")
+    if "seed" in overrides:
+        raise UsageError(f"--seed {seed} and --set seed={overrides['seed']} are both given; leave one out")
+    return {**overrides, "seed": str(seed)}

@@ -28,7 +28,7 @@ def list_plugins() -> None:
     else:
         click.echo("No plugins are installed. docs/plugins.md says how to write one.")
     click.echo()
-    for kind in KINDS:
+    for kind in (*KINDS, "features"):
         click.echo(f"built-in {kind:<10} {', '.join(_built_in(kind))}")
 
 

@@ -11,14 +11,17 @@ import click
 
 from ms_gan_callbacks.cli.options import (
     attach_options,
-    check_folder,
     load,
     recipe_argument,
     seed_option,
     set_option,
+    with_seed,
 )
+from ms_gan_callbacks.cli.outputs import Output
 from ms_gan_callbacks.errors import GanError, UsageError
-from ms_gan_callbacks.recipe_index import about, locate, named, start_from
+from ms_gan_callbacks.recipe_index import about, locate, named, required, shipped, text_to_start_from
+
+DEFAULT = "mnist_dcgan"
 
 
 def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -32,11 +35,16 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.command()
 @click.argument("name", type=click.Path(path_type=Path))
-@click.option("--from", "source", metavar="RECIPE", default="mnist_dcgan", show_default=True, help="What to copy.")
+@click.option(
+    "--from",
+    "source",
+    metavar="RECIPE",
+    help=f"What to copy. [default: the recipe that is called NAME, else {DEFAULT}]",
+)
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Show what there is to copy."
 )
-def new(name: Path, source: str) -> None:
+def new(name: Path, source: str | None) -> None:
     """Write a recipe to start from: NAME.py, a copy of one that goes by a name, ready to run.
 
     \b
@@ -46,9 +54,14 @@ def new(name: Path, source: str) -> None:
     if name.suffix not in ("", ".py") or not re.fullmatch(r"\w[\w-]*", name.stem):
         raise UsageError(f"{name} is no name for a recipe: letters, digits, _ and -, and .py if you like")
     path = name.with_suffix(".py")
-    check_folder(path)
-    start_from(source, path)
-    click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}")
+    # Under the name of a recipe one expects that recipe, and this file then goes by it here.
+    source = source if source is not None else path.stem if path.stem in shipped() else DEFAULT
+    output = Output(path)
+    output.check()
+    content = text_to_start_from(source, path)
+    output.write(lambda file: file.write(content))
+    needs = "".join(f" --set {one}=..." for one in required(path))
+    click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}{needs}")
 
 
 @click.command()
@@ -63,11 +76,35 @@ def show(
     metrics: tuple[str, ...],
     seed: int | None,
 ) -> None:
-    """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing."""
-    recipe = load(recipe_path, overrides, seed, callbacks, metrics)
-    from ms_gan_callbacks.overview import overview
+    """Show RECIPE's parameters, its networks and who listens to what. Loads no data, trains nothing.
 
-    overview(recipe)
+    Of a recipe whose parameters are not all given, the parameters.
+    """
+    path = locate(recipe_path)  # before MindSpore is imported
+    from ms_gan_callbacks.attach import attach
+    from ms_gan_callbacks.overview import overview, show_parameters
+    from ms_gan_callbacks.recipe import RecipeFile
+    from ms_gan_callbacks.tunables import Tunable
+    from ms_gan_callbacks.typed import typed
+
+    file, wanted = RecipeFile.open(path), typed(callbacks, metrics)
+    try:
+        overrides = with_seed(file, overrides, seed)
+        arguments = file.bind(overrides)
+    except UsageError:
+        show_parameters(file, file.bind())
+        raise
+    show_parameters(file, arguments)
+    missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
+    if missing:
+        for one in wanted:
+            one.make()  # its mistakes are told here, too
+        needs = " ".join(f"--set {name}=..." for name in missing)
+        click.echo(
+            f"\nThe networks and callbacks are shown with: ms-gan show {shlex.quote(str(recipe_path))} {needs}"
+        )
+        return
+    overview(attach(file.build(overrides), wanted))
 
 
 @click.command("verify-resume")

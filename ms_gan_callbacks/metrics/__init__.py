@@ -20,6 +20,7 @@ from ms_gan_callbacks.metrics.sample import Metric, Sample
 from ms_gan_callbacks.metrics.sampling import real_floor, sampling_noise
 from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
+from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
 __all__ = [
     "Estimate",
@@ -58,4 +59,5 @@ __all__ = [
     "recall",
     "sampling_noise",
     "sanity_rows",
+    "thumbnails",
 ]

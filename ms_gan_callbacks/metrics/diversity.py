@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
+from ms_gan_callbacks.metrics.distances import Doubles, row_chunks
 from ms_gan_callbacks.metrics.sample import Sample, paired_features
 
 
@@ -25,4 +26,12 @@ def diversity(real: Sample, fake: Sample) -> float:
 
 
 def _spread(sample: Sample) -> float:
-    return sample.once(_spread, lambda: float(pdist(sample.features.astype(np.float64)).mean()))
+    return sample.once(_spread, lambda: _mean_distance(sample.features.astype(np.float64)))
+
+
+def _mean_distance(points: Doubles) -> float:
+    """Return the mean distance between two of some vectors (N, D), never holding all N * N of them."""
+    total = 0.0
+    for rows in row_chunks(len(points), len(points)):
+        total += float(cdist(points[rows], points[rows.stop :]).sum() + pdist(points[rows]).sum())
+    return total / (len(points) * (len(points) - 1) / 2)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import UsageError, describe
+from ms_gan_callbacks.errors import GanError, UsageError, describe
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Features: TypeAlias = NDArray[np.floating[Any]]
@@ -24,6 +25,9 @@ classes.
 
 def feature_name(extractor: FeatureExtractor) -> str:
     """Return what reports call an extractor's features: its ``name``, or that of its function or type."""
+    if isinstance(extractor, partial):
+        given = [*map(repr, extractor.args), *(f"{name}={value!r}" for name, value in extractor.keywords.items())]
+        return f"{feature_name(extractor.func)}({', '.join(given)})"
     name = getattr(extractor, "name", None) or getattr(extractor, "__name__", None)
     return str(name or type(extractor).__name__)
 
@@ -32,16 +36,16 @@ def extract(extractor: FeatureExtractor, images: Pixels) -> Features:
     """Call an extractor and check what it returns.
 
     Raises:
-        UsageError: that is not one row of finite floats an image.
+        UsageError: it raises, or that is not one row of finite floats an image.
     """
-    return _checked(extractor, extractor(images), len(images), "features (N, D)")
+    return _checked(extractor, _call(extractor, extractor, images), len(images), "features (N, D)")
 
 
 def classify(extractor: FeatureExtractor, features: Features) -> Features:
     """Return the class probabilities (N, K) of features.
 
     Raises:
-        UsageError: the extractor does not classify, or returns something else.
+        UsageError: the extractor does not classify, raises, or returns something else.
     """
     method = getattr(extractor, "classify", None)
     if method is None:
@@ -49,7 +53,19 @@ def classify(extractor: FeatureExtractor, features: Features) -> Features:
             f"the features {feature_name(extractor)!r} have no classes, which this metric counts;"
             " give their extractor a method classify(features) -> probabilities (N, K)"
         )
-    return _checked(extractor, method(features), len(features), "probabilities (N, K)")
+    return _checked(extractor, _call(extractor, method, features), len(features), "probabilities (N, K)")
+
+
+def _call(extractor: FeatureExtractor, function: Callable[[Any], Any], argument: NDArray[Any]) -> Any:
+    try:
+        return function(argument)
+    except GanError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"the features {feature_name(extractor)!r} cannot be made of an array of shape {argument.shape}: "
+            f"{describe(error)}"
+        ) from error
 
 
 def _checked(extractor: FeatureExtractor, returned: Any, count: int, what: str) -> Features:

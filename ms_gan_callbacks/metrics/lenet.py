@@ -62,8 +62,9 @@ class LeNet:
         """
         if images.shape[1:] != (1, 28, 28):
             raise UsageError(
-                f"the LeNet's features are for images of shape (1, 28, 28), not {images.shape[1:]};"
-                " pass an extractor of your own: images (N, C, H, W) uint8 -> features (N, D)"
+                f"the LeNet's features are for images of shape (1, 28, 28), not {images.shape[1:]}; compare"
+                " others: Recipe(features=thumbnails), ms-gan evaluate --features thumbnails, or an extractor of"
+                " your own: images (N, C, H, W) uint8 -> features (N, D)"
             )
         chunks = [self._features(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
         return np.concatenate(chunks) if chunks else np.zeros((0, 84), np.float32)

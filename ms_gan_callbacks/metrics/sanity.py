@@ -13,6 +13,11 @@ from ms_gan_callbacks.metrics.features import FeatureExtractor, Pixels
 from ms_gan_callbacks.metrics.sample import Sample
 
 CLASSES = 5
+MOST_VALUES = 1024
+"""Numbers in an image whose whole covariance is made, which takes the cube of them in time."""
+MOST_COMBINED = 5_000
+"""Training images that make a Gaussian of larger images, at most."""
+_CHUNK = 500
 
 
 def sanity_rows(
@@ -32,7 +37,8 @@ def sanity_rows(
         mean image      the training images' mean, every time
         one digit       images of the first class only
         five digits     images of the first five classes only
-        gaussian        a Gaussian fitted to the pixels: their mean and full covariance
+        gaussian        a Gaussian fitted to the pixels: their mean and full covariance (that of 5,000 training
+                        images at most, where an image has more than 1,024 numbers)
 
     All have ``count`` images: where a class has too few, some are repeated. Without classes there are no such
     rows. What is chosen from the training images is a copy, and :func:`memorisation` says so.
@@ -87,7 +93,26 @@ def _some(places: NDArray[np.int64], count: int, random: np.random.Generator) ->
 
 
 def _gaussian(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
+    if images[0].size > MOST_VALUES:
+        return _combined(images[:MOST_COMBINED], count, random)
     flat = images.reshape(len(images), -1).astype(np.float32)
     mean, covariance = flat.mean(axis=0), np.atleast_2d(np.cov(flat, rowvar=False))
     drawn = random.multivariate_normal(mean, covariance, count, check_valid="ignore", method="eigh")
     return np.rint(np.clip(drawn, 0, 255)).astype(np.uint8).reshape(count, *images.shape[1:])
+
+
+def _combined(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
+    """Draw from the same Gaussian without its covariance.
+
+    Sums of the images' deviations from their mean, weighted by N(0, 1) / sqrt(N - 1), have it.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    mean = flat.mean(axis=0)
+    flat -= mean
+    flat /= np.float32(np.sqrt(max(len(images) - 1, 1)))
+    drawn = np.empty((count, *images.shape[1:]), np.uint8)
+    for start in range(0, count, _CHUNK):
+        part = drawn[start : start + _CHUNK]
+        weights = random.standard_normal((len(part), len(flat)), dtype=np.float32)
+        part[:] = np.rint(np.clip(weights @ flat + mean, 0, 255)).reshape(part.shape)
+    return drawn

@@ -54,10 +54,15 @@ class Samples(Callback):
 
 
 def tiles(path: Path, rows: int, columns: int) -> list[np.ndarray]:
-    """Cut a grid of 4 x 4 images, 2 black pixels around each, into its images."""
-    grid = np.asarray(Image.open(path))
-    assert grid.shape[:2] == (rows * 6 + PADDING, columns * 6 + PADDING)
-    return [grid[6 * r + 2 : 6 * r + 6, 6 * c + 2 : 6 * c + 6] for r in range(rows) for c in range(columns)]
+    """Cut a grid of 4 x 4 images, each pixel a square of 21 x 21, 2 black pixels around each, into its images."""
+    grid, cell = np.asarray(Image.open(path)), 84 + PADDING
+    assert grid.shape[:2] == (rows * cell + PADDING, columns * cell + PADDING)
+    corners = [(cell * r + PADDING, cell * c + PADDING) for r in range(rows) for c in range(columns)]
+    squares = [grid[top : top + 84, left : left + 84] for top, left in corners]
+    for square in squares:
+        blocks = square.reshape(4, 21, 4, 21, -1)
+        assert (blocks == blocks[:, :1, :, :1]).all()
+    return [square[::21, ::21] for square in squares]
 
 
 def names(folder: str) -> list[str]:
@@ -148,8 +153,16 @@ def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
     assert names("run/samples") == ["step-00000005.png"]
 
 
-@pytest.mark.parametrize("setting", ["rows", "columns"])
+@pytest.mark.parametrize(
+    "folder", ["", ".", "..", "../other", "a/../../b", "/tmp/a", "checkpoints", "checkpoints/a"]
+)
+def test_grids_stay_within_the_run(folder: str) -> None:
+    with pytest.raises(CallbackError, match=r"ImageGrid\(folder=...\) takes a folder of its own below the run's"):
+        ImageGrid(folder=folder)
+
+
+@pytest.mark.parametrize("setting", ["rows", "columns", "scale"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
-def test_rows_and_columns_are_positive_whole_numbers(setting: str, value: object) -> None:
+def test_rows_columns_and_scale_are_positive_whole_numbers(setting: str, value: object) -> None:
     with pytest.raises(CallbackError, match=rf"ImageGrid\({setting}=...\) takes a whole number of at least 1"):
         ImageGrid(**{setting: value})  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def test_grids_are_the_pngs_on_disk(events: EventAccumulator, folder: Path) -> N
     assert [step for step, _ in shown] == [5, 10, 15]
     for epoch, (_, grid) in enumerate(shown, start=1):
         on_disk = np.asarray(Image.open(folder / "samples" / f"epoch-{epoch:04d}.png").convert("RGB"))
-        assert on_disk.shape == (14, 20, 3)
+        assert on_disk.shape == (2 * 86 + 2, 3 * 86 + 2, 3)  # enlarged: 4 pixels a side are 84
         np.testing.assert_array_equal(grid, on_disk)
 
 

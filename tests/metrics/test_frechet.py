@@ -108,3 +108,12 @@ def test_a_floor_needs_two_of_everything() -> None:
     for features, counts in ((vectors(1), (5, 5)), (vectors(9), (1, 5)), (vectors(9), (5, 1))):
         with pytest.raises(UsageError):
             frechet_floor(features, *counts)
+
+
+def test_two_of_everything_are_enough(digits: Digits) -> None:
+    assert frechet_floor(vectors(2), 2, 2) == pytest.approx(frechet_floor(vectors(2), 4, 4) * 2)
+    two, one = Sample(digits.real[:2]), Sample(digits.other[:1])
+    assert fld(two, two) == pytest.approx(0, abs=1e-6)
+    for pair in ((two, one), (one, two)):
+        with pytest.raises(UsageError, match="needs 2 of each"):
+            fld(*pair)

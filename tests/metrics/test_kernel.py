@@ -45,6 +45,14 @@ def test_two_points_each_by_hand() -> None:
     assert kernel_distance(a, b).value == pytest.approx(27 + 1 - 2 * (8 + 1 + 27 + 1) / 4)
 
 
+def test_the_error_of_two_points_each_by_hand() -> None:
+    # What each point has in it: its mean kernel within its sample less that with the other's points.
+    a, b = np.array([[1.0], [2.0]]), np.array([[1.0], [0.0]])
+    of_a, of_b = [27 - (8 + 1) / 2, 27 - (27 + 1) / 2], [1 - (8 + 27) / 2, 1 - (1 + 1) / 2]
+    variances = [(x - y) ** 2 / 2 for x, y in (of_a, of_b)]  # of two numbers, unbiased
+    assert kernel_distance(a, b).standard_error == pytest.approx(2 * np.sqrt(sum(variances) / 2))
+
+
 def draws(shift: float) -> tuple[np.ndarray, np.ndarray]:
     def directions(count: int, seed: int, shift: float) -> np.ndarray:
         points = vectors(count, 4, seed, shift=shift)
@@ -66,6 +74,11 @@ def test_of_one_distribution_it_is_zero_on_average_and_the_error_somewhat_too_la
     assert np.sqrt((errors**2).mean()) / values.std() == pytest.approx(np.sqrt(2), rel=0.15)
 
 
-def test_one_image_is_too_few() -> None:
+def test_two_images_are_enough_and_one_is_too_few(digits: Digits) -> None:
+    two, one = Sample(digits.real[:2]), Sample(digits.other[:1])
+    assert np.isfinite(kid(two, Sample(digits.other[:2])).value)
+    for pair in ((two, one), (one, two)):
+        with pytest.raises(UsageError, match="needs 2 of each"):
+            kid(*pair)
     with pytest.raises(UsageError, match="needs 2 of each"):
         kernel_distance(vectors(1), vectors(5))

@@ -132,7 +132,10 @@ def test_cut_and_missing_weights_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 28, 28)])
 def test_images_it_is_not_made_for_are_refused_with_the_way_out(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="pass an extractor of your own") as error:
+    with pytest.raises(
+        UsageError,
+        match=r"Recipe\(features=thumbnails\), ms-gan evaluate --features thumbnails, or an extractor of your own",
+    ) as error:
         _ = Sample(np.zeros((2, *shape), np.uint8)).features
     assert str(shape) in str(error.value)
     assert "\n" not in str(error.value)

@@ -77,3 +77,21 @@ def test_what_there_is_not_is_refused() -> None:
         sanity_rows(noise_images(5), count=6, extractor=Mean())
     with pytest.raises(UsageError, match="need as many labels"):
         sanity_rows(noise_images(5), [1, 2], count=5, extractor=Mean())
+
+
+def test_the_gaussian_of_large_images_has_their_mean_and_covariance() -> None:
+    # 3,072 numbers an image: two directions in which all images differ, and a little noise.
+    random = np.random.default_rng(0)
+    directions = random.normal(0, 12, (2, 3, 32, 32))
+    weights = random.normal(0, 1, (300, 2))
+    pixels = 128 + np.einsum("nk,kchw->nchw", weights, directions) + random.normal(0, 1, (300, 3, 32, 32))
+    train = np.clip(pixels, 0, 255).round().astype(np.uint8)
+    drawn = sanity_rows(train, count=300, extractor=Mean())["gaussian"].images
+    assert drawn.shape == train.shape
+    assert not {image.tobytes() for image in drawn} & {image.tobytes() for image in train}
+    both = [images.reshape(300, -1).astype(float) for images in (train, drawn)]
+    np.testing.assert_allclose(both[1].mean(0), both[0].mean(0), atol=6 * 17 / np.sqrt(300))
+    # The variance along each of some lines: of chance it is uncertain by sqrt(2 / 300), twice.
+    lines = np.concatenate([directions.reshape(2, -1), random.normal(0, 1, (3, 3 * 32 * 32))])
+    variances = [(images @ lines.T).var(0) for images in both]
+    np.testing.assert_allclose(variances[1] / variances[0], 1, atol=0.4)

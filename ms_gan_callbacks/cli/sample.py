@@ -1,0 +1,160 @@
+"""``ms-gan sample``: pictures and arrays of images, drawn by a generator that has been trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
+from ms_gan_callbacks.cli.outputs import Output, out_option
+from ms_gan_callbacks.errors import GanWarning, UsageError, counted
+from ms_gan_callbacks.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ms_gan_callbacks.trained import Trained
+
+MOST_IN_A_PICTURE = 10_000
+PART = 1024
+"""Images drawn at a time: a multiple of what the generator is compiled for, so that parts do not show."""
+
+
+@click.command()
+@run_dir_argument
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Images: any number in an array, 10,000 in a picture.",
+)
+@out_option(".png, or .npz of uint8 images. [default: samples.png, or samples-2.png and so on where there is one]")
+@click.option(
+    "--columns",
+    type=click.IntRange(1),
+    help="Images in a row of the picture. [default: about square, or a column a class]",
+)
+@click.option(
+    "--scale",
+    type=click.IntRange(1),
+    help="How often a pixel is repeated, each way, in a picture. [default: by the images' size, 3 for 28 x 28]",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Another noise than the run's own.")
+@click.option("--class", "label", type=click.IntRange(0), help="Of one class only, in a conditional run.")
+@click.option("--interpolate", is_flag=True, help="Walk from one noise vector to another, in a straight line.")
+@checkpoint_option
+@set_option
+@device_option
+def sample(
+    run_dir: Path,
+    count: int,
+    out: Path | None,
+    overwrite: bool,
+    columns: int | None,
+    scale: int | None,
+    seed: int | None,
+    label: int | None,
+    interpolate: bool,
+    checkpoint: str,
+    overrides: dict[str, str],
+    device: str | None,
+) -> None:
+    """Draw images from the generator of the run in RUN_DIR.
+
+    \b
+    ms-gan sample runs/mine                         64 images, samples.png
+    ms-gan sample runs/mine -n 16 --interpolate     a walk between two of them
+    ms-gan sample runs/mine -n 50000 -o fakes.npz   an array "images", uint8 (N, C, H, W)
+    ms-gan sample runs/mine --class 7               of one class, from a conditional run
+    """
+    output = Output(out or Path("samples.png"), overwrite, (".png", ".npz"), numbered=out is None)
+    output.check()
+    picture = output.ending == ".png"
+    if picture and count > MOST_IN_A_PICTURE:
+        raise UsageError(
+            f"{count:,} images are too many for one picture, at most {MOST_IN_A_PICTURE:,} go into one; "
+            f"write an array: -o {output.path.with_suffix('.npz').name}"
+        )
+    if not picture and (columns or scale):
+        names = " and ".join(name for name, value in (("--columns", columns), ("--scale", scale)) if value)
+        warnings.warn(f"{names}: only a picture has that; {output.path} holds images as they are", GanWarning, 1)
+    with Interrupts():
+        from ms_gan_callbacks.images import write_npz
+        from ms_gan_callbacks.trained import Trained
+
+        trained = Trained(run_dir, checkpoint, device, overrides)
+        parts = _draw(trained, count, seed, label, interpolate)
+        first = next(parts)
+        if picture:
+            by_class = trained.recipe.classes if label is None and count >= (trained.recipe.classes or 0) else None
+            in_a_row = min(columns or by_class or round(count**0.5), count)
+            content = _picture(first, parts, count, in_a_row, scale)
+            path = output.write(lambda file: file.write(content))
+        else:
+            shape = (count, *first.shape[1:])
+            path = output.write(lambda file: write_npz(file, "images", shape, chain([first], parts)))
+    click.echo(f"{counted(count, 'images')} of step {trained.step:,}: {path}")
+
+
+def _draw(
+    trained: Trained, count: int, seed: int | None, label: int | None, interpolate: bool
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield images, uint8 (N, C, H, W), at most PART at a time."""
+    import numpy as np
+
+    from ms_gan_callbacks.images import to_uint8
+
+    classes, parts = trained.recipe.classes, trained.noise_parts(count, PART, seed)
+    if interpolate:
+        ends = trained.noise(2, seed=seed)
+        walk = np.linspace(ends[0], ends[1], count, dtype=np.float32)
+        parts = (walk[start : start + PART] for start in range(0, count, PART))
+        label = 0 if label is None and classes else label  # a walk is within one class
+    start, finite = 0, True
+    for noise in parts:
+        turns = np.arange(start, start + len(noise))
+        labels = np.full(len(noise), label) if label is not None else turns % classes if classes else None
+        images = trained.generate(noise, labels)
+        if finite and not np.isfinite(images).all():
+            finite = False
+            warnings.warn(
+                "the generator makes values that are not finite (NaN or infinity), which are drawn in black: "
+                "its run has diverged; --checkpoint takes an older one",
+                GanWarning,
+                stacklevel=1,
+            )
+        yield to_uint8(images)
+        start += len(noise)
+
+
+def _picture(
+    first: NDArray[np.uint8], rest: Iterator[NDArray[np.uint8]], count: int, columns: int, scale: int | None
+) -> bytes:
+    import numpy as np
+
+    from ms_gan_callbacks.images import MOST_PIXELS, grid_shape, image_grid, to_png
+
+    shape = first.shape[1:]
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise UsageError(
+            f"a picture shows images of shape (1, H, W) or (3, H, W), and the generator's are {shape}; "
+            "write an array: -o samples.npz"
+        )
+    height, width = grid_shape(count, columns, *shape[1:], scale=scale or 1)
+    if height * width > MOST_PIXELS:
+        raise UsageError(
+            f"{count:,} images of {shape[1]} x {shape[2]} pixels"
+            + (f", enlarged {scale} times," if scale else "")
+            + f" make a picture of {width:,} x {height:,}, which few programs open; take a smaller -n"
+            + (" or --scale" if scale else "")
+            + ", or write an array: -o samples.npz"
+        )
+    return to_png(image_grid(np.concatenate([first, *rest]), columns, scale=scale))
