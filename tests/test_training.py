@@ -13,7 +13,6 @@ from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
-from ms_gan_callbacks.data import BUNDLED
 from ms_gan_callbacks.fit import check_fit
 from ms_gan_callbacks.objectives import check_scores
 from ms_gan_callbacks.training import SCALARS, Players
@@ -93,7 +92,7 @@ def hand_over(weights: Mapping[str, ms.Parameter], to: Mapping[str, ms.Parameter
 
 
 def twenty_batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    batches = mnist(BUNDLED, batch_size=32).batches(seed=0, epoch=1)
+    batches = mnist(count=5000, batch_size=32).batches(seed=0, epoch=1)
     for step, real in zip(range(20), batches, strict=False):
         yield real, stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32)
 
