@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console as Terminal
 
-from benchmarks import ROOT, callbacks, data, epoch, plot, results, scaling, speed
+from benchmarks import ROOT, callbacks, epoch, plot, results, scaling, speed
 from benchmarks.contestants import have_torch
 from benchmarks.report import tables
 from ms_gan_callbacks import GanError
@@ -66,7 +66,6 @@ MEASUREMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
 
 def measure(names: list[str], settings: Settings) -> None:
     """Measure some sections, save each as it ends, and show all that the folder then holds."""
-    data.folder()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # or workers stay behind, asleep
     if not have_torch():
         terminal.print("PyTorch is not installed (pip install torch): its contestants are left out")
@@ -105,7 +104,7 @@ class Group(click.Group):
 @options
 @click.pass_context
 def main(context: click.Context, **chosen: Any) -> None:
-    """Measure how fast this package trains; MS_GAN_DATA names the folder of MNIST's IDX files."""
+    """Measure how fast this package trains, on the MNIST that comes with it."""
     if context.invoked_subcommand is None:
         measure(list(MEASUREMENTS), Settings(**chosen))
 
