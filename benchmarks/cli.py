@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console as Terminal
 
-from benchmarks import ROOT, callbacks, data, epoch, plot, results, scaling, speed
+from benchmarks import ROOT, callbacks, epoch, plot, results, scaling, speed
 from benchmarks.contestants import have_torch
 from benchmarks.report import tables
 from ms_gan_callbacks import GanError
@@ -93,7 +93,6 @@ MEASUREMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
 
 def measure(names: list[str], settings: Settings) -> None:
     """Measure some sections, save each as it ends, and show all that the folder then holds."""
-    data.folder()
     results.check(settings.out)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # or workers stay behind, asleep
     if not have_torch():
@@ -133,7 +132,7 @@ class Group(click.Group):
 @options(*OPTIONS)
 @click.pass_context
 def main(context: click.Context, **_: Any) -> None:
-    """Measure how fast this package trains; MS_GAN_DATA names the folder of MNIST's IDX files."""
+    """Measure how fast this package trains, on the MNIST that comes with it."""
     command = context.invoked_subcommand
     if command is None:
         measure(list(MEASUREMENTS), settings(context))

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks import DataError, mnist
+from ms_gan_callbacks import mnist
+from ms_gan_callbacks.data.mnist import PACKAGED
 
 WHOLE = 60_000
 CONVOLUTIONS = 8  # a step of the layers' contest
 
 
-def folder() -> Path:
-    """Return the folder of MNIST's IDX files.
-
-    Raises:
-        DataError: nobody has said where it is.
-    """
-    if not os.environ.get("MS_GAN_DATA"):
-        raise DataError(
-            "set MS_GAN_DATA to the folder of MNIST's IDX files; ms_gan_callbacks/data/digits has 5,000 of them"
-        )
-    return Path(os.environ["MS_GAN_DATA"])
-
-
 def digits(count: int = WHOLE) -> NDArray[np.uint8]:
     """Return that many digits, (count, 1, 28, 28), from the first on and over again if there are fewer."""
-    images: NDArray[np.uint8] = mnist(folder()).images
-    return images if len(images) == count else np.resize(images, (count, *images.shape[1:]))
+    images: NDArray[np.uint8] = mnist().images
+    return images[:count] if count <= len(images) else np.resize(images, (count, *images.shape[1:]))
 
 
 def feed(images: NDArray[np.uint8], batch: int, noise_dim: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -55,8 +42,5 @@ def convolution_data(shape: tuple[int, ...], seed: int) -> list[NDArray[np.float
 def unpack(into: Path) -> None:
     """Put MNIST's files, unpacked, where MnistDataset can read them."""
     into.mkdir(parents=True, exist_ok=True)
-    for path in folder().glob("*-ubyte*"):
-        content = path.read_bytes()
-        (into / path.name.removesuffix(".gz")).write_bytes(
-            gzip.decompress(content) if path.suffix == ".gz" else content
-        )
+    for path in PACKAGED.glob("*-ubyte.gz"):
+        (into / path.stem).write_bytes(gzip.decompress(path.read_bytes()))

@@ -1,7 +1,7 @@
 """Train every recipe as it stands, judge what came of it, and write docs/gallery.md with its pictures.
 
-    MS_GAN_DATA=<folder with MNIST> python scripts/gallery.py               every recipe, about an hour
-    MS_GAN_DATA=<folder with MNIST> python scripts/gallery.py mnist_cgan    one; the others stay as they are
+    python scripts/gallery.py               every recipe, about an hour
+    python scripts/gallery.py mnist_cgan    one; the others stay as they are
     python scripts/gallery.py --render              the page alone, from docs/gallery.json
 
 Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, pictures for ``folder_dcgan``

@@ -1,6 +1,6 @@
 """Train a recipe from several seeds, and print what its generators are worth epoch by epoch.
 
-    MS_GAN_DATA=<folder with MNIST> python scripts/quality_study.py recipes/mnist_mlp.py --seeds 5 --epochs 1,5,10
+    python scripts/quality_study.py recipes/mnist_mlp.py --seeds 5 --epochs 1,5,10
 
 Every run has a CollapseGuard and a DivergenceGuard, and nothing that would end it early; whatever they say is
 printed below the table. A run that has been trained already is judged, not trained again.

@@ -1,6 +1,6 @@
 """Train the LeNet-5 whose features the quality metrics compare, and write the weights the package ships.
 
-    MS_GAN_DATA=<folder with MNIST> python scripts/train_lenet.py [weights.safetensors]
+    python scripts/train_lenet.py [weights.safetensors]
 
 The network is that of LeCun et al., "Gradient-based learning applied to document recognition" (1998), with ReLU,
 max pooling, and the 84 features scaled to a mean square of 1 (Zhang and Sennrich 2019) instead of bent by a

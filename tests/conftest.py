@@ -1,4 +1,4 @@
-"""What the tests share: a GAN that trains in no time, real digits, and a clean surrounding for each test."""
+"""What the tests share: a GAN that trains in no time, and a clean surrounding for each test."""
 
 from __future__ import annotations
 
@@ -47,16 +47,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-MNIST = os.environ.get("MS_GAN_DATA")
-
-
 @pytest.fixture(scope="session", autouse=True)
-def no_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """There is no MNIST but what a test asks for: not for the fixtures of a module, either."""
+def clean_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's cache is not used: not by the fixtures of a module, either."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("MS_GAN_OFFLINE", "1")
-        patch.delenv("MS_GAN_DATA", raising=False)
         yield
 
 
@@ -65,14 +60,6 @@ def clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own working directory and its own cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def mnist_root() -> str:
-    """Return the folder that holds all of MNIST; the test skips by name where there is none."""
-    if not MNIST:
-        pytest.skip("needs all of MNIST: set MS_GAN_DATA to the folder of its IDX files")
-    return MNIST
 
 
 class StopsAt(Callback):

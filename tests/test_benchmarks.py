@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,8 +26,6 @@ from benchmarks.numbers import Spread, ratio
 from benchmarks.pacing import Gate
 from benchmarks.speed import PAIRS, SETTINGS
 
-BUNDLED = ROOT / "ms_gan_callbacks" / "data" / "digits"
-
 
 def block(steps: int, seconds: float, rss: int = 100) -> dict[str, float]:
     return {"steps": steps, "seconds": seconds, "cpu_seconds": 2 * seconds, "rss": rss, "peak_rss": rss}
@@ -50,11 +47,6 @@ def all_results() -> dict:
         "batch": match({"32": fast, "64": slow}),
     }
     return {"speed": {"facts": {}, **speed}, "scaling": {"facts": {}, **scaling}}
-
-
-@pytest.fixture
-def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MS_GAN_DATA", str(BUNDLED))
 
 
 # Numbers
@@ -111,20 +103,10 @@ def test_results_go_round_to_the_report(tmp_path: Path) -> None:
 # What is wrong is said in one line
 
 
-def test_without_data_or_with_an_unknown_name_there_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(*arguments: str) -> tuple[int, str]:
-        done = CliRunner().invoke(cli.main, [*arguments, "--out", str(tmp_path)])
-        return done.exit_code, done.output
-
-    code, output = run("speed")
-    assert (code, output.count("\n")) == (1, 1)
-    assert "MS_GAN_DATA" in output
-    monkeypatch.setenv("MS_GAN_DATA", str(BUNDLED))
-    code, output = run("speed", "--only", "torch-bets")
-    assert code == 2
-    assert "did you mean 'torch-best'" in output
+def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.main, ["speed", "--only", "torch-bets", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "did you mean 'torch-best'" in done.output
 
 
 @pytest.mark.usefixtures("data")
@@ -209,7 +191,6 @@ for number in Gate(sys.stdin, sys.stdout, json.loads(sys.argv[1])["began"]).pace
 """
 
 
-@pytest.mark.usefixtures("data")
 def test_a_worker_takes_the_steps_it_is_asked_for_and_sleeps_in_between(tmp_path: Path) -> None:
     with Worker(Entrant("step"), tmp_path / "fake", (sys.executable, "-c", FAKE)) as worker:
         assert worker.first["steps"] == 1
@@ -227,13 +208,11 @@ def test_a_worker_takes_the_steps_it_is_asked_for_and_sleeps_in_between(tmp_path
     assert not process.is_running()
 
 
-@pytest.mark.usefixtures("data")
 def test_why_a_worker_ended_is_told(tmp_path: Path) -> None:
     with pytest.raises(ContestantError, match="step: no such thing"):
         Worker(Entrant("step"), tmp_path / "fake", (sys.executable, "-c", "raise SystemExit('no such thing')"))
 
 
-@pytest.mark.usefixtures("data")
 def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,7 +252,6 @@ def test_everybody_has_a_turn_in_every_round_and_every_other_round_goes_backward
     assert [one["seconds"] for one in together["a"]] == pytest.approx(sums)
 
 
-@pytest.mark.usefixtures("data")
 def test_without_pytorch_its_contestants_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arena, "have_torch", lambda: False)
     said: list[str] = []
@@ -293,7 +271,6 @@ def test_every_contestant_has_a_loop_and_takes_part() -> None:
 # Like with like
 
 
-@pytest.mark.usefixtures("data")
 def test_the_feed_gives_every_digit_once_an_epoch_and_new_noise() -> None:
     images = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1)
     batches = [batch for batch, _ in zip(feed(images, 4, 3), range(4), strict=False)]
@@ -304,13 +281,13 @@ def test_the_feed_gives_every_digit_once_an_epoch_and_new_noise() -> None:
     assert all(noise.shape == (4, 3) for _, noise in batches)
 
 
-@pytest.mark.usefixtures("data")
 def test_digits_are_repeated_where_there_are_too_few(tmp_path: Path) -> None:
-    images = digits(5_003)
-    assert images.shape == (5_003, 1, 28, 28)
-    assert (images[5_000:] == images[:3]).all()
+    images = digits(60_003)
+    assert images.shape == (60_003, 1, 28, 28)
+    assert (images[60_000:] == images[:3]).all()
+    assert (digits(5_000) == images[:5_000]).all()
     unpack(tmp_path)
-    assert (tmp_path / "train-images-idx3-ubyte").stat().st_size == 16 + 5_000 * 784
+    assert (tmp_path / "train-images-idx3-ubyte").stat().st_size == 16 + 60_000 * 784
 
 
 @pytest.mark.parametrize("model", ["mlp", "dcgan"])
@@ -378,7 +355,6 @@ def test_the_command_measures(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *command, str(tmp_path)],
         cwd=ROOT,
-        env={**os.environ, "MS_GAN_DATA": str(BUNDLED)},
         capture_output=True,
         text=True,
         check=True,

@@ -28,6 +28,7 @@ class Generator(nn.Cell):
 
 def recipe(epochs: int = 2, learning_rate: float = 1e-2, shape: tuple = (1, 4, 4), fill: int = 0) -> Recipe:
     images = np.full((20, *shape), fill, np.uint8)
+    images[0] = 255
     return Recipe(generator=Generator, discriminator=lambda: nn.SequentialCell(nn.Flatten(), nn.Dense(16, 1)),
                   objective=NonSaturating(), optimizer=lambda p: nn.Adam(p, learning_rate), noise_dim=3,
                   epochs=epochs, data=lambda: ArraySource(images, batch_size=4), callbacks=[Checkpoint()])

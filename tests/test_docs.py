@@ -201,7 +201,6 @@ class Program:
 
 
 @each_original
-@pytest.mark.filterwarnings("ignore:training on the 5,000 bundled digits")
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MS_OM_PATH", str(tmp_path))
     shutil.copytree(RECIPE.parent, tmp_path / "recipes", ignore=shutil.ignore_patterns("__pycache__"))

@@ -120,9 +120,11 @@ def test_a_classifier_teaches_both_players_the_classes(both: bool) -> None:
 
 
 def numbered(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Return images that tell their labels: all pixels of one are its label."""
+    """Return images that tell their labels: all pixels of one are its label, but for a white corner."""
     labels = np.arange(count) % CLASSES
-    return np.broadcast_to(labels[:, None, None, None], (count, 1, 4, 4)).astype(np.uint8), labels
+    images = np.broadcast_to(labels[:, None, None, None], (count, 1, 4, 4)).astype(np.uint8)
+    images[..., -1, -1] = 255
+    return images, labels
 
 
 @pytest.mark.parametrize("kind", ["array", "pipeline"])

@@ -286,7 +286,7 @@ def test_the_template_installs_is_listed_and_used(tmp_path: Path) -> None:
     assert re.search(r"recipe +ink_mlp +ms-gan-ink 0.1.0", listed)
     assert "FAILED" not in listed
     attached = ["--callback", "InkLog:every=4steps,samples=9", "--metric", "ink_gap"]
-    few = ["--set", "batch_size=500", "--set", "epochs=1", "--quiet"]
+    few = ["--set", "batch_size=6000", "--set", "epochs=1", "--quiet"]
     installed("ms_gan_callbacks", "run", str(RECIPE), *few, "--out", "mlp", *attached)
     lines = [json.loads(line) for line in (tmp_path / "mlp/metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "ink" in line] == [4, 8, 10]

@@ -24,7 +24,7 @@ HEAD = "from conftest import *\nfrom ms_gan_callbacks import *\nimport numpy as 
 BODY = """
     return Recipe(generator=TinyGenerator, discriminator=TinyDiscriminator, objective=NonSaturating(),
                   optimizer=adam, noise_dim=3, epochs={epochs}, seed={seed},
-                  data=lambda: ArraySource(np.zeros((8, 1, 4, 4), np.uint8), batch_size=4))
+                  data=lambda: ArraySource(np.resize(np.arange(0, 256, 17, np.uint8), (8, 1, 4, 4)), batch_size=4))
 """
 
 

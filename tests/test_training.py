@@ -13,7 +13,6 @@ from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
-from ms_gan_callbacks.data import BUNDLED
 from ms_gan_callbacks.fit import check_fit
 from ms_gan_callbacks.objectives import check_scores
 from ms_gan_callbacks.training import SCALARS, Players
@@ -93,7 +92,7 @@ def hand_over(weights: Mapping[str, ms.Parameter], to: Mapping[str, ms.Parameter
 
 
 def twenty_batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    batches = mnist(BUNDLED, batch_size=32).batches(seed=0, epoch=1)
+    batches = mnist(count=5000, batch_size=32).batches(seed=0, epoch=1)
     for step, real in zip(range(20), batches, strict=False):
         yield real, stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32)
 
@@ -131,7 +130,7 @@ def test_a_step_of_fast_layers_equals_the_tutorials_from_wherever_both_stand() -
         # Sums in another order: a number a rounding away from 0 may come out on a ReLU's other side, and Adam
         # makes much of little. So a few weights may differ by part of what a step moves them, 2e-4.
         difference = np.abs(ours - theirs)
-        assert (difference > 1e-6).mean() < 1e-3, f"step {step}"
+        assert (difference > 1e-6).mean() < 2e-3, f"step {step}"
         assert difference.max() < 2e-4, f"step {step}"
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ms_gan_callbacks.data.protocol import Batch, check_batch_size, check_dtype, check_place, check_range, to_unit
+from ms_gan_callbacks.data.protocol import (
+    Batch,
+    check_batch_size,
+    check_dtype,
+    check_place,
+    check_range,
+    check_usual_range,
+    to_unit,
+)
 from ms_gan_callbacks.data.streams import stream
 from ms_gan_callbacks.errors import DataError
 
@@ -30,6 +38,9 @@ class ArraySource:
     Raises:
         RecipeError: ``batch_size`` is not a whole number of at least 1.
         DataError: the images or labels are of the wrong kind, shape or range, or too few.
+
+    Warns:
+        GanWarning: the images are in a range that a wrong scaling leaves, such as [0, 1].
     """
 
     def __init__(
@@ -49,6 +60,7 @@ class ArraySource:
         self.steps_per_epoch = self.count // self.batch_size
         if not self.steps_per_epoch:
             raise DataError(f"{name}: {self.count} images do not fill one batch of {self.batch_size}")
+        check_usual_range(name, self.images)
         self._sha256: str | None = None
 
     @property

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import gzip
 import math
+import stat
 import struct
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +24,6 @@ from ms_gan_callbacks.errors import DataError
 LARGEST = 1 << 30  # bytes of content; all of EMNIST is 0.6 GB
 _CHUNK = 1 << 20
 _KINDS = {0x00000803: "images", 0x00000801: "labels"}
-_FAULTS = (OSError, EOFError, zlib.error)  # what reading and unpacking may raise
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
@@ -45,24 +44,10 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return _read(path, 0x00000801)
 
 
-def unpack(packed: bytes, name: str, limit: int) -> bytearray:
-    """Inflate gzipped bytes, but no more than ``limit``: a small file can unpack to a huge one.
-
-    Raises:
-        DataError: the bytes are damaged, or more than ``limit``.
-    """
-    try:
-        with gzip.GzipFile(fileobj=BytesIO(packed)) as file:
-            content = _up_to(file, limit + 1)
-    except _FAULTS as error:
-        raise DataError(f"{name}: damaged gzip data ({error})") from error
-    if len(content) > limit:
-        raise DataError(f"{name}: unpacks to more than the expected {limit:,} bytes")
-    return content
-
-
 def _read(path: Path, magic: int) -> NDArray[np.uint8]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait, maybe for ever
+            raise DataError(f"{path}: cannot be read (it is not a file)")
         with path.open("rb") as plain:
             if plain.read(2) != b"\x1f\x8b":  # gzip is known by its first bytes, whatever the name says
                 plain.seek(0)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import ArraySource
+from ms_gan_callbacks.data.folders import list_data, name_some, need_folder
 from ms_gan_callbacks.data.idx import read_images, read_labels
-from ms_gan_callbacks.data.protocol import check_batch_size
+from ms_gan_callbacks.data.protocol import check_batch_size, warn
 from ms_gan_callbacks.errors import DataError, RecipeError, choices
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
@@ -47,38 +48,44 @@ class IdxSplit:
         ends = [f"{kind}{dot}idx{_DIMENSIONS[kind]}-ubyte" for dot in "-."]
         return [f"{stem}-{end}{packed}" for stem in self.stems for end in ends for packed in ("", ".gz")]
 
-    def folder(self, root: str | os.PathLike[str]) -> Path:
-        """Return ``root`` or the subfolder of it that has a file of the split; ``root`` if none has.
+    def find(self, root: str | os.PathLike[str], *, needs_labels: bool) -> tuple[Path, Path | None]:
+        """Return the paths of the images and of their labels, None where there are none and none are needed.
+
+        Both are taken from the first place that has one of them.
 
         Raises:
-            DataError: it is no folder.
+            DataError: the folder or a file is not there, or cannot be read.
+
+        Warns:
+            GanWarning: other files of the split are passed over.
         """
-        base = Path(root).expanduser()
-        if not os.fspath(root) or not base.exists():
-            raise DataError(f"data folder {os.fspath(root)!r} does not exist{self._hint()}")
-        if not base.is_dir():
-            raise DataError(f"{base} is a file, expected the folder that holds {self.names('images')[1]}")
-        names = self.names("images") + self.names("labels")
-        for subfolder in self.subfolders:
-            if any((base / subfolder / name).exists() for name in names):
-                return base / subfolder
-        return base
+        base = need_folder(root, self.names("images")[1], self._hint())
+        places = [base / subfolder for subfolder in self.subfolders]
+        listed = {place: [path.name for path in list_data(place, missing_ok=place != base)] for place in places}
+        both = self.names("images") + self.names("labels")
+        folder = next((place for place, names in listed.items() if not set(both).isdisjoint(names)), base)
+        images, labels = (self._choose(folder, kind, listed[folder]) for kind in ("images", "labels"))
+        for kind, path in (("images", images), ("labels", labels)):
+            if path is None and (kind == "images" or needs_labels):
+                names = ", ".join(self.names(kind))
+                raise DataError(f"{folder} holds no {self.split} {kind}: looked for {names}{self._hint()}")
+        assert images is not None
+        self._warn_of_others(base, listed, [path for path in (images, labels) if path is not None])
+        return images, labels
 
-    def find(self, folder: Path, kind: str) -> Path | None:
-        """Return the file of "images" or "labels" in a folder, if it is there."""
-        return next((folder / name for name in self.names(kind) if (folder / name).exists()), None)
+    def _choose(self, folder: Path, kind: str, listed: list[str]) -> Path | None:
+        return next((folder / name for name in self.names(kind) if name in listed), None)
 
-    def need(self, folder: Path, kind: str) -> Path:
-        """Return the file of "images" or "labels" in a folder.
-
-        Raises:
-            DataError: it is not there.
-        """
-        found = self.find(folder, kind)
-        if found is None:
-            names = ", ".join(self.names(kind))
-            raise DataError(f"{folder} holds no {self.split} {kind}: looked for {names}{self._hint()}")
-        return found
+    def _warn_of_others(self, base: Path, listed: dict[Path, list[str]], taken: list[Path]) -> None:
+        """Warn of files that are named like the split's and were not taken, nor are those, packed or unpacked."""
+        known = {path.with_name(path.name.removesuffix(".gz")) for path in taken}
+        begins = tuple(f"{stem}-" for stem in self.stems)
+        others = [folder / name for folder, names in listed.items() for name in names if name.startswith(begins)]
+        passed = [path for path in others if path.with_name(path.name.removesuffix(".gz")) not in known]
+        if passed:
+            named = name_some([str(path.relative_to(base)) for path in passed])
+            used = " and ".join(str(path.relative_to(base)) for path in taken)
+            warn(f"{base}: read {used}; left out {len(passed):,} other files of the {self.split} split: {named}")
 
     def _hint(self) -> str:
         return f"; {self.hint}" if self.hint else ""
@@ -111,6 +118,9 @@ def idx_images(
     Raises:
         RecipeError: no such split, or ``batch_size`` is below 1.
         DataError: the folder is missing, holds no such images, or is damaged; too few images.
+
+    Warns:
+        GanWarning: there are other files of the split, which are left out.
     """
     return _load(folder, split, batch_size, prefix, "")
 
@@ -138,8 +148,7 @@ def _load(root: str | os.PathLike[str], split: str, batch_size: int, prefix: str
         raise RecipeError(f"there is no split {split!r} of IDX files: {choices(str(split), _STEMS)}")
     check_batch_size(batch_size)
     files = IdxSplit(split, tuple(prefix + stem for stem in _STEMS[split]), ("", "raw"), hint)
-    folder = files.folder(root)
-    images_path, labels_path = files.need(folder, "images"), files.find(folder, "labels")
+    images_path, labels_path = files.find(root, needs_labels=bool(hint))
     name = f"{Path(root).expanduser().resolve().name} {prefix}{split}"
     if labels_path is None:
         return ArraySource(read_images(images_path), batch_size, name=name)

@@ -1,117 +1,97 @@
-"""MNIST from the first place that has it.
-
-::
-
-    a folder the caller names  >  MS_GAN_DATA  >  the user's cache  >  a mirror  >  5,000 bundled digits
-    \\____________ must be right ____________/   \\___ repaired if damaged ___/     \\_____ warns _____/
-
-``MS_GAN_OFFLINE=1`` leaves the mirrors alone.
-"""
+"""MNIST: from a folder that is named, else from the files that come with the package; never from a network."""
 
 from __future__ import annotations
 
 import os
-import warnings
+from functools import lru_cache
 from pathlib import Path
 
-import platformdirs
+import numpy as np
+from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import ArraySource
-from ms_gan_callbacks.data.download import check, download
 from ms_gan_callbacks.data.idx_folder import IdxSplit, read_split
-from ms_gan_callbacks.data.protocol import check_batch_size
-from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError, choices
+from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
+from ms_gan_callbacks.errors import DataError, RecipeError, choices
 
-BUNDLED = Path(__file__).parent / "digits"
-"""The folder of the bundled digits: 500 of each class, from MNIST's training set."""
+PACKAGED = Path(__file__).parent / "mnist_files"
+"""The folder of all of MNIST that comes with the package."""
 
+_SIDE = 28
 _SUBFOLDERS = ("", "mnist", "MNIST/raw")  # the last is where torchvision puts them
 _FILES = {
     "train": IdxSplit("train", ("train",), _SUBFOLDERS),
     "test": IdxSplit("test", ("t10k",), _SUBFOLDERS),
 }
 _WHOLE = {"train": 60_000, "test": 10_000}
-_HELP = "for the whole set, name a folder that has it with data_dir or MS_GAN_DATA"
 
 
 def mnist(
-    root: str | os.PathLike[str] | None = None, *, split: str = "train", batch_size: int = 32
+    root: str | os.PathLike[str] | None = None,
+    *,
+    split: str = "train",
+    batch_size: int = 32,
+    size: int | None = None,
+    count: int | None = None,
 ) -> ArraySource:
     """Handwritten digits, ``(1, 28, 28)`` in [-1, 1], with their labels 0 to 9.
 
     Args:
         root: a folder with ``train-images-idx3-ubyte`` and so on, plain or ``.gz``, or with a subfolder
-            ``mnist`` that has them. None: search as told at the head of this module.
+            ``mnist`` or ``MNIST/raw`` that has them. None: the files that come with the package, all of MNIST.
         split: ``"train"`` (60,000 digits) or ``"test"`` (10,000).
         batch_size: images in a batch.
+        size: pad each digit with background to size x size, at least 28, such as 32 for networks that halve it
+            five times. An odd pixel goes to the right and the bottom.
+        count: take the first ones only, for tests and quick tries.
 
     Raises:
-        RecipeError: no such split, or ``batch_size`` is below 1.
-        DataError: a named folder is missing, incomplete or damaged; there is no test set; too few images.
-
-    Warns:
-        GanWarning: the bundled 5,000 digits are used, or a damaged cache is repaired.
+        RecipeError: no such split; ``batch_size``, ``size`` or ``count`` is out of range.
+        DataError: a named folder is missing, incomplete or damaged; too few images for a batch.
     """
     if split not in _FILES:
         raise RecipeError(f"MNIST has no split {split!r}: {choices(str(split), _FILES)}")
-    check_batch_size(batch_size)  # before anything is fetched
-    if root is not None:
-        return _load(root, split, batch_size)
-    if named := os.environ.get("MS_GAN_DATA"):
-        try:
-            return _load(named, split, batch_size)
-        except DataError as error:
-            raise DataError(f"MS_GAN_DATA: {error}") from error
-    try:
-        folder = _cached(split)
-    except DataError as error:
-        if split == "test":
-            raise DataError(f"the bundled digits have no test split, and {error}; {_HELP}") from error
-        warnings.warn(
-            f"training on the 5,000 bundled digits only, not on MNIST's 60,000: {error}; {_HELP}",
-            GanWarning,
-            stacklevel=2,
-        )
-        folder = BUNDLED
-    return _load(folder, split, batch_size)
+    check_batch_size(batch_size)
+    if size is not None:
+        size = check_whole("mnist(size=...)", size, least=_SIDE)
+    if count is not None:
+        count = check_whole("mnist(count=...)", count, least=1)
+    images, labels = _packaged(split) if root is None else _read(root, split)
+    name = f"mnist {split}" if len(images) == _WHOLE[split] else f"mnist {split}, {len(images):,} images"
+    if count is not None:
+        if count > len(images):
+            raise RecipeError(f"mnist(count={count:,}): there are {len(images):,} digits in {name!r}")
+        name += f", first {count:,}" * (count < len(images))
+        images, labels = images[:count], labels[:count]
+    if size is not None and size != _SIDE:
+        name += f", {size} x {size}"
+        images = _padded(name, images, size)
+    return ArraySource(images, batch_size, labels=labels, name=name)
 
 
-def _cached(split: str) -> Path:
-    """The cache folder, once it holds the split whole; DataError tells why it does not."""
-    folder = Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False)) / "mnist"
-    names = [_FILES[split].names(kind)[0] for kind in ("images", "labels")]
-    needed = []
-    for name in names:
-        if not _intact(folder / f"{name}.gz", name):
-            needed.append(name)
-    if needed and os.environ.get("MS_GAN_OFFLINE", "") not in ("", "0"):
-        raise DataError("it is not in the cache and MS_GAN_OFFLINE is set")
-    if needed:
-        download(needed, folder)
-    return folder
+@lru_cache
+def _packaged(split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The digits and labels of the package, unpacked once in a process; read-only, since all share them."""
+    both = _read(PACKAGED, split)
+    for array in both:
+        array.flags.writeable = False
+    return both
 
 
-def _intact(path: Path, name: str) -> bool:
-    if not path.exists():
-        return False
-    try:
-        check(path.read_bytes(), name)
-    except (DataError, OSError) as error:
-        warnings.warn(f"cached {path} is damaged and will not be used: {error}", GanWarning, stacklevel=4)
-        return False
-    return True
-
-
-def _load(root: str | os.PathLike[str], split: str, batch_size: int) -> ArraySource:
-    files = _FILES[split]
-    folder = files.folder(root)
-    images_path, labels_path = files.need(folder, "images"), files.need(folder, "labels")
+def _read(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    images_path, labels_path = _FILES[split].find(root, needs_labels=True)
+    assert labels_path is not None
     images, labels = read_split(images_path, labels_path)
-    if images.shape[1:] != (28, 28):
+    if images.shape[1:] != (_SIDE, _SIDE):
         raise DataError(f"{images_path}: images are {images.shape[1]} x {images.shape[2]}, expected 28 x 28")
     if labels.max() > 9:
         raise DataError(f"{labels_path}: labels go up to {labels.max()}, expected 0 to 9")
-    name = f"mnist {split}" if len(images) == _WHOLE[split] else f"mnist {split}, {len(images):,} images"
-    if folder == BUNDLED:
-        name = f"mnist {len(images):,} bundled"
-    return ArraySource(images, batch_size, labels=labels, name=name)
+    return images, labels
+
+
+def _padded(name: str, images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The images in the middle of larger ones; MNIST's background is 0."""
+    padded = make_pixels(name, (len(images), size, size))
+    first = (size - _SIDE) // 2
+    padded[:, first : first + _SIDE, first : first + _SIDE] = images
+    return padded

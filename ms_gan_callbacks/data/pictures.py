@@ -8,21 +8,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ms_gan_callbacks.data.arrays import ArraySource
-from ms_gan_callbacks.data.protocol import check_batch_size
-from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError, describe, is_whole
+from ms_gan_callbacks.data.folders import FileTree, name_some, need_folder
+from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels, warn
+from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
-_NAMED = 3  # damaged files that a line has room for
 
 
 def folder_images(
@@ -30,10 +28,13 @@ def folder_images(
 ) -> ArraySource:
     """All pictures in a folder and its subfolders: their middle squares, ``(3 or 1, size, size)`` in [-1, 1].
 
-    Files are taken in the order of their names; those that begin with a dot are not. A photograph is turned
-    upright, a transparent picture is laid on white, of an animation the first frame is taken, and sixteen bits
-    become eight. All are resized by Lanczos's filter, small ones enlarged, and kept in memory, size * size bytes
-    for each channel. If every picture lies in a subfolder, labels number the subfolders, 0 the first by name.
+    Files are taken in the order of their paths, from linked folders too. A photograph is turned upright, a
+    transparent picture is laid on white, of an animation the first frame is taken, and sixteen bits become eight.
+    All are resized by Lanczos's filter, small ones enlarged, and kept in memory, size * size bytes a channel.
+
+    If every picture lies in a subfolder, the subfolders right below the folder are classes, and labels are their
+    numbers in the order of their names, 0 the first. A subfolder without a picture keeps its number, so that it
+    shifts no other, and is named in the warning.
 
     Args:
         path: a folder of .bmp, .gif, .jpg, .png and .webp files.
@@ -43,82 +44,81 @@ def folder_images(
 
     Raises:
         RecipeError: ``size``, ``grey`` or ``batch_size`` is of no use.
-        DataError: the folder is missing, holds no picture or too few for a batch, or half of them are damaged.
+        DataError: the folder is missing, holds no picture or too few for a batch, or half of them are damaged; a
+            folder in it cannot be read.
 
     Warns:
-        GanWarning: some are damaged; they are left out.
+        GanWarning: something is left out: damaged pictures, files of other types, hidden files and folders, links
+            to nothing; all are counted and named, in one warning.
     """
     check_batch_size(batch_size)
-    if not is_whole(size, 1):
-        raise RecipeError(f"folder_images(size=...) takes a whole number of at least 1, not {size!r}")
+    size = check_whole("folder_images(size=...)", size, least=1)
     if not isinstance(grey, bool):
         raise RecipeError(f"folder_images(grey=...) takes True or False, not {grey!r}")
-    folder = _checked(path)
-    files = _pictures(folder)
+    folder = need_folder(path, "the pictures")
+    tree = FileTree(folder, SUFFIXES)
     name = folder.resolve().name or str(folder)
-    if len(files) < batch_size:
-        raise DataError(f"{name}: {len(files)} images do not fill one batch of {batch_size}")
-    images, whole = _decoded(folder, files, size, grey)
-    labels = _labels([file.relative_to(folder) for file in files])
-    if not whole.all():
-        images, labels = images[whole], None if labels is None else labels[whole]
+    _check_enough(name, folder, tree, batch_size)
+    images, damaged = _decode(name, tree.files, size, grey)
+    left_out = tree.describe_passed()
+    if damaged:
+        left_out.insert(0, _tell_damaged(folder, tree.files, damaged))
+        images = np.delete(images, list(damaged), axis=0)
+    whole = [file.relative_to(folder) for number, file in enumerate(tree.files) if number not in damaged]
+    labels, empty = _label(whole, tree.folders)
+    told = [f"left out: {'; '.join(left_out)}"] if left_out else []
+    if empty:
+        told.append(
+            f"{counted(len(empty), 'class folders')} without a picture, whose labels stay ({name_some(empty)})"
+        )
+    if told:
+        warn(f"{folder}: {'; '.join(told)}")
     return ArraySource(images, batch_size, labels=labels, name=name)
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
-    folder = Path(path).expanduser()
-    if not os.fspath(path) or not folder.exists():
-        raise DataError(f"there is no folder {os.fspath(path)!r} of pictures")
-    if not folder.is_dir():
-        raise DataError(f"{folder} is a file, expected the folder that holds the pictures")
-    return folder
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder, however deep, in the order of their paths."""
-    found, others = [], 0
-    for parent, folders, names in os.walk(folder, onerror=_cannot_be_read):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                is_picture = Path(name).suffix.lower() in SUFFIXES
-                found += [Path(parent, name)] if is_picture else []
-                others += not is_picture
-    if not found:
-        what = f"none of its {others:,} files is one" if others else "it is empty"
+def _check_enough(name: str, folder: Path, tree: FileTree, batch_size: int) -> None:
+    """Refuse a folder with too few pictures, before any of them is decoded."""
+    passed = "; ".join(tree.describe_passed())
+    if not tree.files:
+        what = f"there are {passed}" if passed else "it is empty"
         raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}): {what}")
-    return sorted(found)
+    if len(tree.files) < batch_size:
+        others = f"; left out: {passed}" if passed else ""
+        raise DataError(f"{name}: {len(tree.files)} images do not fill one batch of {batch_size}{others}")
 
 
-def _cannot_be_read(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
+def _label(files: Sequence[Path], folders: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str]]:
+    """The number of each picture's subfolder among all by name, and which subfolders have no picture.
 
-
-def _labels(files: Sequence[Path]) -> NDArray[np.int64] | None:
-    """The number of each picture's subfolder, by name; None if some lie in none."""
+    None and nothing if some pictures lie in no subfolder: there are no classes then.
+    """
     if any(len(file.parts) == 1 for file in files):
-        return None
-    return np.unique([file.parts[0] for file in files], return_inverse=True)[1]
+        return None, []
+    numbers = {name: number for number, name in enumerate(folders)}
+    used = {file.parts[0] for file in files}
+    empty = [f"{name}: {number}" for name, number in numbers.items() if name not in used]
+    return np.array([numbers[file.parts[0]] for file in files]), empty
 
 
-def _decoded(
-    folder: Path, files: Sequence[Path], size: int, grey: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Pixels (N, C, size, size), and which of them are a picture; the others were damaged and are warned of."""
-    images = np.zeros((len(files), 1 if grey else 3, size, size), np.uint8)
+def _decode(name: str, files: Sequence[Path], size: int, grey: bool) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Pixels (N, C, size, size), and of those files that are no whole picture what is wrong with them."""
+    images = make_pixels(name, (len(files), 1 if grey else 3, size, size))
     damaged: dict[int, str] = {}
     for number, file in enumerate(files):  # by one thread: two were measured to be no faster
         try:
             images[number] = _pixels(file, size, grey)
         except Exception as error:  # whatever Pillow's many readers stumble over
-            damaged[number] = f"{file.relative_to(folder)} ({_what_is_wrong(error, file)})"
-    if damaged:
-        named = ", ".join([*damaged.values()][:_NAMED]) + ", ..." * (len(damaged) > _NAMED)
-        told = f"{len(damaged):,} of {len(files):,} pictures in {folder} cannot be read: {named}"
-        if 2 * len(damaged) >= len(files):
-            raise DataError(told)
-        warnings.warn(f"{told}; left out", GanWarning, stacklevel=3)
-    return images, np.array([number not in damaged for number in range(len(files))])
+            damaged[number] = _what_is_wrong(error, file)
+    return images, damaged
+
+
+def _tell_damaged(folder: Path, files: Sequence[Path], damaged: dict[int, str]) -> str:
+    """Tell which pictures cannot be read; a DataError if half of them cannot."""
+    named = name_some([f"{files[number].relative_to(folder)} ({why})" for number, why in damaged.items()])
+    told = f"{len(damaged):,} of {len(files):,} pictures"
+    if 2 * len(damaged) >= len(files):
+        raise DataError(f"{told} in {folder} cannot be read: {named}")
+    return f"{told}, which cannot be read: {named}"
 
 
 def _what_is_wrong(error: Exception, file: Path) -> str:

@@ -19,7 +19,6 @@ made; it is set for that moment only, and the host's seeds are put back.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,16 +27,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data.protocol import Batch, check_dtype, check_place, check_range, to_unit
+from ms_gan_callbacks.data.nodes import check_shape, count_repeats, find_batches, name_leaf
+from ms_gan_callbacks.data.protocol import (
+    Batch,
+    check_dtype,
+    check_place,
+    check_range,
+    check_usual_range,
+    to_unit,
+)
 from ms_gan_callbacks.data.streams import stream
-from ms_gan_callbacks.errors import DataError, RecipeError
+from ms_gan_callbacks.errors import DataError, RecipeError, describe
 
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
 _NO_END = 1_000_000  # epochs
 _MOST_PASSES = 2**31 - 1  # epochs times repeats: beyond it MindSpore hangs or dies
-_CURE = "call .batch(32, drop_remainder=True) on it"
 
 
 class _Parked(NamedTuple):
@@ -63,8 +69,12 @@ class DatasetSource:
         name: what logs call the source; by default the type of the dataset, e.g. ``"MnistDataset"``.
 
     Raises:
-        RecipeError: the pipeline is not batched, or has no such column.
+        RecipeError: the pipeline is not batched, may have a short batch before the end of an epoch, or has no
+            such column.
         DataError: it has too few images, or images of the wrong type.
+
+    Warns:
+        GanWarning: with the first batch, images are in a range that a wrong scaling leaves, such as [0, 1].
     """
 
     def __init__(
@@ -75,24 +85,33 @@ class DatasetSource:
         labels: int | str | None = None,
         name: str | None = None,
     ) -> None:
-        self.name = name if name is not None else _leaf_name(dataset)
-        self._epochs = min(_NO_END, _MOST_PASSES // _repeats(self.name, dataset))
-        node = _batch_node(self.name, dataset)
-        self.batch_size: int = node.batch_size
+        self.name = name if name is not None else name_leaf(dataset)
+        with _told(self.name):
+            self._look_at(dataset, column, labels)
+        self._dataset = dataset
+        self._parked: _Parked | None = None
+        self._looked = False
+
+    def _look_at(self, dataset: Dataset, column: int | str, labels: int | str | None) -> None:
+        """Find out what the batches will be, without making more than MindSpore does for that."""
+        self._epochs = min(_NO_END, _MOST_PASSES // count_repeats(self.name, dataset))
+        found = find_batches(self.name, dataset)
+        node = found.nodes[0]
+        self.batch_size = found.size
         self._per_epoch: int = dataset.get_dataset_size()  # with the short ones
-        self.steps_per_epoch = self._per_epoch - _short_batches(self.name, dataset, node)
+        self.steps_per_epoch = self._per_epoch - len(found.short or ())
         rows: int = node.children[0].get_dataset_size()
         if not self.steps_per_epoch:
             raise DataError(f"{self.name}: {rows} images do not fill one batch of {self.batch_size}")
         plain = node.get_dataset_size() == self._per_epoch
         self.count = rows if plain else self.steps_per_epoch * self.batch_size
         columns = dataset.get_col_names()
-        place = _column_place(self.name, column, columns)
+        self._place = _column_place(self.name, column, columns)
         self._label_place = None if labels is None else _column_place(self.name, labels, columns)
-        check_dtype(self.name, np.dtype(dataset.output_types()[place]))
-        self.image_shape: tuple[int, ...] = tuple(dataset.output_shapes()[place][1:])
-        self._dataset, self._place = dataset, place
-        self._parked: _Parked | None = None
+        check_dtype(self.name, np.dtype(dataset.output_types()[self._place]))
+        shape = tuple(dataset.output_shapes()[self._place])
+        check_shape(self.name, found, columns[self._place], shape)
+        self.image_shape: tuple[int, ...] = shape[1:]
 
     def sha256(self) -> None:
         """None: a pipeline may decode, augment or generate, so its content has no digest."""
@@ -140,7 +159,8 @@ class DatasetSource:
         rows, done = self._take(seed, epoch, start), start
         try:
             while done < self.steps_per_epoch:
-                row = next(rows, None)
+                with _told(self.name):
+                    row = next(rows, None)
                 batch = self._converted(row, done, first=done == start)
                 done += 1
                 yield batch, row or []
@@ -167,13 +187,28 @@ class DatasetSource:
         images = row[self._place]
         expected = (self.batch_size, *self.image_shape)
         if images.shape != expected:
-            raise DataError(f"{self.name}: batch {step} has shape {images.shape}, expected {expected}")
+            raise DataError(
+                f"{self.name}: batch {step} has shape {images.shape}, expected {expected}; bring all"
+                " images to one size before .batch(), and leave the batches' lengths as they are after it"
+            )
+        if first and images.dtype != np.uint8:  # a wrong scale shows at once
+            check_range(self.name, images)
+        if not self._looked:
+            self._looked = True
+            check_usual_range(self.name, images)
         if images.dtype == np.uint8:
             return to_unit(images)
-        if first:  # a wrong scale shows at once; looking at every batch would cost more than the copy
-            check_range(self.name, images)
         batch: Batch = images.astype(np.float32)
         return batch
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Have what goes wrong within a pipeline told in one line, which names it."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DataError(f"{name}: the pipeline fails: {describe(error).strip()}") from error
 
 
 @contextmanager
@@ -200,39 +235,6 @@ def _seeded(seed: int) -> Iterator[None]:
         config.set_seed(pipelines)
         random.setstate(python)
         np.random.set_state(numpy)
-
-
-def _leaf_name(dataset: Dataset) -> str:
-    while dataset.children:
-        dataset = dataset.children[0]
-    return type(dataset).__name__
-
-
-def _repeats(name: str, node: Any) -> int:
-    """How often, at most, an epoch of the pipeline goes through what it reads."""
-    own: int = node.count if type(node).__name__ == "RepeatDataset" else 1
-    if own < 1:
-        raise RecipeError(f"{name}: the pipeline never ends; leave .repeat() away, epochs are counted here")
-    return own * math.prod(_repeats(name, child) for child in node.children)
-
-
-def _batch_node(name: str, dataset: Dataset) -> Any:
-    """The pipeline's last ``.batch()``, which decides how large the batches are."""
-    node: Any = dataset
-    while node.children:
-        if isinstance(getattr(node, "batch_size", None), int) and not getattr(node, "batch_size_func", None):
-            return node
-        node = node.children[0]
-    raise RecipeError(f"{name}: the pipeline is not batched, or not to a fixed size: {_CURE}")
-
-
-def _short_batches(name: str, dataset: Dataset, node: Any) -> int:
-    """How many batches of an epoch are short: 0, or 1 at its end."""
-    if node.drop_remainder or node.children[0].get_dataset_size() % node.batch_size == 0:
-        return 0
-    if node.get_dataset_size() != dataset.get_dataset_size():
-        raise RecipeError(f"{name}: short batches may stand in mid-epoch (repeat, take or +): {_CURE}")
-    return 1
 
 
 def _column_place(name: str, column: int | str, columns: list[str]) -> int:

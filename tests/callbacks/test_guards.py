@@ -295,9 +295,8 @@ class Picks(nn.Cell):
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Return the bundled digits and their labels."""
-    with pytest.warns(GanWarning, match="5,000 bundled"):
-        source = mnist()
+    """Return digits and their labels."""
+    source = mnist(count=5000)
     return source.images, source.labels
 
 
@@ -410,13 +409,13 @@ def test_real_images_of_any_shape_will_do(images: np.ndarray) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_healthy_training_is_left_alone(seed: int, mnist_root: str) -> None:
+def test_healthy_training_is_left_alone(seed: int) -> None:
     # Ten epochs of each are what scripts/quality_study.py trains.
     guards = [
         CollapseGuard(Every.steps(250), action="stop", patience=1),
         DivergenceGuard(Every.steps(1), action="stop"),
     ]
-    recipe = load_recipe(RECIPE, data_dir=mnist_root, epochs=2, seed=seed)
+    recipe = load_recipe(RECIPE, epochs=2, seed=seed)
     runner = Runner.from_recipe(recipe, "run")
     result = runner.train(callbacks=guards, quiet=True)
     assert result.stop_reason is None

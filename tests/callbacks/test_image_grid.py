@@ -141,7 +141,7 @@ def test_colour_images_make_colour_grids() -> None:
 
 
 def test_images_that_are_no_pictures_are_refused_before_the_first_step() -> None:
-    images = np.zeros((8, 2, 4, 4), np.uint8)
+    images = np.resize(np.arange(0, 256, 17, np.uint8), (8, 2, 4, 4))
     with pytest.raises(CallbackError, match=r"ImageGrid draws .* and the generator's are \(2, 4, 4\)"):
         tiny_runner(**channels(2)).train(1, images, [ImageGrid()], batch_size=4, quiet=True)
     assert not Path("run").exists()

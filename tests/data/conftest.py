@@ -1,37 +1,20 @@
-"""Keep the tests apart from the machine's own MNIST, cache and proxies; hand out small IDX files."""
+"""Small IDX files for the tests of data, and a home folder of their own."""
 
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pytest
-
-WHOLE = os.environ.get("MS_GAN_DATA", "")
-needs_whole = pytest.mark.skipif(not WHOLE, reason="MS_GAN_DATA names no folder with all of MNIST")
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No data of the machine's, an empty cache, no network unless a test opens it."""
-    monkeypatch.delenv("MS_GAN_DATA", raising=False)
-    monkeypatch.setenv("MS_GAN_OFFLINE", "1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every test has a home folder of its own."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def cache(alone: None) -> Path:
-    """Where a downloaded MNIST is kept; not yet there."""
-    folder = Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False)) / "mnist"
-    assert not folder.exists()
-    return folder
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

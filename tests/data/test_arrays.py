@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from ms_gan_callbacks.data import ArraySource, Source, as_source, stream
+from ms_gan_callbacks import GanWarning, folder_images, idx_images, mnist
+from ms_gan_callbacks.data import ArraySource, Source, as_source, check_batch, check_usual_range, stream
 from ms_gan_callbacks.errors import DataError, GanError, RecipeError
 
-from .conftest import one_line
+from .conftest import idx_bytes, one_line
 
 
 def numbered(count: int) -> np.ndarray:
-    """Images whose every pixel is their number."""
-    return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 4), np.uint8)
+    """Images whose every pixel is their number, but for a white corner."""
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 4), np.uint8)
+    images[..., -1, -1] = 255
+    return images
 
 
 def ids(batch: np.ndarray) -> list[int]:
@@ -64,7 +69,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert len(set(orders)) == 4
 
 
-@pytest.mark.parametrize("images", [numbered(8), np.zeros((8, 2, 3, 4), np.float32)])
+@pytest.mark.parametrize("images", [numbered(8), (numbered(8) / 127.5 - 1).astype(np.float32)])
 def test_batches_are_fresh_and_contiguous(images: np.ndarray) -> None:
     source = ArraySource(images, 4)
     kept = images.copy()
@@ -166,7 +171,9 @@ def test_a_wrong_array_is_answered_in_one_line(images: np.ndarray, told: str) ->
 
 
 def test_half_a_step_of_rounding_is_forgiven() -> None:
-    assert ArraySource(holding(1.0005), 2).count == 4
+    images = holding(1.0005)
+    images[0] = -1.0005
+    assert ArraySource(images, 2).count == 4
 
 
 @pytest.mark.parametrize(
@@ -235,9 +242,114 @@ def test_as_source_names_what_it_cannot_take(data: object) -> None:
 def test_importing_and_using_the_room_does_not_import_mindspore() -> None:
     code = (
         "import sys, numpy as np, ms_gan_callbacks.data as d\n"
-        "s = d.as_source(np.zeros((4, 2, 2), np.uint8), 2); list(s.batches(0, 1))\n"
+        "s = d.as_source(np.arange(16, dtype=np.uint8).reshape(4, 2, 2) * 16, 2); list(s.batches(0, 1))\n"
         "assert all(hasattr(d, name) for name in d.__all__)\n"
         "sys.exit('mindspore' in sys.modules)"
     )
     env = {"PYTHONPATH": ":".join(p or "." for p in sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
+
+
+# Ranges that a wrong scaling leaves
+
+SHADES = np.random.default_rng(3).integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
+SHADES[0, 0, 0, :2] = 0, 255
+UNIT = SHADES / 127.5 - 1
+# What is wrong with an array, and what its line says.
+ODD = {
+    "x / 255": (SHADES / 255, r"lie in \[0, 1\].*ToTensor.*x / 127.5 - 1.*2 \* x - 1"),
+    "x / 255 of pictures without black": (SHADES / 255 * 0.8 + 0.1, r"lie in \[0, 1\]"),
+    "x / 256": (SHADES / 256, r"lie in \[0, 1\]"),
+    "x / 255 in half precision": ((SHADES / 255).astype(np.float16), r"lie in \[0, 1\]"),
+    "x / 255 - 0.5": (SHADES / 255 - 0.5, r"lie in \[-0.5, 0.5\].*x / 127.5 - 1.*2 \* x"),
+    "x / 255 - 1": (SHADES / 255 - 1, r"lie in \[-1, 0\].*2 \* x \+ 1"),
+    "scaled twice": (SHADES / 255 / 127.5 - 1, r"range over \[-1, -0.9922\] only; were they scaled twice\?"),
+    "divided twice": (SHADES / 255 / 255, r"range over \[0, 0.003922\] only; were they scaled twice\?"),
+    "0 to 16 for 0 to 255": ((SHADES // 16 / 127.5 - 1), r"range over \[-1, -0.8824\] only"),
+    "bytes 0 and 1": ((SHADES > 127).astype(np.uint8), r"hold only 0 and 1, next to black; .*x \* 255"),
+    "floats cut off to bytes": ((SHADES / 255).astype(np.uint8), "hold only 0 and 1"),
+    "bytes 0 to 16": (np.minimum(SHADES, 16), r"hold nothing above 16, next to black; .*x \* 15.94"),
+    "black bytes": (np.zeros_like(SHADES), "every pixel of the images is 0: "),
+    "white bytes": (np.full_like(SHADES, 255), "every pixel of the images is 255: "),
+    "one byte and its neighbour": (
+        np.where(SHADES > 9, np.uint8(200), np.uint8(201)),
+        "lies between 200 and 201 of 255",
+    ),
+    "black floats": (np.full_like(UNIT, -1), "every pixel of the images is -1: "),
+    "grey floats": (np.full_like(UNIT, 0.25), "every pixel of the images is 0.25: "),
+}
+PHOTOGRAPHS = np.random.default_rng(4).normal(0, 0.2, (64, 3, 8, 8)).clip(-1, 1)
+USUAL = {
+    "noise": UNIT,
+    "bytes": SHADES,
+    "mid-grey photographs": PHOTOGRAPHS,
+    "flat photographs": PHOTOGRAPHS / 4,
+    "dark photographs": (PHOTOGRAPHS - 0.5).clip(-1, 1),
+    "bright photographs": (PHOTOGRAPHS + 0.5).clip(-1, 1),
+    "black and white": np.where(SHADES > 127, 1.0, -1.0),
+    "black and white bytes": np.where(SHADES > 250, np.uint8(255), np.uint8(0)),
+}
+
+
+@pytest.mark.parametrize(("images", "told"), ODD.values(), ids=ODD.keys())
+def test_a_range_that_a_wrong_scaling_leaves_is_told_once(images: np.ndarray, told: str) -> None:
+    with pytest.warns(GanWarning, match=told) as warned:
+        source = ArraySource(images, 8, name="mine")
+        list(source.batches(0, 1))
+        list(source.batches(0, 2))
+    assert len(warned) == 1 and warned[0].filename == __file__
+    assert str(warned[0].message).startswith("mine: ") and "\n" not in str(warned[0].message)
+
+
+@pytest.mark.parametrize("images", USUAL.values(), ids=USUAL.keys())
+def test_a_usual_range_is_not_commented_upon(images: np.ndarray) -> None:
+    ArraySource(images, 8)  # a GanWarning would fail the test
+
+
+def test_no_batch_of_digits_is_odd() -> None:
+    for batch in mnist(count=5000, batch_size=8).batches(0, 1):
+        check_usual_range("digits", batch)
+
+
+def test_the_line_of_an_array_in_another_source_is_the_users(tmp_path: Path) -> None:
+    for name in ("pictures", "idx"):
+        (tmp_path / name).mkdir()
+    for number in range(4):
+        Image.fromarray((SHADES[number, 0] > 127).astype(np.uint8)).save(tmp_path / "pictures" / f"{number}.png")
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx_bytes(SHADES[:, 0] // 255))
+    for read in (
+        lambda: folder_images(tmp_path / "pictures", size=8, batch_size=4),
+        lambda: idx_images(tmp_path / "idx"),
+    ):
+        with pytest.warns(GanWarning, match="hold only 0 and 1") as warned:
+            read()
+        assert warned[0].filename == __file__
+
+
+class Mine:
+    """A source of somebody's own."""
+
+    name, batch_size, count, image_shape, steps_per_epoch = "mine", 8, 64, (1, 8, 8), 8
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        (SHADES[:8], "mine: a batch is uint8, expected floats"),
+        (SHADES[:8].astype(np.float32), r"mine: images range over \[0, 255\]"),
+        (UNIT[:7], r"mine: a batch has shape \(7, 1, 8, 8\), expected an array of shape \(8, 1, 8, 8\)"),
+        (UNIT[:8, 0], "a batch has shape"),
+        ([UNIT[:8]], "a batch has type list"),
+        (UNIT[:8] * np.nan, "not finite"),
+    ],
+)
+def test_a_first_batch_of_another_source_is_looked_at(batch: np.ndarray, told: str) -> None:
+    check_batch(Mine(), UNIT[:8])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=told) as error:
+        check_batch(Mine(), batch)  # type: ignore[arg-type]
+    one_line(error)
+
+
+def test_a_first_batch_of_another_source_in_0_to_1_is_told() -> None:
+    with pytest.warns(GanWarning, match=r"mine: images lie in \[0, 1\]"):
+        check_batch(Mine(), (SHADES[:8] / 255))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ms_gan_callbacks import DataError, RecipeError, fashion_mnist, idx_images
+from ms_gan_callbacks import DataError, GanWarning, RecipeError, fashion_mnist, idx_images
 from ms_gan_callbacks.data import idx_folder
 
 from .conftest import one_line
@@ -100,9 +100,37 @@ def test_fashion_mnist_lies_where_debian_puts_it_or_where_it_is_said_to(
         fashion_mnist()
 
 
-@pytest.mark.skipif(not idx_folder.FASHION.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
-@pytest.mark.parametrize(("split", "count"), [("train", 60_000), ("test", 10_000)])
-def test_debians_package_is_read(split: str, count: int) -> None:
-    source = fashion_mnist(split=split)
-    assert (source.count, source.image_shape) == (count, (1, 28, 28))
-    assert np.bincount(source.labels).tolist() == [count // 10] * 10
+def test_fashion_mnist_needs_its_labels(save: Save, tmp_path: Path) -> None:
+    (save(tmp_path) / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(
+        DataError, match=r"holds no train labels: looked for train-labels-idx1-ubyte, .*apt-get"
+    ) as error:
+        fashion_mnist(tmp_path)
+    one_line(error)
+
+
+def test_other_files_of_the_split_are_named(save: Save, tmp_path: Path) -> None:
+    save(tmp_path, images=OTHER, labels=LABELS, split="t10k")
+    save(tmp_path, images=OTHER, labels=LABELS, split="test", gz=True)
+    save(tmp_path / "raw", images=OTHER, labels=LABELS, split="t10k", dot=".")
+    (tmp_path / "t10k-labels-idx1-ubyte (1).gz").touch()
+    told = (
+        r": read t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte; left out 5 other files of the test split: "
+        r"t10k-labels-idx1-ubyte \(1\).gz, test-images-idx3-ubyte.gz, test-labels-idx1-ubyte.gz, \.\.\.$"
+    )
+    with pytest.warns(GanWarning, match=told) as warned:
+        idx_images(tmp_path, split="test", batch_size=1)
+    assert warned[0].filename == __file__ and len(warned) == 1
+
+
+def test_packed_and_unpacked_files_side_by_side_are_the_same(save: Save, tmp_path: Path) -> None:
+    for gz in (False, True):  # torchvision leaves both
+        save(tmp_path / "raw", images=OTHER, labels=LABELS, gz=gz)
+    assert idx_images(tmp_path, batch_size=1).count == 12
+
+
+def test_a_link_to_nothing_is_an_error_not_a_reason_to_look_elsewhere(save: Save, tmp_path: Path) -> None:
+    save(tmp_path, images=OTHER, labels=LABELS, gz=True)
+    (tmp_path / "train-labels-idx1-ubyte").symlink_to("/no/such/disk")
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte: cannot be read"):
+        idx_images(tmp_path, batch_size=1)

@@ -18,11 +18,12 @@ import mindspore.dataset as ds
 from mindspore.dataset import vision
 
 from ms_gan_callbacks.data import DatasetSource, Source, as_source
-from ms_gan_callbacks.errors import DataError, RecipeError
+from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError
 
 from .conftest import one_line
 
 PIXELS = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 3), np.uint8)
+PIXELS[..., -1, -1] = 255
 TARGETS = np.arange(10, dtype=np.int32)
 
 
@@ -162,7 +163,7 @@ def test_a_new_process_resumes_in_mid_epoch() -> None:
 
 
 def test_mindspores_augmentation_is_replayed_without_fast_recovery() -> None:
-    lopsided = np.arange(60, dtype=np.uint8).reshape(10, 2, 3, 1)
+    lopsided = 4 * np.arange(60, dtype=np.uint8).reshape(10, 2, 3, 1)
 
     def build() -> DatasetSource:
         return DatasetSource(raw(lopsided).map(vision.RandomHorizontalFlip(0.5), ["image"]).batch(3))
@@ -259,6 +260,115 @@ def test_a_pipeline_that_ends_too_early_is_told() -> None:
 
 
 def test_batches_of_changing_size_are_told() -> None:
-    source = DatasetSource(raw().batch(5) + raw().batch(2))
-    with pytest.raises(DataError, match=r"batch 2 has shape \(2, 1, 2, 3\), expected \(5, 1, 2, 3\)"):
-        list(source.batches(0, 1))
+    pipeline = raw(shuffle=False).batch(5).map(lambda images: images[: 4 if images[0].min() else 5], ["image"])
+    with pytest.raises(DataError, match=r"batch 1 has shape \(4, 1, 2, 3\), expected \(5, 1, 2, 3\)") as error:
+        list(DatasetSource(pipeline).batches(0, 1))
+    one_line(error)
+
+
+def column(name: str, shuffle: bool = False) -> ds.Dataset:
+    return raw(shuffle=shuffle).project([name])
+
+
+SHORT, TO_ONE = r"short batches may stand in mid-epoch", r"joins batches of 5 and 2 images: call .batch\(\) once"
+TOO_LATE = {
+    "shuffle": (
+        lambda: raw().batch(4).shuffle(4),
+        rf"{SHORT} \(.shuffle\(\) after .batch\(\)\): call .batch\(32, drop",
+    ),
+    "shuffle, then map": (lambda: raw().batch(4).shuffle(4).map(lambda image: image, ["image"]), SHORT),
+    "shuffle of the only, short one": (lambda: raw().batch(8).shuffle(4).take(1), SHORT),
+    "shuffle, then skip": (lambda: raw().batch(4).shuffle(4).skip(1), SHORT),
+    "apply": (lambda: raw().batch(4).apply(lambda pipeline: pipeline.shuffle(3)), SHORT),
+    "a random split": (lambda: raw().batch(4).split([1, 2])[0], SHORT),
+    "repeat": (lambda: raw().batch(4).repeat(2), rf"{SHORT} \(.repeat\(\) after"),
+    "repeat, then take": (lambda: raw().batch(4).repeat(2).take(5), SHORT),
+    "concat": (lambda: raw().batch(4) + raw().batch(4), rf"{SHORT} \(\+ after .batch\(\)\)"),
+    "concat of sizes": (lambda: raw().batch(5) + raw().batch(2), TO_ONE),
+    "zip of sizes": (lambda: ds.zip((column("image").batch(5), column("label").batch(2))), TO_ONE),
+    "filter": (
+        lambda: raw().batch(5).filter(lambda image: bool(image.max()), ["image"]),
+        r".filter\(\) after .batch\(\) drops whole batches, .*: call it before .batch\(\)",
+    ),
+    "map to fewer": (
+        lambda: raw().batch(4).map(lambda images: images[:2], ["image"]),
+        r"batches of 4 become 2 images after .batch\(\), .*: change how many there are before .batch\(\)",
+    ),
+    "map to more": (
+        lambda: raw().batch(5).map(lambda images: np.concatenate([images, images]), ["image"]),
+        "batches of 5 become 10 images",
+    ),
+    "batch twice": (
+        lambda: raw().batch(5).batch(2),
+        r"batched twice, its images are \(5, 1, 2, 3\): call .batch\(\) once",
+    ),
+    "padded_batch": (
+        lambda: raw().padded_batch(5, pad_info={}),
+        r"pads to the largest image of each batch; .* pad_info=\{'image': \(\[1, 2, 3\], 0\)\}",
+    ),
+    "padded_batch in part": (
+        lambda: raw().padded_batch(5, pad_info={"image": ([1, None, 3], 0)}),
+        "pads to the largest image of each batch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "told"), TOO_LATE.values(), ids=TOO_LATE.keys())
+def test_what_would_fail_in_mid_epoch_is_refused_at_once(build: Callable[[], ds.Dataset], told: str) -> None:
+    with pytest.raises(RecipeError, match=told) as error:
+        DatasetSource(build())
+    assert one_line(error).startswith("NumpySlicesDataset: ")
+
+
+IN_TIME = {
+    "shuffle of whole batches": (lambda: raw().batch(5).shuffle(4), 2),
+    "shuffle without the short one": (lambda: raw().batch(4, drop_remainder=True).shuffle(4), 2),
+    "take before the short one": (lambda: raw().batch(4).take(2), 2),
+    "take of all": (lambda: raw().batch(4).take(3), 2),
+    "skip": (lambda: raw().batch(4).skip(1), 1),
+    "concat of whole batches": (lambda: raw().batch(5) + raw().batch(5), 4),
+    "a short one at the very end": (lambda: raw().batch(4, drop_remainder=True) + raw().batch(4), 4),
+    "repeat of whole batches": (lambda: raw().batch(5).repeat(2), 4),
+    "zip": (lambda: ds.zip((column("image").batch(4), column("label").batch(4))), 2),
+    "filter before batch": (lambda: raw().filter(lambda image: bool(image.min() > 3), ["image"]).batch(3), 2),
+    "padded to one size": (lambda: raw().padded_batch(4, pad_info={"image": ([1, 4, 4], 0)}), 2),
+    "rename": (lambda: raw().batch(4).rename(["image"], ["picture"]), 2),
+}
+
+
+@pytest.mark.parametrize(("build", "steps"), IN_TIME.values(), ids=IN_TIME.keys())
+def test_what_reorders_whole_batches_only_is_taken(build: Callable[[], ds.Dataset], steps: int) -> None:
+    source = DatasetSource(build())
+    for epoch in (1, 2):
+        assert [len(batch) for batch in source.batches(0, epoch)] == [source.batch_size] * source.steps_per_epoch
+    assert source.steps_per_epoch == steps
+
+
+def test_what_fails_within_a_pipeline_is_one_line_that_names_it() -> None:
+    def fail(image: np.ndarray) -> np.ndarray:
+        raise ValueError("no such picture")
+
+    shrinks = column("image").batch(5, per_batch_map=lambda images, info: (images[:2],), input_columns=["image"])
+    for build in (
+        lambda: raw().map(fail, ["image"]).batch(2),
+        lambda: raw().batch(2).map(fail, ["image"]),
+        lambda: shrinks,
+    ):
+        with pytest.raises(DataError, match=r"^mine: the pipeline fails: ") as error:
+            list(DatasetSource(build(), name="mine").batches(0, 1))
+        one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ((PIXELS / 255).astype(np.float32), r"mine: images lie in \[0, 1\]"),
+        (PIXELS // 255, "mine: images are uint8 but hold only 0 and 1"),
+    ],
+)
+def test_a_range_that_a_wrong_scaling_leaves_is_told_with_the_first_batch(images: np.ndarray, told: str) -> None:
+    source = DatasetSource(raw(images).batch(5), name="mine")
+    with pytest.warns(GanWarning, match=told) as warned:
+        for epoch, start in ((1, 1), (2, 0), (1, 0)):
+            list(source.batches(0, epoch, start))
+    assert len(warned) == 1 and warned[0].filename == __file__

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.data import BUNDLED, mnist
+from ms_gan_callbacks.data import mnist
 
 FEW = 700
 
@@ -21,7 +21,7 @@ class Digits(NamedTuple):
 @pytest.fixture(scope="session")
 def digits() -> Digits:
     """Return 700 real digits, and 4,300 others with their labels."""
-    source = mnist(BUNDLED)
+    source = mnist(count=5000)
     return Digits(source.images[:FEW], source.images[FEW:], np.asarray(source.labels)[FEW:])
 
 

@@ -35,8 +35,8 @@ def script() -> ModuleType:
     return module
 
 
-def test_it_reads_the_digits_of_the_test_set_as_its_log_says(mnist_root: str) -> None:
-    test = mnist(mnist_root, split="test")
+def test_it_reads_the_digits_of_the_test_set_as_its_log_says() -> None:
+    test = mnist(split="test")
     right = Sample(test.images).probabilities.argmax(axis=1) == test.labels
     assert len(right) == 10_000
     assert right.mean() >= 0.99

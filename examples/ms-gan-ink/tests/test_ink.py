@@ -32,7 +32,7 @@ def test_ink_is_logged_when_it_is_due_and_at_the_end(tmp_path: Path) -> None:
         noise_dim=4,
         out_dir=tmp_path / "run",
     )
-    images = np.zeros((12, 1, 28, 28), np.uint8)
+    images = np.resize(np.arange(0, 256, 17, np.uint8), (12, 1, 28, 28))
     runner.train(1, images, [InkLog(Every.steps(2), samples=9)], batch_size=4, quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     inks = {line["step"]: line["ink"] for line in lines if "ink" in line}
