@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
@@ -42,6 +44,11 @@ class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]
         self.leaks = self.stands_for(self)
         if self.leaks:
             self.leak = Leak(self.alpha)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "alpha":
+            self.refit()
 
     def construct(self, x: Tensor) -> Tensor:
         """Return x where it is positive, else alpha x."""

@@ -91,6 +91,8 @@ CHANGES: dict[str, Change] = {
     "a recomputed layer": lambda network: network.rows[0].recompute(),
     "a flag": lambda network: network.set_boost("less_bn"),
     "a frozen weight": lambda network: setattr(network.rows[0].weight, "requires_grad", False),
+    "another slope": lambda network: setattr(network.rows[1], "alpha", 0.7),
+    "a slope that no fast layer has": lambda network: setattr(network.leak, "alpha", 1.5),
     "a layer's name for another": lambda network: setattr(network, "leak", network.rows[1]),
 }
 ONLY_COMPILED: dict[str, Change] = {"a hook of a weight": hook_weights}
