@@ -82,7 +82,11 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
 
 
 class Forward(nn.Cell):  # type: ignore[misc]
-    """A network in inference, compiled once for chunks of one size so that no count compiles anew."""
+    """A network in inference, compiled once for chunks of one size so that no count compiles anew.
+
+    A chunk that is not full is filled up with its own rows over again: where batch normalisation uses the batch's
+    statistics in inference, too, an output depends on the batch it is made in, and must not on foreign rows.
+    """
 
     def __init__(self, network: nn.Cell, chunk: int = 64) -> None:
         super().__init__(auto_prefix=False)
@@ -99,7 +103,7 @@ class Forward(nn.Cell):  # type: ignore[misc]
             return super().__call__(*inputs)
 
     def all(self, *inputs: Floats | Labels) -> Floats:
-        """Return the outputs for any number of inputs, in evaluation mode, training undisturbed."""
+        """Return the outputs for any number of inputs, at least one, in evaluation mode, training undisturbed."""
         # A compiled graph keeps the mode it was compiled in, and so does the training step's: the flag only
         # has to be right while either compiles, and is put back for whoever reads it.
         training = self.network.training
@@ -111,11 +115,8 @@ class Forward(nn.Cell):  # type: ignore[misc]
             self.network.set_train(training)
 
     def _chunk(self, *inputs: Floats | Labels) -> Floats:
-        tensors = []
-        for one in inputs:
-            padded = np.zeros((self.chunk, *one.shape[1:]), one.dtype)
-            padded[: len(one)] = one
-            tensors.append(Tensor.from_numpy(padded))
+        rows = np.arange(self.chunk) % len(inputs[0])
+        tensors = [Tensor.from_numpy(one[rows]) for one in inputs]
         # asnumpy() may be a view of memory that the next step writes to: copy.
         outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
         return outputs

@@ -220,7 +220,8 @@ class Run:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name.
 
         In a conditional run their classes are 0, 1, 2 and so on, in turn; ``generate(noise, labels)`` takes
-        others.
+        others. Where the generator normalises by the batch's statistics in evaluation, too, a picture depends on
+        the batch it is drawn with.
         """
         return self.generate(self.noise(count, name))
 

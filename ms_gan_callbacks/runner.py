@@ -235,6 +235,9 @@ class Runner:
     def sample(self, count: int, name: str = "preview", labels: ArrayLike | None = None) -> Floats:
         """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name.
 
+        Where the generator normalises by the batch's statistics in evaluation, too, a picture depends on the batch
+        it is drawn with.
+
         Args:
             count: how many.
             name: of the noise.

@@ -219,7 +219,8 @@ class Players:
         """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator in evaluation mode.
 
         With ``ema`` its moving average draws. In a conditional run, labels (N,) say of which class; by default
-        they go through the classes in turn.
+        they go through the classes in turn. Where the generator normalises by the batch's statistics in
+        evaluation, too, a picture depends on the batch of up to 64 that it is drawn with.
 
         Raises:
             UsageError: labels are out of range, not one for each noise vector, or of no use.

@@ -210,6 +210,33 @@ def test_generate_is_in_evaluation_mode_for_any_count_and_sees_new_weights() -> 
     assert np.abs(players.generate(noise) - drawn).max() > 1e-3
 
 
+class NormalisesByBatch(TinyGenerator):
+    """Images that depend on the batch they are drawn with, in evaluation, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.SequentialCell(
+            nn.Dense(3, 16), nn.BatchNorm1d(16, use_batch_statistics=True, gamma_init="normal")
+        )
+
+
+def test_a_chunk_is_filled_up_with_its_own_rows_and_not_with_zeros() -> None:
+    players = tiny_players(NormalisesByBatch)
+    dense, norm = players.generator.layers[0], players.generator.layers[1]
+    noise = np.random.default_rng(0).normal(size=(64 + 32, 3)).astype(np.float32)
+    weight, bias, gamma, eps = dense.weight.asnumpy(), dense.bias.asnumpy(), norm.gamma.asnumpy(), norm.eps
+
+    def drawn(batch: np.ndarray) -> np.ndarray:
+        rows = batch.astype(np.float64) @ weight.T + bias
+        return gamma * (rows - rows.mean(0)) / np.sqrt(rows.var(0) + eps)
+
+    # 32 rows twice over have the mean and the variance of 32 rows.
+    expected = np.concatenate((drawn(noise[:64]), drawn(noise[64:]))).reshape(-1, 1, 4, 4)
+    np.testing.assert_allclose(players.generate(noise), expected, atol=1e-4)
+    # The one row of a batch is its mean.
+    np.testing.assert_allclose(players.generate(noise[:1]), 0, atol=1e-4)
+
+
 def test_minimax_steps_minimise_what_the_paper_says() -> None:
     players = tiny_players(objective=Minimax())
     rng = np.random.default_rng(0)

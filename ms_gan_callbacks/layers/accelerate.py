@@ -11,6 +11,7 @@ from ms_gan_callbacks.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.layers.dense import Dense
 from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.layers.plain import hooks_parameters, is_plain
 from ms_gan_callbacks.layers.sequential import SequentialCell
 
 FAST: dict[type[nn.Cell], type[Fast]] = {
@@ -28,12 +29,15 @@ def accelerate(network: nn.Cell) -> dict[str, int]:
 
     A layer stays the object it was, with its Parameters, so that nothing that refers to it or them goes stale; it
     becomes one of the fast class. Subclasses of a stock layer are left alone, and so is what would gain nothing.
+    So is a layer whose call does more than its ``construct``: one with hooks, ``to_float`` or ``recompute``.
     Call it before anything has compiled the network.
     """
+    if hooks_parameters(network):
+        return {}
     # What holds others comes after them: it looks at what they have become.
     for _, layer in reversed(list(network.cells_and_names())):
         fast = FAST.get(type(layer))
-        if fast is not None and fast.stands_for(layer):
+        if fast is not None and is_plain(layer) and fast.stands_for(layer):
             layer.__class__ = fast
             layer.refit()
     fast_ones = (type(layer) for _, layer in network.cells_and_names() if type(layer) in FAST.values())

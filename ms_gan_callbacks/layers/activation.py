@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.primitives import relu_grad
+
+FLOATS = (ms.float16, ms.float32, ms.float64)
 
 
 class Leak(nn.Cell):  # type: ignore[misc]
@@ -28,16 +33,23 @@ class Leak(nn.Cell):  # type: ignore[misc]
 class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]
     """:class:`mindspore.nn.LeakyReLU`; see there for its argument.
 
-    With alpha outside 0 to 1 it is the stock layer.
+    With alpha outside 0 to 1, or no plain number, and for numbers that are not floats, it is the stock layer.
     """
 
     @staticmethod
     def stands_for(layer: nn.LeakyReLU) -> bool:
-        return bool(0 <= layer.alpha <= 1)
+        return isinstance(layer.alpha, (int, float)) and 0 <= layer.alpha <= 1
 
     def refit(self) -> None:
-        self.leak, self.leaks = Leak(self.alpha), self.stands_for(self)
+        self.leaks = self.stands_for(self)
+        if self.leaks:
+            self.leak = Leak(self.alpha)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "alpha":
+            self.refit()
 
     def construct(self, x: Tensor) -> Tensor:
         """Return x where it is positive, else alpha x."""
-        return self.leak(x) if self.leaks else super().construct(x)
+        return self.leak(x) if self.leaks and x.dtype in FLOATS else super().construct(x)

@@ -12,11 +12,11 @@ from ms_gan_callbacks.layers.primitives import times, times_transposed
 from ms_gan_callbacks.layers.windows import (
     Fold,
     Geometry,
-    Pair,
     Unfold,
     WithoutLast,
     channels_first,
     channels_last,
+    size_after,
     tiled,
     window_grid,
     with_zeros,
@@ -45,9 +45,10 @@ class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
 
     def construct(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
-        if self.group != 1:
+        if self.group != 1 or 0 in x.shape:
             return super().construct(x)
-        height, width = window_grid(self.unfold.geometry, x.shape[2:])
+        channels = (self.in_channels, self.out_channels)
+        height, width = size_after("Conv2d", self.unfold.geometry, channels, self.weight.shape, x.shape)
         windows = self.unfold(channels_last(x)).reshape(x.shape[0] * (height * width + 1), -1)
         rows = times_transposed(windows, ops.transpose(self.weight, (0, 2, 3, 1)).reshape(self.out_channels, -1))
         if self.has_bias:
@@ -72,7 +73,7 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
 
     def refit(self) -> None:
         geometry = geometry_of(self)
-        self.fold, self.add_bias = Fold(geometry), AddBias()
+        self.geometry, self.fold, self.add_bias = tuple(geometry), Fold(geometry), AddBias()
         self.folds = self.stands_for(self)
         both = tiled(geometry)
         self.in_tiles = both is not None and self._tiles_pay(*both)
@@ -89,27 +90,28 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
 
     def construct(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
-        if not self.folds:
+        if not self.folds or 0 in x.shape:
             return super().construct(x)
-        windows, grid = self._tiles(x) if self.in_tiles else self._windows(x)
-        pixels = self.fold(windows, grid)
+        channels = (self.in_channels, self.out_channels)
+        size = size_after("Conv2dTranspose", self.geometry, channels, self.weight.shape, x.shape)
+        pixels = self.fold(self._tiles(x) if self.in_tiles else self._windows(x), size)
         if self.has_bias:
             pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
         return channels_first(pixels)
 
-    def _windows(self, x: Tensor) -> tuple[Tensor, Pair]:
-        """Return what every pixel makes, taps * C numbers, and the grid that they are in."""
+    def _windows(self, x: Tensor) -> Tensor:
+        """Return what every pixel makes, taps * C numbers."""
         batch, channels, height, width = x.shape
         weight = ops.transpose(self.weight, (0, 2, 3, 1)).reshape(channels, -1)
         rows = with_zeros(channels_last(x).reshape(batch, height * width, channels))
         windows = times(rows.reshape(-1, channels), weight)
-        return windows.reshape(batch, height * width + 1, -1), (height, width)
+        return windows.reshape(batch, height * width + 1, -1)
 
-    def _tiles(self, x: Tensor) -> tuple[Tensor, Pair]:
-        """Return what the pixels of every tile make, stride * stride * C numbers, and the grid that it is in."""
+    def _tiles(self, x: Tensor) -> Tensor:
+        """Return what the pixels of every tile make, stride * stride * C numbers."""
         (down, right), (tall, wide) = self.stride, self.per_tile
         taps = self.weight.reshape(self.in_channels, self.out_channels, tall, down, wide, right)
         weight = ops.transpose(taps, (2, 4, 0, 3, 5, 1)).reshape(tall * wide * self.in_channels, -1)
         tiles = times(self.unfold(channels_last(x)).reshape(-1, tall * wide * self.in_channels), weight)
         height, width = window_grid(self.unfold.geometry, x.shape[2:])
-        return tiles.reshape(x.shape[0], height * width + 1, -1), (height, width)
+        return tiles.reshape(x.shape[0], height * width + 1, -1)

@@ -43,7 +43,7 @@ class Dense(Fast, nn.Dense):  # type: ignore[misc]
                 rows = self.add_bias(rows, self.bias)
         if self.activation_flag:
             rows = self.activation(rows)
-        return rows if len(shape) == 2 else rows.reshape((*shape[:-1], self.out_channels))
+        return rows if len(shape) == 2 else rows.reshape((*shape[:-1], rows.shape[1]))
 
     def turn_rows(self, rows: Tensor) -> Tensor:
         """Return (out_channels, N), without the activation, for rows (N, in_channels)."""

@@ -15,6 +15,13 @@ class Fast:
         super().__init__(*args, **kwargs)
         self.refit()
 
+    def add_flags(self, **flags: Any) -> nn.Cell:
+        """Become the stock layer again where ``to_float`` asks for casts, which the operators here do not make."""
+        super().add_flags(**flags)  # type: ignore[misc]
+        if self.mixed_precision_type is not None:  # type: ignore[attr-defined]
+            self.__class__ = type(self).__bases__[1]
+        return self
+
     @staticmethod
     def stands_for(layer: nn.Cell) -> bool:
         """Whether this class does better than a stock layer."""

@@ -17,6 +17,7 @@ from ms_gan_callbacks.layers.activation import LeakyReLU
 from ms_gan_callbacks.layers.dense import Dense
 from ms_gan_callbacks.layers.fast import Fast
 from ms_gan_callbacks.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.layers.plain import is_plain
 from ms_gan_callbacks.layers.turn import turned
 
 ELEMENTWISE = (
@@ -46,13 +47,25 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
 
     def refit(self) -> None:
         self.starts = _starts(self.cell_list)
-        self.goes_on = tuple(_goes_on(layer) for layer in self.cell_list)
-        self.elementwise = tuple(type(layer) in ELEMENTWISE for layer in self.cell_list)
+        self.goes_on = tuple(map(_goes_on, self.cell_list))
+        self.elementwise = tuple(map(_is_elementwise, self.cell_list))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "cell_list":  # set anew whenever a layer is added, replaced or removed
             self.refit()
+
+    # A layer may have been given a hook or a cast since. It is looked at again at every call, and, for a graph, in
+    # which nothing is called, by the set_train() that comes before it is compiled.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.refit()
+        return super().__call__(*args, **kwargs)
+
+    def add_flags(self, **flags: Any) -> nn.Cell:
+        super().add_flags(**flags)
+        if isinstance(self, SequentialCell):  # and has not become the stock layer
+            self.refit()
+        return self
 
     def construct(self, x: Tensor) -> Tensor:
         """Return what the last layer makes of what the others make of x."""
@@ -71,7 +84,13 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
         return turned(x) if on_its_side else x
 
 
+def _is_elementwise(layer: nn.Cell) -> bool:
+    return type(layer) in ELEMENTWISE and is_plain(layer)
+
+
 def _goes_on(layer: nn.Cell) -> bool:
+    if not is_plain(layer):  # turn() would pass its call by
+        return False
     if type(layer) is BatchNorm1d:
         return BatchNorm1d.stands_for(layer)
     return type(layer) is Dense and not layer.activation_flag
@@ -81,6 +100,6 @@ def _starts(cells: Sequence[nn.Cell]) -> tuple[bool, ...]:
     """Return of each layer whether to turn features there: at a Dense before one that goes on with them."""
     found = []
     for number, layer in enumerate(cells):
-        after = itertools.dropwhile(lambda one: type(one) in ELEMENTWISE, cells[number + 1 :])
+        after = itertools.dropwhile(_is_elementwise, cells[number + 1 :])
         found.append(type(layer) is Dense and _goes_on(layer) and any(map(_goes_on, itertools.islice(after, 1))))
     return tuple(found)

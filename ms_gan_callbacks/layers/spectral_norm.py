@@ -48,10 +48,13 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
         self.u = Parameter(u, name="u", requires_grad=False)
 
     def matrix(self) -> Tensor:
-        """Return the weights as W, (outputs, whatever an output is made of)."""
+        """Return the weights as W, (outputs, whatever an output is made of), in single precision.
+
+        Half precision, of the layer's weights or by ``to_float``, is too short for the squares of small weights.
+        """
         if self.looks_up:
-            return self.layer.embedding_table
-        weight = self.layer.weight
+            return self.layer.embedding_table.astype(ms.float32)
+        weight = self.layer.weight.astype(ms.float32)
         if self.transposed:
             weight = ops.transpose(weight, (1, 0, 2, 3))
         return weight.reshape(weight.shape[0], -1)
@@ -60,7 +63,8 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
         """Return sigma, the largest singular value as far as it is known, (1, 1); in training, u follows."""
         matrix = self.matrix()
         fixed = ops.stop_gradient(matrix)
-        u, v = self.u, unit(times(self.u, fixed))
+        u = self.u.astype(ms.float32)  # to_float() makes less of it
+        v = unit(times(u, fixed))
         if self.training:
             for _ in range(self.iterations - 1):
                 v = unit(times(unit(times_transposed(v, fixed)), fixed))
@@ -71,7 +75,10 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
     def construct(self, x: Tensor) -> Tensor:
         """Return what the layer, its weights divided by sigma, makes of x."""
         shrink = 1 / self.norm().reshape(())
-        return self.layer(x) * shrink if self.looks_up else self.layer(x * shrink)
+        if self.looks_up:
+            rows = self.layer(x)
+            return rows * shrink.astype(rows.dtype)
+        return self.layer(x * shrink.astype(x.dtype))
 
 
 def unit(row: Tensor) -> Tensor:

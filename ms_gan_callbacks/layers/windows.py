@@ -13,7 +13,7 @@ speed of its memory.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -40,6 +40,12 @@ class Geometry(NamedTuple):
     dilation: Pair
     mode: str
     padding: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        """Write the arguments as a stock layer takes them."""
+        padding = f", padding={self.padding}" if self.mode == "pad" else ""
+        dilation = f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
+        return f"kernel_size={self.kernel}, stride={self.stride}, pad_mode='{self.mode}'{padding}{dilation}"
 
     def reach(self, axis: int) -> int:
         """Return the pixels from a kernel's first tap to its last, both counted."""
@@ -136,15 +142,44 @@ def _gathered_by_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # t
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def window_grid(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg]
-    """Return how many windows an image of a size has: (vertical, horizontal)."""
-    return tuple(Geometry(*geometry).windows(axis, size[axis])[0] for axis in (0, 1))  # type: ignore[return-value]
+def size_after(
+    layer: str, geometry: tuple[Any, ...], channels: Pair, weight: tuple[int, ...], images: tuple[int, ...]
+) -> Pair:
+    """Return (H', W') of what a convolution makes of images that its stock layer takes, too.
+
+    Looked at here, where shapes are known: what reshapes and multiplies them takes some that do not fit for
+    something else, or makes an empty tensor of them.
+
+    Args:
+        layer: "Conv2d" or "Conv2dTranspose".
+        geometry: how its kernel walks.
+        channels: (in, out).
+        weight: the shape of its weight.
+        images: the shape of the images.
+
+    Raises:
+        ValueError: they are not (N, in, H, W), nothing is left of them, or the weight is another layer's.
+    """
+    walk, transposed = Geometry(*geometry), layer == "Conv2dTranspose"
+    expected = (*(channels if transposed else channels[::-1]), *walk.kernel)
+    if weight != expected:
+        raise ValueError(f"the weight of {layer} must have the shape {expected}, not {weight}")
+    if len(images) != 4 or images[1] != channels[0]:
+        raise ValueError(f"{layer} takes images of shape (N, {channels[0]}, H, W), not {images}")
+    if transposed:
+        size = (walk.size(0, images[2]), walk.size(1, images[3]))
+    else:
+        size = (walk.windows(0, images[2])[0], walk.windows(1, images[3])[0])
+    if min(size) < 1:
+        what = "leaves nothing of" if transposed else "has a kernel larger than its images,"
+        raise ValueError(f"{layer}({walk}) {what} {images[2]} x {images[3]} pixels")
+    return size
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def image_size(geometry: tuple, grid: Pair) -> Pair:  # type: ignore[type-arg]
-    """Return the size of the image that a transposed convolution makes of a grid of windows."""
-    return tuple(Geometry(*geometry).size(axis, grid[axis]) for axis in (0, 1))  # type: ignore[return-value]
+def window_grid(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg]
+    """Return how many windows an image of a size has: (vertical, horizontal)."""
+    return tuple(Geometry(*geometry).windows(axis, size[axis])[0] for axis in (0, 1))  # type: ignore[return-value]
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -220,16 +255,16 @@ class Unfold(nn.Cell):  # type: ignore[misc]
 
 
 class Fold(nn.Cell):  # type: ignore[misc]
-    """Windows (N, h * w + 1, taps * C) of a grid (h, w) to the pixels (N, H, W, C) they make, and back."""
+    """Windows (N, windows + 1, taps * C) to the pixels (N, H, W, C) that they make, of a size (H, W), and back."""
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = tuple(geometry)
 
-    def construct(self, windows: Tensor, grid: Pair) -> Tensor:
+    def construct(self, windows: Tensor, size: Pair) -> Tensor:
         """Return the pixels."""
-        return fold(windows, image_size(self.geometry, grid), self.geometry)
+        return fold(windows, size, self.geometry)
 
-    def bprop(self, windows: Tensor, grid: Pair, out: Tensor, grad: Tensor) -> tuple[Tensor, Pair]:
+    def bprop(self, windows: Tensor, size: Pair, out: Tensor, grad: Tensor) -> tuple[Tensor, Pair]:
         """Return the gradient with respect to the windows."""
-        return unfold(grad, self.geometry), grid
+        return unfold(grad, self.geometry), size

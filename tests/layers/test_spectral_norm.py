@@ -267,6 +267,39 @@ def test_weights_that_become_zero_give_zero_and_not_nan() -> None:
         np.testing.assert_array_equal(layer(Tensor(draw(4, 3))).asnumpy(), 0)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SpectralNorm(nn.Conv2dTranspose(2, 3, 2)).to_float(ms.float16),
+        lambda: SpectralNorm(nn.Dense(4, 3, dtype=ms.float16)),
+        lambda: SpectralNorm(nn.Dense(4, 3).to_float(ms.float16)),
+    ],
+    ids=["to_float", "half weights", "to_float of the layer"],
+)
+def test_half_precision_has_the_norm_of_single_precision(make: Any, compiled: bool) -> None:
+    layer = make()
+    weight = layer.layer.weight
+    small = 1e-3 * draw(*weight.shape)  # whose squares half precision does not hold
+    weight.set_data(Tensor(small, weight.dtype))
+    half = weight.dtype == ms.float16
+    x = Tensor(draw(2, 4) if weight.ndim == 2 else draw(2, 2, 3, 3), ms.float16 if half else ms.float32)
+    layer.set_train(True)
+    if compiled:
+        with graph_mode():
+            made = [layer(x).asnumpy() for _ in range(30)][-1]
+    else:
+        made = [layer(x).asnumpy() for _ in range(30)][-1]
+    matrix = small.transpose(1, 0, 2, 3).reshape(3, -1) if weight.ndim == 4 else small
+    plain = type(layer.layer)(*((2, 3, 2) if weight.ndim == 4 else (4, 3)))
+    plain.weight.set_data(Tensor(small))
+    if weight.ndim == 2:
+        plain.bias.set_data(layer.layer.bias.astype(ms.float32))
+    expected = plain(Tensor(x.asnumpy().astype(np.float32) / np.linalg.norm(matrix, 2))).asnumpy()
+    assert made.dtype == np.float16
+    np.testing.assert_allclose(made, expected, atol=0.05 * np.abs(expected).max())
+
+
 KINDS = "SpectralNorm takes a layer of the kind Dense, Conv2d, Conv2dTranspose, Embedding, not "
 
 
