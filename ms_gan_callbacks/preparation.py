@@ -95,6 +95,7 @@ def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) ->
     evaluator.check(run)
     run.metric_names = frozenset(evaluation.metrics)
     run.monitors |= run.metric_names
+    run.evaluate_every = evaluation.every
     run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
     for warning in bus.check(run):
         warnings.warn(warning, GanWarning, stacklevel=4)

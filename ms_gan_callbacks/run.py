@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import noise
 from ms_gan_callbacks.errors import CallbackError
-from ms_gan_callbacks.scalars import EpochMeans, Scalars
+from ms_gan_callbacks.scalars import EpochMeans, Log, Scalars, find_clash, find_name_fault
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -102,8 +102,6 @@ class Run:
         epoch_means: the mean of the step's scalars over the epoch so far.
         metrics: the newest result of every quality metric.
         metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
-        logged: the numbers that callbacks logged since the last event.
-        images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
         group: what its curves stand under.
         classes: how many classes a conditional run has; None of any other.
         critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
@@ -113,6 +111,7 @@ class Run:
         monitors: every name that a callback may monitor.
         metric_names: those of them that are metrics.
         better: which way a metric is better, "min" or "max", where it says so.
+        evaluate_every: when they are measured, an ``Every``; None where that is not known.
         checkpoint: the newest checkpoint's folder, once there is one.
         rollbacks: how often the run has gone back to an older state, and why: the oldest first, each with
             ``step``, ``to_step``, ``reason`` and ``learning_rate``.
@@ -133,8 +132,6 @@ class Run:
     epoch_means: EpochMeans = field(default_factory=lambda: EpochMeans(()))
     metrics: dict[str, float] = field(default_factory=dict)
     metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
-    logged: dict[str, float] = field(default_factory=dict)
-    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     group: str = "gan"
     classes: int | None = None
     critic: bool = False
@@ -143,9 +140,26 @@ class Run:
     monitors: frozenset[str] = frozenset()
     metric_names: frozenset[str] = frozenset()
     better: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
+    evaluate_every: Any = None
     checkpoint: Path | None = None
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests, repr=False)
+    _log: Log = field(default_factory=Log, repr=False)
+
+    @property
+    def logged(self) -> dict[str, float]:
+        """The numbers that callbacks have logged at the event at hand."""
+        return self._log.numbers
+
+    @property
+    def images(self) -> dict[str, NDArray[np.uint8]]:
+        """The pictures that they have, uint8, (H, W) or (H, W, 3)."""
+        return self._log.images
+
+    @property
+    def newest_logged(self) -> dict[str, float]:
+        """The newest value of every number that was logged."""
+        return self._log.newest
 
     @property
     def step(self) -> int:
@@ -171,6 +185,11 @@ class Run:
     def epochs(self) -> int:
         """How many epochs the run is asked to have in all."""
         return self.progress.epochs
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the step at hand is its epoch's last."""
+        return self.progress.ends_epoch
 
     @property
     def d_updates(self) -> int:
@@ -211,27 +230,26 @@ class Run:
         """Publish numbers, and pictures as uint8 arrays, at the step at hand, by name or as a mapping.
 
         Raises:
-            ValueError: a name is taken by the run's counters.
+            ValueError: a name cannot be one, or is taken: by the run's counters, a scalar of every step, a metric.
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
         for name, value in {**(values or {}), **named}.items():
-            if name in ("step", "epoch", "epoch_means"):
-                raise ValueError(
-                    f"run.log({name}=...): {name!r} is what every line of the log has; take another name"
-                )
-            if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
-                self.images[name] = value
-            elif isinstance(value, (bool, int, float, np.number)):
-                self.logged[name] = float(value)
-            else:
-                kind = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else type(value)
-                raise TypeError(f"run.log({name}=...) takes a number or a uint8 picture, not {kind}")
+            if fault := self._find_fault(name):
+                raise ValueError(f"run.log({name}=...): {fault}")
+            self._log.add(name, value)
         self.scalars.add(self.logged)
 
+    def _find_fault(self, name: str) -> str | None:
+        measured = {*self.metric_names, *self.metrics}
+        return find_name_fault(name) or find_clash(name, self.group, self.epoch_means.names, measured)
+
+    def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
+        """Return the numbers and pictures that were logged since a reader asked last, at the event at hand."""
+        return self._log.unseen(reader)
+
     def forget_logged(self) -> None:
-        """Let go of what was logged; the runner does so once an event's writers have seen it."""
-        self.logged.clear()
-        self.images.clear()
+        """Let go of what was logged; the bus does so once everybody has seen it."""
+        self._log.forget()
 
     def stop(self, reason: str) -> None:
         """Ask the run to end after this step; the first reason given is the one that is kept."""

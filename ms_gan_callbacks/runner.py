@@ -200,7 +200,7 @@ class Runner:
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
-        bus = CallbackBus(with_defaults(callbacks or (), quiet))
+        bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
         loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
         fresh = self._progress.step == 0 and self._resume is False
         with self._interruption.deferred(), claimed(self.out_dir, fresh):

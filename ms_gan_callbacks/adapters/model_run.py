@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -168,8 +168,6 @@ class ModelRun:
         """Tell everybody who listens."""
         run = self.current
         self._bus.emit(event, run)
-        if event is not Event.CHECKPOINT:
-            run.forget_logged()
         if run.progress.ends_epoch:
             self.epoch = run.epoch
 
@@ -236,12 +234,12 @@ class ModelRun:
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
 
 
-def numbers(metrics: Mapping[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
-    """Return the metrics that are numbers; one that is called as an output is gets ``eval_`` before its name."""
+def numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
+    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
     found = {}
     for name, value in metrics.items():
         if np.ndim(value) == 0:
-            found[f"eval_{name}" if name in outputs else name] = float(value)
+            found[f"eval_{name}" if name in taken else name] = float(value)
         else:
             warnings.warn(f"the metric {name!r} is no number, and not seen by callbacks", GanWarning, stacklevel=3)
     return found

@@ -17,6 +17,8 @@ LEAST_DIVERSITY = 0.25
 LEAST_OF_BEST = 0.6
 LEAST_CLASSES = 0.25
 PINNED = 0.01
+DEFAULTS = (Every.steps(500), 2, 2000)
+"""The schedule, patience and warm-up that nobody chose for a run, and nobody is told are too long for it."""
 
 
 class CollapseGuard(Guard):
@@ -86,7 +88,11 @@ class CollapseGuard(Guard):
 
     def check(self, run: Run) -> Iterable[str]:
         self._real_sample(run).features  # noqa: B018  raises where there are too few, or the features do not fit
-        return super().check(run)
+        found = list(super().check(run))
+        return [] if (self.every, self.patience, self.warm_up) == DEFAULTS else found
+
+    def looks(self, run: Run, after: int = 0) -> int:
+        return super().looks(run, max(after, self.warm_up))
 
     def examine(self, run: Run) -> str | None:
         images = run.sample(self.samples, "collapse")

@@ -12,7 +12,7 @@ from conftest import tiny_runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan_callbacks import Callback, CallbackError, EarlyStopping, Run
+from ms_gan_callbacks import Callback, CallbackError, EarlyStopping, Run, UsageError
 from ms_gan_callbacks.callbacks import MetricsLog
 from ms_gan_callbacks.testing import assert_state_round_trips, drive
 
@@ -146,10 +146,9 @@ def test_it_watches_the_epoch_mean_of_a_scalar(images: np.ndarray) -> None:
     assert result.epoch == (rises[0] + 1 if rises else 8)
 
 
-def test_a_quality_metric_goes_before_a_scalar_of_its_name() -> None:
-    stopping = EarlyStopping("d_real", target=0.5)
-    drive(stopping, scalars={"d_real": 0.75}, metrics={"d_real": 0.25})
-    assert stopping.best == 0.25
+def test_a_metric_cannot_be_called_as_a_scalar_is() -> None:
+    with pytest.raises(UsageError, match="a metric cannot be called 'd_real': a scalar of every step is"):
+        drive(EarlyStopping("d_real", target=0.5), scalars={"d_real": 0.75}, metrics={"d_real": 0.25})
 
 
 def test_an_unknown_name_fails_before_the_first_step_and_leaves_no_folder(images: np.ndarray) -> None:
