@@ -16,6 +16,8 @@ from weakref import ref
 
 from ms_gan_callbacks.errors import CallbackError
 
+CONTAINERS = (list, dict, set, deque, bytearray)
+
 MEMORY = "_as_made"
 """The attribute in which an object keeps what it was made as, so that its copies know, too."""
 
@@ -73,7 +75,7 @@ def lend(thing: Any, owner: object, label: str) -> None:
 
 def _lend(thing: Any, owner: object, label: str) -> list[Any]:
     memory, now = _memory_of(thing), _attributes(thing)
-    changed = {name: now[name] for name in now if name not in memory.left or memory.left[name] is not now[name]}
+    changed = {name: now[name] for name in now if name not in memory.left or _differ(memory.left[name], now[name])}
     for name in memory.left.keys() - now.keys():
         memory.made.pop(name, None)
     memory.left = {}
@@ -84,6 +86,11 @@ def _lend(thing: Any, owner: object, label: str) -> list[Any]:
     memory.owner, memory.used = ref(owner), True
     memory.left = _attributes(thing)
     return memory.parts
+
+
+def _differ(then: Any, now: Any) -> bool:
+    same = type(then) is type(now) and isinstance(now, UNCHANGING) and then == now
+    return then is not now and not same
 
 
 def note_left(thing: Any) -> None:
@@ -149,9 +156,16 @@ def _put_back(thing: Any, memory: AsMade, label: str) -> None:
 def _attributes(thing: Any) -> dict[str, Any]:
     """Return what may differ between two runs: all but what the class says is carried over."""
     carried = {MEMORY, *getattr(thing, "carried_over", ())}
-    found = {name: value for name, value in vars(thing).items() if name not in carried}
+    found = vars(thing)
+    # A list that stands in the class is every object's, until one has been put back to a copy of its own.
+    of_class = {name: value for name, value in _class_attributes(thing) if isinstance(value, CONTAINERS)}
     slotted = {name: getattr(thing, name) for name in _slots(thing) if hasattr(thing, name)}
-    return {**found, **{name: value for name, value in slotted.items() if name not in carried}}
+    return {name: value for name, value in {**of_class, **found, **slotted}.items() if name not in carried}
+
+
+def _class_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    for kind in reversed(type(thing).__mro__):
+        yield from ((name, value) for name, value in vars(kind).items() if not name.startswith("__"))
 
 
 def _slots(thing: Any) -> dict[str, Any]:
@@ -203,7 +217,7 @@ def _inside(one: Any) -> Iterator[Any] | Iterable[Any]:
     if isinstance(one, dict):
         yield from one.keys()
         yield from one.values()
-    elif isinstance(one, (list, tuple, set, frozenset, deque)):
+    elif isinstance(one, (list, set, deque, tuple, frozenset)):
         yield from one
     elif isinstance(one, MethodType):
         yield one.__self__
@@ -221,11 +235,9 @@ def is_callback(one: Any) -> bool:
 
 
 def _of_mindspore(one: Any) -> bool:
-    """Whether an object is a network, a parameter, a dataset; a tensor is a number like any other."""
-    kinds = type(one).__mro__
-    return kinds[0].__name__ != "Tensor" and any(
-        kind.__module__.partition(".")[0] == "mindspore" for kind in kinds
-    )
+    """Whether an object is what a run trains, or trains on; a tensor is a number like any other."""
+    named = (kind for kind in type(one).__mro__ if kind.__module__.partition(".")[0] == "mindspore")
+    return any(kind.__name__ in ("Cell", "Parameter", "Dataset", "Model") for kind in named)
 
 
 def _count_alone() -> int:

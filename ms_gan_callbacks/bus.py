@@ -144,11 +144,12 @@ class CallbackBus:
             with suppress(Exception):  # what was logged may tell why the run fails
                 self._show_logged(run)
             raise
-        if run.logged or run.images:
+        logged = bool(run.logged or run.images)
+        if logged:
             self._show_logged(run)
         if note is not None:
             note(event)
-        if run.logged or run.images:
+        if logged:
             run.forget_logged()
 
     def _show_logged(self, run: Run) -> None:

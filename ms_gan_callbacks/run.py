@@ -234,14 +234,15 @@ class Run:
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
         for name, value in {**(values or {}), **named}.items():
-            if fault := self._find_fault(name):
+            if fault := self._find_fault(name, value):
                 raise ValueError(f"run.log({name}=...): {fault}")
             self._log.add(name, value)
         self.scalars.add(self.logged)
 
-    def _find_fault(self, name: str) -> str | None:
-        measured = {*self.metric_names, *self.metrics}
-        return find_name_fault(name) or find_clash(name, self.group, self.epoch_means.names, measured)
+    def _find_fault(self, name: str, value: Any) -> str | None:
+        if (fault := find_name_fault(name)) or isinstance(value, np.ndarray):
+            return fault
+        return find_clash(name, self.group, self.epoch_means.names, {*self.metric_names, *self.metrics})
 
     def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
         """Return the numbers and pictures that were logged since a reader asked last, at the event at hand."""

@@ -97,6 +97,7 @@ class ModelRun:
         if self.run is not None:
             self.fresh = False
         steps = parameters.batch_num
+        self._check_length(steps)
         progress = Progress(start + parameters.epoch_num, steps, start * steps, start)
         self._network, self._sunk = parameters.train_network, parameters.dataset_sink_mode
         self._base = progress.step - parameters.cur_step_num
@@ -107,6 +108,18 @@ class ModelRun:
         run.facts = self._facts(parameters, progress, optimizer)
         self.run = run
         return run
+
+    def _check_length(self, steps: int) -> None:
+        then = steps
+        if self._from is not None:
+            then = self._from // self.epoch
+        elif self.run is not None and self.trained:
+            then = self.run.steps_per_epoch
+        if then != steps:
+            raise UsageError(
+                f"this run has epochs of {counted(then, 'steps')}, not of {counted(steps, 'steps')}: go on with "
+                "the data and batch size it began with"
+            )
 
     def _new_run(self, progress: Progress) -> Run:
         return Run(

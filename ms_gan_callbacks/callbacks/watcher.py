@@ -75,7 +75,7 @@ class Watcher(Callback):
                 )
 
     def count_looks(self, run: Run, after_epoch: int = 0, after_step: int = 0) -> int:
-        """Return how often, at most, the number will be looked at after an epoch and a step, up to the run's end."""
+        """Return how often, at most, the number is looked at after an epoch and a step, up to the run's end."""
         every: Every | None = run.evaluate_every if self.monitor in run.metric_names else None
         if every is None or every.by_epoch:
             return (every or Every.epochs(1)).count(after_epoch, run.epochs)
