@@ -107,6 +107,11 @@ class Every:
         """Return how often it is due after one step (or epoch, of which it counts) and up to another."""
         return max(0, until // self.period - after // self.period)
 
+    def why_never(self, run: Run) -> str | None:
+        """Return why it is never due in a run, as a clause; None where it is."""
+        length = run.epochs if self.by_epoch else run.steps
+        return None if self.count(0, length) else f"{self} lies beyond this run's {counted(length, self.unit)}"
+
     def __str__(self) -> str:
         return f"Every.{self.unit}({self.period})"
 
@@ -236,12 +241,8 @@ class Periodic(Callback):
             self.act(run)
 
     def check(self, run: Run) -> Iterable[str]:
-        length = run.epochs if self.every.by_epoch else run.steps
-        if self.every.period > length:
-            yield (
-                f"{self.name}: {self.every} lies beyond this run's {counted(length, self.every.unit)}; "
-                "it will act only once, after the last step"
-            )
+        if why := self.every.why_never(run):
+            yield f"{self.name}: {why}; it will act only once, after the last step"
 
 
 class Writer(Periodic):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ms_gan_callbacks.callback import Every
 from ms_gan_callbacks.data import Source
-from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate, counted, is_whole
+from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate, is_whole
 from ms_gan_callbacks.metrics import Estimate, FeatureExtractor, Metric, Sample, StoredFeatures, sampling_noise
 from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.run_dir import describe_run
@@ -81,13 +81,8 @@ class Evaluator:
             if name in run.monitors:
                 taken = "a scalar of every step is" if name in run.epoch_means.names else "a callback publishes it"
                 raise UsageError(f"a metric cannot be called {name!r}: {taken}")
-        every = self.evaluation.every
-        if every.count(0, length := run.epochs if every.by_epoch else run.steps) == 0:
-            warnings.warn(
-                f"metrics are never measured: {every} lies beyond this run's {counted(length, every.unit)}",
-                GanWarning,
-                stacklevel=5,
-            )
+        if why := self.evaluation.every.why_never(run):
+            warnings.warn(f"metrics are never measured: {why}", GanWarning, stacklevel=5)
         whole = self._source.steps_per_epoch * self._source.batch_size
         if self.evaluation.samples > whole:
             raise UsageError(

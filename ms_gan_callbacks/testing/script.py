@@ -122,6 +122,8 @@ class Script:
         play.bus.load_state(states or {})
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", GanWarning)
+            if self.metrics and (why := self.evaluate.why_never(play.run)):
+                play.trace.warnings.append(f"metrics are never measured: {why}")
             play.trace.warnings += play.bus.check(play.run)
             play.perform()
         for warning in caught:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import (
+    BestCheckpoint,
     Callback,
     CallbackError,
     EarlyStopping,
@@ -267,6 +268,13 @@ def test_a_run_that_goes_on_counts_what_it_has_waited(images: np.ndarray) -> Non
     assert stopping.waited == 2
     result = runner.train(2, images, [stopping, rises], batch_size=4, quiet=True)  # no warning: 2 and 2 are 4
     assert result.stop_reason is not None and result.epoch == 5
+
+
+@pytest.mark.parametrize("every", [Every.steps(11), Every.epochs(3)])
+def test_the_test_kit_tells_of_metrics_that_are_never_measured(every: Every) -> None:
+    best = BestCheckpoint("m", mode="min")
+    [warning] = drive(best, epochs=2, metrics={"m": 1.0}, evaluate=every).warnings
+    assert warning.startswith(f"metrics are never measured: {every} lies beyond this run's ")
 
 
 def test_a_metric_that_is_never_measured_is_told_of_once(images: np.ndarray) -> None:

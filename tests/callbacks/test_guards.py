@@ -445,3 +445,10 @@ def alike(noise: np.ndarray) -> np.ndarray:
 
 def test_what_nobody_chose_is_not_warned_of() -> None:
     assert drive(CollapseGuard(samples=4), DivergenceGuard()).warnings == []
+
+
+def test_the_limit_itself_is_within_it() -> None:
+    for sign in (1, -1):
+        drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": 2.0 * sign})
+        with pytest.raises(DivergenceError, match=r"d_loss is -?2, beyond 2 at step 1"):
+            drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": np.nextafter(2.0, 3.0) * sign})
