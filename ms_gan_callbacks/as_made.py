@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
 from inspect import ismemberdescriptor
@@ -76,13 +76,20 @@ def lend(thing: Any, owner: object, label: str) -> None:
 def _lend(thing: Any, owner: object, label: str) -> list[Any]:
     memory, now = _memory_of(thing), _attributes(thing)
     changed = {name: now[name] for name in now if name not in memory.left or _differ(memory.left[name], now[name])}
-    for name in memory.left.keys() - now.keys():
+    other = memory.used and (memory.owner is None or memory.owner() is not owner)
+    gone = memory.left.keys() - now.keys()
+    for name in sorted(memory.stuck - changed.keys() - gone) if other else ():
+        raise CallbackError(
+            f"{label} was in another run and keeps {name}, which cannot be put back: make a new one for each run"
+        )
+    memory.stuck -= gone
+    for name in gone:
         memory.made.pop(name, None)
-    memory.left = {}
+    memory.left = {}  # which holds what is to be found out to be nobody else's
     del now
     _remember(thing, memory, changed)
-    if memory.used and (memory.owner is None or memory.owner() is not owner):
-        _put_back(thing, memory, label)
+    if other:
+        _put_back(thing, memory, changed)
     memory.owner, memory.used = ref(owner), True
     memory.left = _attributes(thing)
     return memory.parts
@@ -136,17 +143,13 @@ def _remember(thing: Any, memory: AsMade, changed: dict[str, Any]) -> None:
             memory.stuck.add(name)
 
 
-def _put_back(thing: Any, memory: AsMade, label: str) -> None:
-    for name in sorted(memory.stuck):
-        raise CallbackError(
-            f"{label} was in another run and keeps {name}, which cannot be put back: make a new one for each run"
-        )
+def _put_back(thing: Any, memory: AsMade, changed: Collection[str]) -> None:
     slots, attributes = _slots(thing), vars(thing)
     copies = {id(one): one for one in (thing, *memory.kept)}
     for name in _attributes(thing).keys() - memory.made.keys():
         slots[name].__delete__(thing) if name in slots else attributes.pop(name)
-    for name, value in memory.made.items():
-        again = deepcopy(value, copies)
+    for name in memory.made.keys() - changed:
+        again = deepcopy(memory.made[name], copies)
         if name in slots:
             slots[name].__set__(thing, again)
         else:

@@ -188,6 +188,28 @@ def test_what_cannot_be_put_back_is_refused_by_the_second_run(thing: Callable[[]
     twice(Says())
 
 
+def test_one_that_was_refused_is_taken_with_a_new_thing_and_as_it_was_made() -> None:
+    class Draws(Callback):
+        def __init__(self) -> None:
+            self.count, self.numbers = 0, iter_of(9)
+
+        def on_train_step_end(self, run: Run) -> None:
+            self.count += next(self.numbers)
+
+    draws = Draws()
+    drive(draws, epochs=1)
+    with pytest.raises(CallbackError, match="Draws was in another run and keeps numbers"):
+        drive(draws, epochs=1)
+    draws.numbers = iter_of(9)
+    drive(draws, epochs=1)
+    assert draws.count == 0 + 1 + 2 + 3 + 4
+
+
+def iter_of(count: int) -> Any:
+    """Return numbers that cannot be copied."""
+    return (number for number in range(count))
+
+
 def test_slots_and_dataclasses_are_put_back_too() -> None:
     class Slotted(Callback):
         __slots__ = ("count",)
