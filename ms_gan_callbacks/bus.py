@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any
+from weakref import ref
 
+from ms_gan_callbacks.as_made import lend, note_left
+from ms_gan_callbacks.bus_checks import (
+    check_kinds,
+    check_names,
+    check_states,
+    is_stateful,
+    number_names,
+    state_of,
+    warn_of_shared,
+)
 from ms_gan_callbacks.callback import Callback, Event
-from ms_gan_callbacks.errors import CallbackError, GanError, GanWarning, annotate, describe
+from ms_gan_callbacks.errors import GanError, GanWarning, annotate, describe
 from ms_gan_callbacks.run import Run
 
 
@@ -33,20 +42,46 @@ class CallbackBus:
     in a hook ends the run with its own type and a note that names the callback; that of an ``optional`` one
     detaches it, warns once, and is told again in the summary.
 
+    Args:
+        callbacks: who is told; the companions of each are attached after it.
+        owner: whose run it is. Callbacks that another owner's bus has had are put back to what they were made as;
+            those of the same owner go on. Without one nothing of them is touched.
+
     Raises:
         CallbackError: something in the list is no callback, is attached twice, keeps state under a name that
-            another one uses, or keeps state that JSON cannot hold.
+            another one uses, or keeps state that JSON cannot hold; or it was in another run and cannot be
+            put back.
     """
 
-    def __init__(self, callbacks: Iterable[Callback]) -> None:
+    def __init__(self, callbacks: Iterable[Callback], owner: object | None = None) -> None:
         callbacks = list(callbacks)
         callbacks = [one for each in callbacks for one in (each, *getattr(each, "companions", ()))]
-        _check(callbacks)
+        check_kinds(callbacks)
+        # Weakly: an owner holds its bus, and what it made is to go when it does.
+        self._owner = None if owner is None else ref(owner)
+        self._callbacks = callbacks
+        self._lend()
+        check_states(callbacks)
         ordered = sorted(callbacks, key=lambda callback: callback.order)
-        self._attached = [_Attached(*pair) for pair in zip(ordered, _labels(ordered), strict=True)]
+        self._attached = [_Attached(*pair) for pair in zip(ordered, number_names(ordered), strict=True)]
         self._listeners: dict[Event, list[tuple[_Attached, Callable[[Run], None]]]] = {}
         self._subscribe()
         self._exits = ExitStack()
+        self._note_left()
+
+    @property
+    def callbacks(self) -> Sequence[Callback]:
+        """All that are attached, companions included, as they were given."""
+        return self._callbacks
+
+    def _lend(self) -> None:
+        if self._owner is not None and (owner := self._owner()) is not None:
+            for callback in self._callbacks:
+                lend(callback, owner, callback.name)
+
+    def _note_left(self) -> None:
+        for callback in self._callbacks if self._owner is not None else ():
+            note_left(callback)
 
     def _subscribe(self) -> None:
         for event in Event:
@@ -55,6 +90,11 @@ class CallbackBus:
                 for one in self._attached
                 if one.fault is None and one.callback.listens(event)
             ]
+        self._readers = [
+            one
+            for one in self._attached
+            if one.fault is None and type(one.callback).see_logged is not Callback.see_logged
+        ]
 
     def __enter__(self) -> CallbackBus:
         self._exits = ExitStack()
@@ -70,24 +110,51 @@ class CallbackBus:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exits.__exit__(kind, error, trace)
+        try:
+            self._exits.__exit__(kind, error, trace)
+        finally:
+            self._note_left()
 
     def _release(self, one: _Attached, *failure: Any) -> None:
         # Returns nothing, so that a callback whose __exit__ returns True cannot swallow a failure.
         self._guard(one, "__exit__", partial(one.callback.__exit__, *failure))
 
-    def emit(self, event: Event, run: Run) -> None:
-        """Call the event's hook on everybody who overrides it."""
+    def emit(self, event: Event, run: Run, note: Callable[[Event], None] | None = None) -> None:
+        """Call the event's hook on everybody who overrides it; then let go of what was logged in it.
+
+        Before that, those that read what others log see what was logged after their turn.
+
+        Args:
+            event: what happens.
+            run: where it happens.
+            note: what is called with the event before what was logged is gone.
+        """
         # Written out, not by way of _guard: after a step nothing of this is in the processor's caches, and every
         # call more, made eight times a step, shows.
-        for one, hook in self._listeners[event]:
-            began = perf_counter()
-            try:
-                hook(run)
-            except Exception as error:
-                self._answer_for(one, event.value, run, error)
-            finally:
-                one.seconds += perf_counter() - began
+        try:
+            for one, hook in self._listeners[event]:
+                began = perf_counter()
+                try:
+                    hook(run)
+                except Exception as error:
+                    self._answer_for(one, event.value, run, error)
+                finally:
+                    one.seconds += perf_counter() - began
+        except Exception:
+            with suppress(Exception):  # what was logged may tell why the run fails
+                self._show_logged(run)
+            raise
+        logged = bool(run.logged or run.images)
+        if logged:
+            self._show_logged(run)
+        if note is not None:
+            note(event)
+        if logged:
+            run.forget_logged()
+
+    def _show_logged(self, run: Run) -> None:
+        for one in self._readers:
+            self._guard(one, "see_logged", partial(one.callback.see_logged, run))
 
     def _guard(self, one: _Attached, hook: str, call: Callable[[], object]) -> None:
         began = perf_counter()
@@ -120,13 +187,14 @@ class CallbackBus:
             CallbackError: a callback says that it cannot.
         """
         found: list[str] = []
-        for one in self._attached:
-            self._guard(one, "check", lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
-        claims = Counter(path for one in self._attached for path in set(one.callback.writes))
-        for path, count in claims.items():
-            if count > 1:
-                owners = [one.label for one in self._attached if path in one.callback.writes]
-                found.append(f"{' and '.join(owners)} write the same files, {path}: the last one wins")
+        self._lend()  # again: between two trainings of a Model another run may have had them
+        try:
+            check_names(self._callbacks, run)
+            for one in self._attached:
+                self._guard(one, "check", lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
+        finally:
+            self._note_left()
+        found += warn_of_shared([one.label for one in self._attached], [one.callback for one in self._attached])
         return found
 
     def state(self) -> dict[str, dict[str, Any]]:
@@ -137,19 +205,20 @@ class CallbackBus:
         """
         states: dict[str, dict[str, Any]] = {}
         for one in self._attached:
-            if one.fault is None and _stateful(one.callback):
+            if one.fault is None and is_stateful(one.callback):
                 self._guard(one, "state", partial(_collect_state, one.callback, states))
         return states
 
     def stateful(self) -> frozenset[str]:
         """Return the names of the callbacks that keep state."""
-        return frozenset(one.callback.name for one in self._attached if _stateful(one.callback))
+        return frozenset(one.callback.name for one in self._attached if is_stateful(one.callback))
 
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Hand every callback its state back; one that is new to the run starts afresh."""
         for one in self._attached:
-            if one.callback.name in states and _stateful(one.callback):
+            if one.callback.name in states and is_stateful(one.callback):
                 one.callback.load_state(states[one.callback.name])
+        self._note_left()
 
     def publishes(self) -> frozenset[str]:
         """Return all names that callbacks promise to log."""
@@ -170,45 +239,12 @@ class CallbackBus:
     def summaries(self) -> dict[str, str]:
         """Return the summary line of every callback that has one, by label."""
         lines = {one.label: _summary(one.callback) for one in self._attached}
+        self._note_left()
         return {label: line for label, line in lines.items() if line}
 
     def table(self) -> dict[Event, list[str]]:
         """Return who listens to what."""
         return {event: [one.label for one, _ in self._listeners[event]] for event in Event}
-
-
-def _stateful(callback: Callback) -> bool:
-    return bool(callback.persistent) or type(callback).state is not Callback.state
-
-
-def _labels(callbacks: Sequence[Callback]) -> list[str]:
-    """Number those that share a name, so that every line of a summary says which one it means."""
-    shared = Counter(callback.name for callback in callbacks)
-    seen: Counter[str] = Counter()
-    labels = []
-    for callback in callbacks:
-        seen[callback.name] += 1
-        number = f" ({seen[callback.name]})" if shared[callback.name] > 1 else ""
-        labels.append(callback.name + number)
-    return labels
-
-
-def _check(callbacks: Sequence[Callback]) -> None:
-    names: set[str] = set()
-    for position, callback in enumerate(callbacks):
-        if not isinstance(callback, Callback):
-            hint = " (the class; call it to make one)" if isinstance(callback, type) else ""
-            raise CallbackError(f"callbacks[{position}] is {callback!r}{hint}, not a Callback")
-        if any(callback is other for other in callbacks[:position]):
-            raise CallbackError(f"callbacks[{position}], {callback.name}, is attached twice")
-        if not _stateful(callback):
-            continue
-        if callback.name in names:
-            raise CallbackError(
-                f"two callbacks that keep state are named {callback.name!r}; give one of them another name"
-            )
-        names.add(callback.name)
-        _checked_state(callback)
 
 
 def _summary(callback: Callback) -> str | None:
@@ -219,18 +255,5 @@ def _summary(callback: Callback) -> str | None:
 
 
 def _collect_state(callback: Callback, states: dict[str, dict[str, Any]]) -> None:
-    if state := _checked_state(callback):
+    if state := state_of(callback):
         states[callback.name] = state
-
-
-def _checked_state(callback: Callback) -> dict[str, Any]:
-    try:
-        state = callback.state()
-        json.dumps(state)
-        return state
-    except AttributeError as error:
-        raise CallbackError(
-            f"{callback.name}: persistent names what __init__ did not set: {error.name!r}"
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise CallbackError(f"{callback.name} keeps state that JSON cannot hold: {error}") from error

@@ -50,7 +50,7 @@ class Counters(Protocol):
     @property
     def epoch(self) -> int: ...
     @property
-    def steps_per_epoch(self) -> int: ...
+    def ends_epoch(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,17 @@ class Every:
     def due(self, at: Counters) -> bool:
         """Tell whether the step at hand is one of those."""
         if self.by_epoch:
-            return at.step % at.steps_per_epoch == 0 and at.epoch % self.period == 0
+            return at.ends_epoch and at.epoch % self.period == 0
         return at.step % self.period == 0
+
+    def count(self, after: int, until: int) -> int:
+        """Return how often it is due after one step (or epoch, of which it counts) and up to another."""
+        return max(0, until // self.period - after // self.period)
+
+    def why_never(self, run: Run) -> str | None:
+        """Return why it is never due in a run, as a clause; None where it is."""
+        length = run.epochs if self.by_epoch else run.steps
+        return None if self.count(0, length) else f"{self} lies beyond this run's {counted(length, self.unit)}"
 
     def __str__(self) -> str:
         return f"Every.{self.unit}({self.period})"
@@ -119,6 +128,8 @@ class Callback:
         publishes: names that this callback logs and others may monitor.
         companions: callbacks that come with this one; the bus attaches them after it.
         writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
+        carried_over: names of attributes that the next run finds as the last one left them, such as a connection;
+            all others are put back to what they were when the callback was made.
     """
 
     name: str = "Callback"
@@ -129,6 +140,7 @@ class Callback:
     publishes: tuple[str, ...] = ()
     companions: tuple[Callback, ...] = ()
     writes: tuple[str, ...] = ()
+    carried_over: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -179,6 +191,9 @@ class Callback:
         """Look at the run before its first step: yield warnings, raise CallbackError for what cannot work."""
         return ()
 
+    def see_logged(self, run: Run) -> None:
+        """See what was logged at an event, before or after this one's turn: called once all have been told."""
+
     def summary(self) -> str | None:
         """Return one line for the closing summary, if there is something to tell."""
         return None
@@ -226,19 +241,15 @@ class Periodic(Callback):
             self.act(run)
 
     def check(self, run: Run) -> Iterable[str]:
-        length = run.epochs if self.every.by_epoch else run.steps
-        if self.every.period > length:
-            yield (
-                f"{self.name}: {self.every} lies beyond this run's {counted(length, self.every.unit)}; "
-                "it will act only once, after the last step"
-            )
+        if why := self.every.why_never(run):
+            yield f"{self.name}: {why}; it will act only once, after the last step"
 
 
 class Writer(Periodic):
     """Takes a run's numbers and pictures elsewhere: override :meth:`write`, and :meth:`write_images` for pictures.
 
-    The step's scalars are written when they are due; what other callbacks log, at the event they log it in;
-    quality metrics whenever they are new.
+    The step's scalars are written when they are due; what other callbacks log, at the event they log it in, be
+    they told of it before or after this one; quality metrics whenever they are new.
     """
 
     order = 90  # after those that log
@@ -253,27 +264,31 @@ class Writer(Periodic):
     def act(self, run: Run) -> None:
         self.write(run, run.scalars.of_step())
 
-    def _write_logged(self, run: Run) -> None:
-        if run.logged:
-            self.write(run, run.logged)
-        if run.images:
-            self.write_images(run, run.images)
+    def see_logged(self, run: Run) -> None:
+        numbers, pictures = run.unseen(self)
+        if numbers:
+            self.write(run, numbers)
+        if pictures:
+            self.write_images(run, pictures)
 
     def on_train_step_end(self, run: Run) -> None:
         super().on_train_step_end(run)
-        self._write_logged(run)
+        self.see_logged(run)
 
     def on_eval_end(self, run: Run) -> None:
         self.write(run, run.metrics)
-        self._write_logged(run)
+        self.see_logged(run)
 
     def on_train_epoch_end(self, run: Run) -> None:
         super().on_train_epoch_end(run)
-        self._write_logged(run)
+        self.see_logged(run)
+
+    def on_checkpoint(self, run: Run) -> None:
+        self.see_logged(run)
 
     def on_train_end(self, run: Run) -> None:
         super().on_train_end(run)
-        self._write_logged(run)
+        self.see_logged(run)
 
 
 C = TypeVar("C", bound=Callback)

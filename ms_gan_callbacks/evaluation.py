@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import SupportsFloat
@@ -11,10 +12,11 @@ import numpy as np
 
 from ms_gan_callbacks.callback import Every
 from ms_gan_callbacks.data import Source
-from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, is_whole
+from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate, is_whole
 from ms_gan_callbacks.metrics import Estimate, FeatureExtractor, Metric, Sample, StoredFeatures, sampling_noise
 from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.run_dir import describe_run
+from ms_gan_callbacks.scalars import find_name_fault
 
 PROBE = 8
 """Images that are tried before the first step."""
@@ -46,6 +48,8 @@ class Evaluation:
         if not isinstance(self.every, Every):
             raise RecipeError(f"an evaluation is due Every.epochs(...) or Every.steps(...), not {self.every!r}")
         for name, metric in self.metrics.items():
+            if isinstance(name, str) and (fault := find_name_fault(name)):
+                raise RecipeError(f"a metric cannot be called {name!r}: {fault}")
             if not isinstance(name, str) or not callable(metric):
                 raise RecipeError(f"metrics maps names to functions of (real, fake), not {name!r} to {metric!r}")
 
@@ -73,9 +77,12 @@ class Evaluator:
         """
         if not self.evaluation.metrics:
             return
-        taken = set(self.evaluation.metrics) & run.monitors
-        if taken:
-            raise UsageError(f"a metric cannot be called {taken.pop()!r}: a scalar of every step is")
+        for name in self.evaluation.metrics:
+            if name in run.monitors:
+                taken = "a scalar of every step is" if name in run.epoch_means.names else "a callback publishes it"
+                raise UsageError(f"a metric cannot be called {name!r}: {taken}")
+        if why := self.evaluation.every.why_never(run):
+            warnings.warn(f"metrics are never measured: {why}", GanWarning, stacklevel=5)
         whole = self._source.steps_per_epoch * self._source.batch_size
         if self.evaluation.samples > whole:
             raise UsageError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.layer.normalization import _BatchNorm
@@ -203,9 +204,14 @@ def _try(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> 
             network.set_train(True)
             outputs = network(*(Tensor.from_numpy(np.ascontiguousarray(one)) for one in inputs))
             several = outputs if isinstance(outputs, tuple) else (outputs,)
-            return [np.array(output.asnumpy(), np.float32) for output in several]
+            values = [np.array(output.asnumpy(), np.float32) for output in several]
     except Exception as error:
         raise RecipeError(f"the {player} does not take {what}: {describe(error)}") from error
+    if player == "generator" and several[0].dtype != ms.float32:
+        raise RecipeError(
+            f"the generator makes images of {several[0].dtype}: return images.astype(mindspore.float32)"
+        )
+    return values
 
 
 @contextmanager

@@ -22,8 +22,6 @@ from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore, grant
 from ms_gan_callbacks.training import SCALARS, Players
 
-ENDS = (Event.TRAIN_STEP_END, Event.EVAL_END, Event.TRAIN_EPOCH_END, Event.TRAIN_END)
-
 AHEAD_BYTES = 2**22
 """Images that are made before they are needed, at most."""
 
@@ -172,8 +170,6 @@ class TrainingLoop:
 
     def _emit(self, event: Event) -> None:
         self.bus.emit(event, self.run)
-        if event in ENDS:
-            self.run.forget_logged()
 
     def _leave(self, number: int) -> NoReturn:
         step = self.run.step

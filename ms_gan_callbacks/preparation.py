@@ -10,14 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from ms_gan_callbacks.bus import CallbackBus
-from ms_gan_callbacks.data import Source, check_labels, first_images, noise, stream
+from ms_gan_callbacks.data import (
+    ArraySource,
+    DatasetSource,
+    Source,
+    check_batch,
+    check_labels,
+    first_images,
+    noise,
+    stream,
+)
 from ms_gan_callbacks.errors import GanWarning, UsageError
 from ms_gan_callbacks.evaluation import Evaluation, Evaluator
 from ms_gan_callbacks.lineage import made_of
 from ms_gan_callbacks.metrics import mode_of
 from ms_gan_callbacks.objectives import Reading
+from ms_gan_callbacks.progress import Progress
 from ms_gan_callbacks.recipe import Origin
-from ms_gan_callbacks.run import Progress, Run
+from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.training import SCALARS, Players
 
@@ -46,6 +56,8 @@ def fit_to(players: Players, source: Source) -> None:
         GanError: something does not fit.
     """
     method = players.method
+    if not isinstance(source, (ArraySource, DatasetSource)):  # which look at their images themselves
+        check_batch(source, next(iter(source.batches(method.seed, 1)), None))
     if method.classes is not None:
         check_labels(source, method.classes)
     draw = stream(method.seed, "probe", 0)
@@ -95,6 +107,7 @@ def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) ->
     evaluator.check(run)
     run.metric_names = frozenset(evaluation.metrics)
     run.monitors |= run.metric_names
+    run.evaluate_every = evaluation.every
     run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
     for warning in bus.check(run):
         warnings.warn(warning, GanWarning, stacklevel=4)

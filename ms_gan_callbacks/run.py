@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.streams import noise
 from ms_gan_callbacks.errors import CallbackError
-from ms_gan_callbacks.scalars import EpochMeans, Scalars
+from ms_gan_callbacks.progress import Progress
+from ms_gan_callbacks.scalars import EpochMeans, Log, Scalars, find_clash, find_name_fault
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -23,67 +24,6 @@ Floats = NDArray[np.float32]
 
 def _no_images(count: int) -> Floats:
     raise CallbackError("this run has no real images")
-
-
-@dataclass
-class Progress:
-    """The counters of a run. ``step`` counts real batches, whatever each player does with them.
-
-    Attributes:
-        epochs: how many epochs the run is asked to have in all.
-        steps_per_epoch: whole batches in one pass over the data.
-        step: the step at hand, from 1; 0 before the first.
-        epoch: the epoch at hand, from 1; 0 before the first.
-        d_updates: updates of the discriminator so far.
-        g_updates: updates of the generator so far.
-        epochs_before: epochs before ``steps_before``.
-        steps_before: the step from which on epochs are ``steps_per_epoch`` long. A run that goes on with another
-            batch size has had epochs of another length before.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    step: int = 0
-    epoch: int = 0
-    d_updates: int = 0
-    g_updates: int = 0
-    epochs_before: int = 0
-    steps_before: int = 0
-
-    @property
-    def steps(self) -> int:
-        """How many steps the run is asked to have in all."""
-        return self.steps_before + (self.epochs - self.epochs_before) * self.steps_per_epoch
-
-    @property
-    def next_epoch(self) -> int:
-        """The epoch that the next batch belongs to."""
-        return (self.step - self.steps_before) // self.steps_per_epoch + self.epochs_before + 1
-
-    def begin(self, epoch: int) -> int:
-        """Enter an epoch; return how many of its batches have been consumed already."""
-        self.epoch = epoch
-        return self.step - self.steps_before - (epoch - self.epochs_before - 1) * self.steps_per_epoch
-
-    @property
-    def ends_epoch(self) -> bool:
-        """Whether the step at hand is its epoch's last."""
-        return self.step > 0 and (self.step - self.steps_before) % self.steps_per_epoch == 0
-
-    def change_length(self, steps_per_epoch: int, images: tuple[int, int]) -> None:
-        """Let epochs have another length from here on; the epoch at hand goes on behind the images it has used.
-
-        Args:
-            steps_per_epoch: whole batches in one pass over the data from now on.
-            images: images in a batch until now and from now on.
-        """
-        epoch = self.next_epoch
-        used = self.begin(epoch) * images[0]
-        # A batch that was used in part is not used again, but for the epoch's last: the epoch has yet to end.
-        done = min(-(-used // images[1]), steps_per_epoch - 1)
-        self.steps_per_epoch = steps_per_epoch
-        self.epochs_before, self.steps_before = epoch - 1, self.step - done
-        self.epoch = epoch if used else epoch - 1
 
 
 @dataclass(frozen=True)
@@ -127,8 +67,6 @@ class Run:
         epoch_means: the mean of the step's scalars over the epoch so far.
         metrics: the newest result of every quality metric.
         metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
-        logged: the numbers that callbacks logged since the last event.
-        images: the pictures that callbacks logged since the last event, uint8, (H, W) or (H, W, 3).
         group: what its curves stand under.
         classes: how many classes a conditional run has; None of any other.
         critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
@@ -138,6 +76,7 @@ class Run:
         monitors: every name that a callback may monitor.
         metric_names: those of them that are metrics.
         better: which way a metric is better, "min" or "max", where it says so.
+        evaluate_every: when they are measured, an ``Every``; None where that is not known.
         checkpoint: the newest checkpoint's folder, once there is one.
         rollbacks: how often the run has gone back to an older state, and why: the oldest first, each with
             ``step``, ``to_step``, ``reason`` and ``learning_rate``.
@@ -158,8 +97,6 @@ class Run:
     epoch_means: EpochMeans = field(default_factory=lambda: EpochMeans(()))
     metrics: dict[str, float] = field(default_factory=dict)
     metric_noise: Callable[[str], float] = field(default=lambda name: 0.0, repr=False)
-    logged: dict[str, float] = field(default_factory=dict)
-    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     group: str = "gan"
     classes: int | None = None
     critic: bool = False
@@ -168,9 +105,26 @@ class Run:
     monitors: frozenset[str] = frozenset()
     metric_names: frozenset[str] = frozenset()
     better: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
+    evaluate_every: Any = None
     checkpoint: Path | None = None
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests, repr=False)
+    _log: Log = field(default_factory=Log, repr=False)
+
+    @property
+    def logged(self) -> dict[str, float]:
+        """The numbers that callbacks have logged at the event at hand."""
+        return self._log.numbers
+
+    @property
+    def images(self) -> dict[str, NDArray[np.uint8]]:
+        """The pictures that they have, uint8, (H, W) or (H, W, 3)."""
+        return self._log.images
+
+    @property
+    def newest_logged(self) -> dict[str, float]:
+        """The newest value of every number that was logged."""
+        return self._log.newest
 
     @property
     def step(self) -> int:
@@ -196,6 +150,11 @@ class Run:
     def epochs(self) -> int:
         """How many epochs the run is asked to have in all."""
         return self.progress.epochs
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the step at hand is its epoch's last."""
+        return self.progress.ends_epoch
 
     @property
     def d_updates(self) -> int:
@@ -237,27 +196,27 @@ class Run:
         """Publish numbers, and pictures as uint8 arrays, at the step at hand, by name or as a mapping.
 
         Raises:
-            ValueError: a name is taken by the run's counters.
+            ValueError: a name cannot be one, or is taken: by the run's counters, a scalar of every step, a metric.
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
         for name, value in {**(values or {}), **named}.items():
-            if name in ("step", "epoch", "epoch_means"):
-                raise ValueError(
-                    f"run.log({name}=...): {name!r} is what every line of the log has; take another name"
-                )
-            if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
-                self.images[name] = value
-            elif isinstance(value, (bool, int, float, np.number)):
-                self.logged[name] = float(value)
-            else:
-                kind = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else type(value)
-                raise TypeError(f"run.log({name}=...) takes a number or a uint8 picture, not {kind}")
+            if fault := self._find_fault(name, value):
+                raise ValueError(f"run.log({name}=...): {fault}")
+            self._log.add(name, value)
         self.scalars.add(self.logged)
 
+    def _find_fault(self, name: str, value: Any) -> str | None:
+        if (fault := find_name_fault(name)) or isinstance(value, np.ndarray):
+            return fault
+        return find_clash(name, self.group, self.epoch_means.names, {*self.metric_names, *self.metrics})
+
+    def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
+        """Return the numbers and pictures that were logged since a reader asked last, at the event at hand."""
+        return self._log.unseen(reader)
+
     def forget_logged(self) -> None:
-        """Let go of what was logged; the runner does so once an event's writers have seen it."""
-        self.logged.clear()
-        self.images.clear()
+        """Let go of what was logged; the bus does so once everybody has seen it."""
+        self._log.forget()
 
     def stop(self, reason: str) -> None:
         """Ask the run to end after this step; the first reason given is the one that is kept."""

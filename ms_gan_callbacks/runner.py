@@ -23,11 +23,11 @@ from ms_gan_callbacks.method import Method, whole_number
 from ms_gan_callbacks.networks import Floats, Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.objectives import NonSaturating, Objective, Penalty
 from ms_gan_callbacks.preparation import check_same_data, fit_to, new_run, ready
+from ms_gan_callbacks.progress import Progress
 from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.result import RunResult
 from ms_gan_callbacks.resume import go_on
 from ms_gan_callbacks.rollback import roll_back
-from ms_gan_callbacks.run import Progress
 from ms_gan_callbacks.run_dir import RunFolder, read_facts
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore
@@ -199,7 +199,7 @@ class Runner:
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
         whole_number("epochs", epochs, 1)
-        bus = CallbackBus(with_defaults(callbacks or (), quiet))
+        bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
         with self._folder.reserved(fresh):
             loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())

@@ -2,13 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from mindspore import Tensor
+
+COUNTERS = ("step", "epoch", "epoch_means")
+"""What every line of the log has."""
+
+
+def find_name_fault(name: object) -> str | None:
+    """Return why a number cannot be published under a name, as a clause; None where it can.
+
+    The one rule for metrics, for what callbacks log and say that they publish, and for the outputs of a network.
+    """
+    if not isinstance(name, str):
+        return f"a name is text, not {name!r}"
+    if not name.isprintable() or name != " ".join(name.split()) or not name:
+        return f"{name!r} is no name: one is printed in a line, with single spaces inside at most"
+    if name in COUNTERS:
+        return f"{name!r} is what every line of the log has; take another name"
+    return None
+
+
+def find_clash(name: str, group: str, of_step: Collection[str], metrics: Collection[str]) -> str | None:
+    """Return what a name that a callback logs stands for already, as a clause; None where it is free.
+
+    Args:
+        name: a number's, or with a slash a whole tag of TensorBoard.
+        group: what the step's scalars stand under there.
+        of_step: the names of these.
+        metrics: the names of metrics.
+    """
+    folder, slash, rest = name.partition("/")
+    if name in of_step or (folder == group and rest in of_step):
+        return f"{name!r} is a scalar of every step; take another name"
+    if name in metrics or (folder == "metrics" and rest in metrics):
+        return f"{name!r} is a metric of this run; take another name"
+    if slash and folder in ("optimizer", "performance"):
+        return f"TensorBoard has curves of its own under {folder}/; take another name"
+    return None
+
+
+class Log:
+    """What callbacks log at one event.
+
+    Attributes:
+        numbers: the numbers, by name.
+        images: the pictures.
+        newest: the newest value of every number, of this event or an older one.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, float] = {}
+        self.images: dict[str, NDArray[np.uint8]] = {}
+        self.newest: dict[str, float] = {}
+        self._entries: list[tuple[str, float | NDArray[np.uint8]]] = []
+        self._seen: dict[int, int] = {}  # how many of them, by who has seen them
+
+    def add(self, name: str, value: Any) -> None:
+        """Take a number or a picture in.
+
+        Raises:
+            TypeError: it is neither.
+        """
+        if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
+            self.images[name] = value
+        elif isinstance(value, (bool, int, float, np.number)):
+            value = self.numbers[name] = self.newest[name] = float(value)
+        else:
+            kind = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else type(value)
+            raise TypeError(f"run.log({name}=...) takes a number or a uint8 picture, not {kind}")
+        self._entries.append((name, value))
+
+    def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
+        """Return the numbers and pictures that were logged since a reader asked last."""
+        new = self._entries[self._seen.get(id(reader), 0) :]
+        self._seen[id(reader)] = len(self._entries)
+        pictures = {name: value for name, value in new if isinstance(value, np.ndarray)}
+        return {name: value for name, value in new if not isinstance(value, np.ndarray)}, pictures
+
+    def forget(self) -> None:
+        """Let go of all but the newest numbers."""
+        self.numbers.clear()
+        self.images.clear()
+        self._entries.clear()
+        self._seen.clear()
 
 
 class Scalars(Mapping[str, float]):
@@ -57,6 +140,11 @@ class EpochMeans(Mapping[str, float]):
         self._names = tuple(names)
         self._pending: list[Tensor] = []
         self.restart()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whose means these are: what a step publishes, also before the first."""
+        return self._names
 
     def restart(self) -> None:
         """Forget everything: a new epoch begins."""

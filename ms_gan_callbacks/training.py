@@ -28,7 +28,7 @@ from ms_gan_callbacks.networks import (
 )
 from ms_gan_callbacks.objectives import Reading, check_scores, critic_value, game_value, state_of
 from ms_gan_callbacks.optimizers import build_optimizer, check_rates, rates, scale_rates
-from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.progress import Progress
 from ms_gan_callbacks.sources import pin_sources
 from ms_gan_callbacks.step import SCALARS, TrainingStep
 

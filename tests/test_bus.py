@@ -169,6 +169,16 @@ def test_time_is_booked_to_the_callback_that_took_it(run: Run) -> None:
     assert costs["Callback"] == 0
 
 
+def test_no_more_time_is_booked_than_has_passed(run: Run) -> None:
+    began = time.perf_counter()
+    bus = CallbackBus([faulty("on_train_end", []), optional(faulty("__enter__", []))])
+    with pytest.warns(GanWarning, match="the run goes on without it"), bus:
+        bus.check(run)
+        with pytest.raises(ZeroDivisionError):
+            bus.emit(Event.TRAIN_END, run)
+    assert 0 < sum(bus.costs().values()) <= time.perf_counter() - began
+
+
 def test_a_misspelled_hook_is_refused_where_it_is_written() -> None:
     with pytest.raises(
         CallbackError, match=r"Typo.on_train_epoch_ends would never be called; did you mean 'on_tr"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import Callback, CallbackError, Event, Every, Periodic, Run, Writer, optional
-from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.progress import Progress
 from ms_gan_callbacks.testing import drive, make_run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,18 @@ from conftest import (
 from mindspore import nn, ops
 from test_training import BatchNormalised
 
-from ms_gan_callbacks import AuxiliaryClassifier, Checkpoint, GradientPenalty, NonSaturating, RecipeError, Runner
+from ms_gan_callbacks import (
+    AuxiliaryClassifier,
+    Checkpoint,
+    DataError,
+    GanWarning,
+    GradientPenalty,
+    NonSaturating,
+    RecipeError,
+    Runner,
+)
 from ms_gan_callbacks.optimizers import check_rates
-from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.progress import Progress
 
 
 class Controlled(NonSaturating):
@@ -224,3 +234,38 @@ class TwoOutputs(TinyGenerator):
     def construct(self, noise: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
         images = super().construct(noise)
         return images, images
+
+
+class Half(TinyGenerator):
+    def construct(self, noise: ms.Tensor) -> ms.Tensor:
+        return super().construct(noise).astype(ms.float16)
+
+
+def test_a_generator_of_half_precision_is_refused_with_the_cure() -> None:
+    with pytest.raises(RecipeError, match=r"makes images of Float16: return images.astype\(mindspore.float32\)"):
+        doubts(generator=Half)
+
+
+class Mine:
+    """A source of somebody's own, that scales to [0, 1]."""
+
+    name, batch_size, count, image_shape, steps_per_epoch = "mine", 4, 8, (1, 4, 4), 2
+
+    def sha256(self) -> None:
+        return None
+
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
+        for step in range(start, 2):
+            yield np.random.default_rng(step).random((4, 1, 4, 4), np.float32)
+
+
+class Empty(Mine):
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
+        return iter(())
+
+
+def test_a_source_of_ones_own_is_asked_for_its_range_too() -> None:
+    with pytest.warns(GanWarning, match="mine: .*0, 1"):
+        tiny_runner().train(1, Mine(), quiet=True)
+    with pytest.raises(DataError, match="mine: a batch has type NoneType"):
+        tiny_runner("empty").train(1, Empty(), quiet=True)

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ms_gan_callbacks"
 
 LAYERS = (
-    {"errors", "files", "sources", "__init__"},
+    {"errors", "files", "sources", "progress", "__init__"},
     {
         "plugins",
         "recipe_index",
@@ -25,6 +25,7 @@ LAYERS = (
         "run_dir",
         "scalars",
         "provenance",
+        "as_made",
         "tunables",
         "layers",
         "networks",
@@ -38,6 +39,7 @@ LAYERS = (
     },
     {"run", "training"},
     {"callback"},
+    {"bus_checks"},
     {"bus", "adapters", "callbacks", "evaluation"},
     {"recipe", "result", "loop", "typed"},
     {"attach"},
@@ -73,7 +75,6 @@ WITHIN = (
     ("networks", "doubts"),
     ("doubts", "fit"),
     ("files", "sources"),
-    ("run", "training"),
 )
 
 

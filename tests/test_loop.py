@@ -15,7 +15,8 @@ from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.data import noise, stream
 from ms_gan_callbacks.evaluation import Evaluation, Evaluator
 from ms_gan_callbacks.loop import AHEAD_BYTES, NoInterruption, TrainingLoop
-from ms_gan_callbacks.run import Progress, Run
+from ms_gan_callbacks.progress import Progress
+from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.store import CheckpointStore
 
 SIZE = 4

@@ -29,7 +29,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.errors import CheckpointError, Interrupted
 from ms_gan_callbacks.loop import NoInterruption
-from ms_gan_callbacks.run import Progress
+from ms_gan_callbacks.progress import Progress
 
 EPOCHS, STEPS = 3, 15
 

@@ -29,6 +29,7 @@ from ms_gan_callbacks.callback import Callback, Event, Every, Writer
 from ms_gan_callbacks.errors import CallbackError, GanWarning, UsageError, choices, counted
 from ms_gan_callbacks.run import Run
 from ms_gan_callbacks.run_dir import RunFolder, read_facts
+from ms_gan_callbacks.scalars import COUNTERS, find_name_fault
 
 
 def for_model(
@@ -77,9 +78,8 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-        self._bus = CallbackBus(_checked(self._callbacks))
-        if isinstance(outputs, str) or not outputs:
-            raise UsageError(f"for_model takes outputs=({outputs!r},), the names of what the network returns")
+        self._bus = CallbackBus(_checked(self._callbacks), owner=self)
+        _check_outputs(outputs)
         folder = RunFolder(out_dir, "model")
         if resume:
             read_facts(folder.path)
@@ -138,7 +138,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
 
     def _seldom(self, parameters: Any) -> Iterable[str]:
         """Say which schedules suffer from a device that tells of one step an epoch."""
-        for callback in self._callbacks if parameters.dataset_sink_mode else ():
+        for callback in self._bus.callbacks if parameters.dataset_sink_mode else ():
             every = getattr(callback, "every", None)
             if isinstance(every, Every) and not every.by_epoch and parameters.batch_num % every.period:
                 yield (
@@ -169,7 +169,8 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     def on_eval_end(self, run_context: Any) -> None:
         """Tell of it: of one in fit to everybody, of Model.eval by itself to those that write."""
         parameters = run_context.original_args()
-        found = numbers(parameters.get("eval_results") or parameters.metrics, self._model.outputs)
+        taken = {*COUNTERS, *self._model.outputs, *self._bus.publishes()}
+        found = numbers(parameters.get("eval_results") or parameters.metrics, taken)
         if self._training:
             self._model.current.metrics.update(found)
             self._emit(Event.EVAL_END, run_context)
@@ -182,10 +183,12 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         if self._model.current.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END, run_context)
             self._model.commit()
-            self._look_for_monitors()
+            if self._model.current.metrics:  # without any, fit may be about to measure them in a later epoch
+                self._look_for_monitors()
 
     def on_train_end(self, run_context: Any) -> None:
         """Tell of it, and leave the weights that somebody wants."""
+        self._look_for_monitors()
         self._model.emit(Event.TRAIN_END)
         best = self._model.current.requests.end_with
         self._model.commit()
@@ -200,16 +203,27 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     def _look_for_monitors(self) -> None:
         """Warn, once, of names that somebody watches and nobody measures: before, they were not known."""
         run, looked, self._looked = self._model.current, self._looked, True
-        known = {*run.epoch_means, *run.metrics, *self._bus.publishes()}
-        for callback in () if looked else self._callbacks:
+        known = {*run.epoch_means, *run.metrics, *run.newest_logged, *self._bus.publishes()}
+        when = "the first epoch" if run.epoch == 1 else f"the first {counted(run.epoch, 'epochs')}"
+        for callback in () if looked else self._bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:
                 warnings.warn(
-                    f"{callback.name} monitors {monitor!r}, which nobody has measured in the first epoch; "
+                    f"{callback.name} monitors {monitor!r}, which nobody has measured in {when}; "
                     + choices(monitor, sorted(known)),
                     GanWarning,
                     stacklevel=3,
                 )
+
+
+def _check_outputs(outputs: Any) -> None:
+    if isinstance(outputs, str) or not outputs:
+        raise UsageError(f"for_model takes outputs=({outputs!r},), the names of what the network returns")
+    for name in outputs:
+        if fault := find_name_fault(name):
+            raise UsageError(f"for_model(outputs=...) names {name!r}: {fault}")
+        if list(outputs).count(name) > 1:
+            raise UsageError(f"for_model(outputs=...) names {name!r} twice")
 
 
 def _checked(callbacks: Sequence[Any]) -> Sequence[Any]:
@@ -218,8 +232,9 @@ def _checked(callbacks: Sequence[Any]) -> Sequence[Any]:
             raise CallbackError(
                 f"{type(callback).__name__} is MindSpore's own: pass it to Model beside for_model(...), not in it"
             )
-        for needed in getattr(callback, "needs", ()):
-            raise CallbackError(
-                f"{callback.name} needs {needed}, and mindspore.train.Model has none; use it in a Runner"
-            )
+        for one in (callback, *getattr(callback, "companions", ())):
+            for needed in getattr(one, "needs", ()):
+                raise CallbackError(
+                    f"{one.name} needs {needed}, and mindspore.train.Model has none; use it in a Runner"
+                )
     return callbacks

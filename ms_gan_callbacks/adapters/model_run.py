@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Event
 from ms_gan_callbacks.errors import CheckpointError, GanWarning, UsageError, counted
 from ms_gan_callbacks.optimizers import rates
-from ms_gan_callbacks.run import Floats, Progress, Requests, Run
+from ms_gan_callbacks.progress import Progress
+from ms_gan_callbacks.run import Floats, Requests, Run
 from ms_gan_callbacks.run_dir import RunFolder, describe_run
 from ms_gan_callbacks.scalars import EpochMeans
 from ms_gan_callbacks.store import CheckpointStore, grant
@@ -65,6 +66,7 @@ class ModelRun:
         epoch: complete epochs behind the run.
         run: the run, once it has begun.
         fresh: whether it has begun in this process, with a folder of its own.
+        trained: whether it has had a step in this process.
     """
 
     def __init__(self, folder: RunFolder, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
@@ -74,7 +76,7 @@ class ModelRun:
         self._network: Any = None
         self._base, self._sunk = 0, False
         self.run: Run | None = None
-        self.epoch, self.fresh = 0, not resume
+        self.epoch, self.fresh, self.trained = 0, not resume, False
         if resume:
             self._from, self.epoch = _newest_epoch(self._store)
 
@@ -104,6 +106,7 @@ class ModelRun:
         if self.run is not None:
             self.fresh = False
         steps = parameters.batch_num
+        self._check_length(steps)
         progress = Progress(start + parameters.epoch_num, steps, start * steps, start)
         self._network, self._sunk = parameters.train_network, parameters.dataset_sink_mode
         self._base = progress.step - parameters.cur_step_num
@@ -114,6 +117,18 @@ class ModelRun:
         run.facts = self._facts(parameters, progress, optimizer)
         self.run = run
         return run
+
+    def _check_length(self, steps: int) -> None:
+        then = steps
+        if self._from is not None:
+            then = self._from // self.epoch
+        elif self.run is not None and self.trained:
+            then = self.run.steps_per_epoch
+        if then != steps:
+            raise UsageError(
+                f"this run has epochs of {counted(then, 'steps')}, not of {counted(steps, 'steps')}: go on with "
+                "the data and batch size it began with"
+            )
 
     def _new_run(self, progress: Progress) -> Run:
         return Run(
@@ -160,6 +175,7 @@ class ModelRun:
     def begin_step(self, parameters: Any) -> None:
         """Take the step's number over."""
         self.folder.keep()
+        self.trained = True
         progress = self.current.progress
         # A dataset sink tells of an epoch as one step, which some modes count as one, and some as all of its.
         sunk = progress.epoch * progress.steps_per_epoch
@@ -175,8 +191,6 @@ class ModelRun:
         """Tell everybody who listens."""
         run = self.current
         self._bus.emit(event, run)
-        if event is not Event.CHECKPOINT:
-            run.forget_logged()
         if run.progress.ends_epoch:
             self.epoch = run.epoch
 
@@ -245,12 +259,12 @@ class ModelRun:
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
 
 
-def numbers(metrics: Mapping[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
-    """Return the metrics that are numbers; one that is called as an output is gets ``eval_`` before its name."""
+def numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
+    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
     found = {}
     for name, value in metrics.items():
         if np.ndim(value) == 0:
-            found[f"eval_{name}" if name in outputs else name] = float(value)
+            found[f"eval_{name}" if name in taken else name] = float(value)
         else:
             warnings.warn(f"the metric {name!r} is no number, and not seen by callbacks", GanWarning, stacklevel=3)
     return found

@@ -32,6 +32,7 @@ class Console(Callback):
 
     order = 80
     optional = True
+    carried_over = ("terminal",)
 
     def __init__(self, terminal: Terminal | None = None, refresh_seconds: float = 1.0) -> None:
         self.terminal = terminal or _Terminal(stderr=True, highlight=False)

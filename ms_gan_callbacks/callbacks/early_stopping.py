@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.callbacks.watcher import Watcher
-from ms_gan_callbacks.errors import CallbackError, counted, is_whole
+from ms_gan_callbacks.errors import CallbackError, GanWarning, counted, is_whole
 from ms_gan_callbacks.run import Run
 
 
@@ -69,11 +70,25 @@ class EarlyStopping(Watcher):
 
     def check(self, run: Run) -> Iterable[str]:
         self.check_published(run)
-        if self.patience >= run.epochs:
-            yield (
-                f"{self.name}: patience={self.patience} cannot run out within this run's "
-                f"{counted(run.epochs, 'epochs')}; it will never stop the run"
-            )
+        return ()
+
+    def on_train_begin(self, run: Run) -> None:
+        # Not in check: only now is it known where a run that goes on stands, and how long this has waited.
+        if not run.rollbacks and (why := self._why_never(run)):
+            warnings.warn(f"{self.name}: {why}; it will never stop the run", GanWarning, stacklevel=2)
+
+    def _why_never(self, run: Run) -> str | None:
+        """Return why patience cannot run out, where it could not from the run's beginning either."""
+        looks, counting = self.count_looks(run), self.count_looks(run, self.warm_up)
+        first = looks == counting  # the first look sets the best, and is no wait
+        if looks == 0 or counting - first >= self.patience:
+            return None  # of a number that is never measured the evaluation tells
+        done = run.epoch if run.ends_epoch else run.epoch - 1
+        if run.step and self.waited + self.count_looks(run, max(done, self.warm_up), run.step) >= self.patience:
+            return None
+        unit = "evaluations" if self.monitor in run.metric_names else "epochs"
+        after = f", of which {counting:,} come after warm_up={self.warm_up}" if looks != counting else ""
+        return f"patience={self.patience} cannot run out within this run's {counted(looks, unit)}{after}"
 
     def judge(self, run: Run, value: float, better: bool) -> None:
         self.waited = 0 if better or run.epoch <= self.warm_up else self.waited + 1

@@ -73,7 +73,19 @@ class Guard(Callback):
     def check(self, run: Run) -> Iterable[str]:
         if self.learning_rate != 1:
             run.scale_learning_rates(1.0)  # raises where a schedule cannot be scaled
-        return ()
+        if self.patience > 1 and (looks := self.looks(run)) < self.patience:
+            yield (
+                f"{self.name}: patience={self.patience} cannot run out within the {counted(looks, 'looks')} of "
+                "this run that count; it will never do anything"
+            )
+
+    def looks(self, run: Run, after: int = 0) -> int:
+        """Return how often a run is looked at after a step: when that is due, and at the end of every epoch."""
+        ends = range(run.steps, max(after, run.step), -run.steps_per_epoch)
+        if self.every.by_epoch:
+            return len(ends)
+        both = sum(end % self.every.period == 0 for end in ends)
+        return self.every.count(max(after, run.step), run.steps) + len(ends) - both
 
     def on_train_begin(self, run: Run) -> None:
         if self.action == "roll back" and run.step == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import TextIOBase
 from types import TracebackType
 from typing import Any
@@ -43,11 +44,14 @@ class MetricsLog(Writer):
 
     def on_train_begin(self, run: Run) -> None:
         path = run.out_dir / "metrics.jsonl"
-        if path.exists():
-            # A run that goes on writes the lines after its step anew; a kill may have torn the last one.
-            replace_file(
-                path, b"".join(line for line in path.read_bytes().splitlines(True) if _until(line, run.step))
-            )
+        with suppress(FileNotFoundError):
+            # A run that goes on writes the lines after its checkpoint anew; a kill may have torn the last one.
+            content = path.read_bytes()
+            kept = b"".join(line for line in content.splitlines(True) if _stays(line, run))
+            if kept and not kept.endswith(b"\n"):
+                kept += b"\n"  # an editor has taken it away
+            if kept != content:
+                replace_file(path, kept)
         self._file = path.open("a", encoding="utf-8")
 
     def state(self) -> dict[str, Any]:
@@ -65,22 +69,30 @@ class MetricsLog(Writer):
         if self._file is not None:
             self._file.flush()
 
+    def on_checkpoint(self, run: Run) -> None:
+        super().on_checkpoint(run)
+        if self._file is not None:
+            self._file.flush()  # a run that goes on from here is not told of this checkpoint again
+
     def on_train_end(self, run: Run) -> None:
         # Not the last step, which is no more due than it was: a run that is resumed and extended would have a line
         # that an uninterrupted one has not.
-        self._write_logged(run)
+        self.see_logged(run)
 
     def _write(self, run: Run, values: Mapping[str, Any]) -> None:
         if self._file is not None:
             self._file.write(json.dumps({"step": run.step, "epoch": run.epoch, **values}, allow_nan=False) + "\n")
 
 
-def _until(line: bytes, step: int) -> bool:
-    """Whether a line is whole and belongs to the steps up to this one."""
+def _stays(line: bytes, run: Run) -> bool:
+    """Whether a line is of what the checkpoint has seen; what is none of ours, but whole, stays as well."""
     try:
-        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+        found = json.loads(line)
+        step, epoch = found["step"], found["epoch"]
+        # The epoch tells what is logged at a beginning from what was logged at the end before it.
+        return bool(run.step > 0 and (step < run.step or (step == run.step and epoch <= run.epoch)))
     except (ValueError, KeyError, TypeError):
-        return False
+        return line.endswith(b"\n")
 
 
 def _json_number(value: float) -> float | None:

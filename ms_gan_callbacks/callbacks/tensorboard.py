@@ -88,7 +88,7 @@ class TensorBoard(Writer):
 
     def on_eval_end(self, run: Run) -> None:
         self._add(run, {f"metrics/{name}": value for name, value in run.metrics.items()})
-        self._write_logged(run)
+        self.see_logged(run)
 
     def on_train_end(self, run: Run) -> None:
         super().on_train_end(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.callback import Callback, Every
 from ms_gan_callbacks.errors import CallbackError, choices
 from ms_gan_callbacks.run import Run
 
@@ -74,6 +74,18 @@ class Watcher(Callback):
                     f"nobody says which way {self.monitor} is better"
                 )
 
+    def count_looks(self, run: Run, after_epoch: int = 0, after_step: int = 0) -> int:
+        """Return how often, at most, the number is looked at after an epoch and a step, up to the run's end."""
+        every: Every | None = run.evaluate_every if self.monitor in run.metric_names else None
+        if every is None or every.by_epoch:
+            return (every or Every.epochs(1)).count(after_epoch, run.epochs)
+        # Counted from the run's end: its first epochs may have had another length.
+        end = run.steps - (run.epochs - after_epoch) * run.steps_per_epoch if after_epoch else 0
+        return every.count(max(after_step, end), run.steps)
+
+    def see_logged(self, run: Run) -> None:
+        self._note(run)
+
     def on_train_step_end(self, run: Run) -> None:
         self._note(run)
 
@@ -95,7 +107,7 @@ class Watcher(Callback):
         self.judge(run, value, better)
 
     def _note(self, run: Run) -> None:
-        self.newest = run.logged.get(self.monitor, self.newest)
+        self.newest = run.newest_logged.get(self.monitor, self.newest)
 
     def _is_better(self, run: Run, value: float) -> bool:
         if self.best is None:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.callback import Callback, Event, Every
 from ms_gan_callbacks.data.streams import stream
-from ms_gan_callbacks.errors import GanWarning
-from ms_gan_callbacks.run import Floats, Progress, Run
-from ms_gan_callbacks.scalars import EpochMeans, Scalars
+from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.progress import Progress
+from ms_gan_callbacks.run import Floats, Run
+from ms_gan_callbacks.scalars import EpochMeans, Scalars, find_name_fault
 from ms_gan_callbacks.testing.trace import Trace
 
 EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}
@@ -63,6 +64,7 @@ def make_run(
         **fields: of the :class:`Run`, as they are.
     """
     scalars, metrics = EQUILIBRIUM if scalars is None else scalars, dict(metrics or {})
+    _check_names(scalars, metrics)
     progress = Progress(epochs, steps_per_epoch, step, -(-step // steps_per_epoch), step, step)
     settings: dict[str, Any] = {
         "noise_dim": 3,
@@ -121,6 +123,8 @@ class Script:
         play.bus.load_state(states or {})
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", GanWarning)
+            if self.metrics and (why := self.evaluate.why_never(play.run)):
+                play.trace.warnings.append(f"metrics are never measured: {why}")
             play.trace.warnings += play.bus.check(play.run)
             play.perform()
         for warning in caught:
@@ -159,15 +163,17 @@ class _Play:
         self, script: Script, callbacks: Sequence[Callback], out_dir: str | Path | None, start: int
     ) -> None:
         self.script, self.start = script, start
-        self.bus = CallbackBus(callbacks)
+        self.bus = CallbackBus(callbacks, owner=self)
         scratch = tempfile.TemporaryDirectory(prefix="run-") if out_dir is None else None
         folder = Path(scratch.name if scratch else out_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
+        _check_names(script.scalars, script.metrics)
         names, found = frozenset(script.metrics), frozenset((*script.scalars, *script.metrics))
         fields = {
             "metric_names": names,
             "monitors": found | self.bus.publishes(),
             "epoch_means": EpochMeans(tuple(script.scalars)),
+            "evaluate_every": script.evaluate if names else None,
             **script.fields,
         }
         self.run = make_run(
@@ -180,10 +186,7 @@ class _Play:
         """Do as the loop does."""
         with self.bus:
             for event in self._events():
-                self.bus.emit(event, self.run)
-                self.trace.note(event)
-                if event is not Event.CHECKPOINT:
-                    self.run.forget_logged()
+                self.bus.emit(event, self.run, self.trace.note)
 
     def _events(self) -> Iterator[Event]:
         progress = self.run.progress
@@ -194,8 +197,8 @@ class _Play:
         yield Event.TRAIN_BEGIN
         yield from self._commit()
         for step in range(self.start + 1, self.run.steps + 1):
-            if (step - 1) % progress.steps_per_epoch == 0:
-                progress.epoch += 1
+            if progress.next_epoch != progress.epoch:
+                progress.epoch = progress.next_epoch
                 self.run.epoch_means.restart()
                 yield Event.TRAIN_EPOCH_BEGIN
             progress.step = step
@@ -216,10 +219,10 @@ class _Play:
     def _update(self, step: int) -> None:
         """Let both players be updated."""
         progress, script = self.run.progress, self.script
-        progress.step, progress.epoch = step, (step - 1) // progress.steps_per_epoch + 1
-        progress.d_updates = progress.g_updates = step
-        if step <= self.start and (step - 1) % progress.steps_per_epoch == 0:
+        if step <= self.start and progress.next_epoch != progress.epoch:
+            progress.epoch = progress.next_epoch
             self.run.epoch_means.restart()
+        progress.step = progress.d_updates = progress.g_updates = step
         _publish(self.run, {name: _value(values, step) for name, values in script.scalars.items()})
 
     def _evaluated(self) -> bool:
@@ -241,6 +244,16 @@ class _Play:
             self.trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
             self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{step:08d}"
             yield Event.CHECKPOINT
+
+
+def _check_names(scalars: Mapping[str, Values], metrics: Mapping[str, Values]) -> None:
+    """Refuse what no run publishes under that name."""
+    for name in (*scalars, *metrics):
+        if fault := find_name_fault(name):
+            raise UsageError(f"a scalar or metric cannot be called {name!r}: {fault}")
+    for name in metrics:
+        if name in scalars:
+            raise UsageError(f"a metric cannot be called {name!r}: a scalar of every step is")
 
 
 def _publish(run: Run, scalars: Mapping[str, float]) -> None:

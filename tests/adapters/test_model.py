@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mindspore import Tensor, nn, ops, train
 from mindspore import dataset as ds
 
 from ms_gan_callbacks import (
+    BestCheckpoint,
     Callback,
     CallbackError,
     Checkpoint,
@@ -41,12 +43,12 @@ from ms_gan_callbacks.store import CheckpointStore
 STEPS = 4
 
 
-def data() -> ds.Dataset:
+def data(batch_size: int = 4) -> ds.Dataset:
     """Return four batches of four: points and on which side of a line they are."""
     draw = np.random.default_rng(0)
     inputs = draw.normal(size=(16, 3)).astype(np.float32)
     labels = (inputs.sum(1) > 0).astype(np.int32)
-    return ds.NumpySlicesDataset({"x": inputs, "y": labels}, shuffle=False).batch(4)
+    return ds.NumpySlicesDataset({"x": inputs, "y": labels}, shuffle=False).batch(batch_size)
 
 
 def model(rate: float = 0.1, metrics: tuple[str, ...] = ("acc",)) -> train.Model:
@@ -448,3 +450,69 @@ def test_the_command_line_plots_what_a_model_wrote_and_cannot_resume_it() -> Non
     assert plotted.exit_code == 0, plotted.output
     resumed = CliRunner().invoke(main, ["resume", "run"])
     assert "run was not made by a recipe" in resumed.output
+
+
+def warned(*callbacks: Callback, epochs: int = 4, validate: bool = True, **fit: object) -> list[str]:
+    """Return what was said of names that nobody measures."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GanWarning)
+        for_them = for_model(callbacks, "run", quiet=True)
+        model().fit(epochs, data(), data() if validate else None, callbacks=for_them, **fit)
+    return [str(warning.message) for warning in caught if "nobody has measured" in str(warning.message)]
+
+
+@pytest.mark.parametrize("frequency", [1, 2, [3], [2, 4]])
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_metric_that_is_measured_in_a_later_epoch_is_not_missed(frequency: object, start: int) -> None:
+    stopping, best = EarlyStopping("acc", mode="max", patience=1), BestCheckpoint("acc", mode="max")
+    assert warned(stopping, best, valid_frequency=frequency, initial_epoch=start) == []
+
+
+def test_a_typing_error_is_told_at_the_first_evaluation_and_whose_it_is() -> None:
+    class Epochs(Callback):
+        def on_train_epoch_begin(self, run: Run) -> None:
+            warnings.warn(f"nobody has measured before {run.epoch}", GanWarning, stacklevel=1)
+
+    told = warned(Checkpoint(best=BestCheckpoint("accuracy", mode="max")), Epochs(), valid_frequency=2)
+    assert told[2].startswith(
+        "BestCheckpoint monitors 'accuracy', which nobody has measured in the first 2 epochs; did you mean 'acc'?"
+    )
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize("fit", [{"validate": False}, {"valid_frequency": 9}, {"valid_frequency": [9]}])
+def test_a_run_without_an_evaluation_is_told_of_at_its_end(fit: dict) -> None:
+    [told] = warned(EarlyStopping("acc", mode="max", patience=1), epochs=2, **fit)
+    assert told.startswith("EarlyStopping monitors 'acc', which nobody has measured in the first 2 epochs")
+
+
+def test_what_a_callback_logs_without_a_word_is_measured() -> None:
+    class Logs(Callback):
+        def on_train_epoch_end(self, run: Run) -> None:
+            run.log(mine=run.epoch)
+
+    assert warned(BestCheckpoint("mine", mode="max"), Logs()) == []
+
+
+def test_a_run_does_not_go_on_with_epochs_of_another_length() -> None:
+    model().train(1, data(), callbacks=for_model([Checkpoint()], "run", quiet=True))
+    resumed = for_model([Checkpoint()], "run", quiet=True, resume=True)
+    with pytest.raises(UsageError, match=r"this run has epochs of 4 steps, not of 8 steps: go on with the data"):
+        model().train(2, data(batch_size=2), callbacks=resumed, initial_epoch=1)
+    model().train(2, data(), callbacks=resumed, initial_epoch=1)
+    assert resumed.epoch == 2
+
+
+def test_callbacks_begin_a_second_model_as_they_were_made_and_go_on_in_the_same() -> None:
+    stopping = EarlyStopping("loss", target=-1e9, patience=9)
+    first, second = (for_model([stopping], folder, quiet=True) for folder in ("one", "two"))
+    with pytest.warns(GanWarning, match="patience=9 cannot run out"):
+        model().train(2, data(), callbacks=first)
+    assert stopping.best_epoch == 2
+    trained = model()
+    with pytest.warns(GanWarning, match="patience=9 cannot run out"):
+        trained.train(1, data(), callbacks=second)
+    assert stopping.best_epoch == 1
+    with pytest.warns(GanWarning, match="patience=9 cannot run out"):
+        trained.train(2, data(), callbacks=second, initial_epoch=1)
+    assert (stopping.best_epoch, second.epoch) == (2, 2)

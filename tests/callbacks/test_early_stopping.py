@@ -12,7 +12,17 @@ from conftest import tiny_runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan_callbacks import Callback, CallbackError, EarlyStopping, Run
+from ms_gan_callbacks import (
+    BestCheckpoint,
+    Callback,
+    CallbackError,
+    EarlyStopping,
+    Evaluation,
+    Every,
+    GanWarning,
+    Run,
+    UsageError,
+)
 from ms_gan_callbacks.callbacks import MetricsLog
 from ms_gan_callbacks.testing import assert_state_round_trips, drive
 
@@ -146,10 +156,9 @@ def test_it_watches_the_epoch_mean_of_a_scalar(images: np.ndarray) -> None:
     assert result.epoch == (rises[0] + 1 if rises else 8)
 
 
-def test_a_quality_metric_goes_before_a_scalar_of_its_name() -> None:
-    stopping = EarlyStopping("d_real", target=0.5)
-    drive(stopping, scalars={"d_real": 0.75}, metrics={"d_real": 0.25})
-    assert stopping.best == 0.25
+def test_a_metric_cannot_be_called_as_a_scalar_is() -> None:
+    with pytest.raises(UsageError, match="a metric cannot be called 'd_real': a scalar of every step is"):
+        drive(EarlyStopping("d_real", target=0.5), scalars={"d_real": 0.75}, metrics={"d_real": 0.25})
 
 
 def test_an_unknown_name_fails_before_the_first_step_and_leaves_no_folder(images: np.ndarray) -> None:
@@ -210,3 +219,70 @@ def test_two_of_them_need_two_names(images: np.ndarray) -> None:
         tiny_runner("one").train(6, images, both("EarlyStopping"), batch_size=4, quiet=True)
     result = tiny_runner("two").train(6, images, both("Fakes"), batch_size=4, quiet=True)
     assert {"EarlyStopping", "Fakes"} <= set(result.highlights)
+
+
+def never(stopping: EarlyStopping, **script: object) -> list[str]:
+    return [text for text in drive(stopping, **script).warnings if "it will never stop the run" in text]
+
+
+@pytest.mark.parametrize(
+    "every", [Every.steps(1), Every.steps(2), Every.steps(3), Every.epochs(1), Every.epochs(2)]
+)
+@pytest.mark.parametrize("warm_up", [0, 1, 3])
+def test_it_is_said_to_stop_never_where_it_never_could(every: Every, warm_up: int) -> None:
+    for patience in range(1, 22):
+        stopping = EarlyStopping("m", mode="min", patience=patience, warm_up=warm_up)
+        # The first look sets the best, and none is better: whatever can run out does.
+        trace = drive(stopping, epochs=4, steps_per_epoch=5, metrics={"m": 1.0}, evaluate=every)
+        warned = any("it will never stop the run" in text for text in trace.warnings)
+        assert warned == (trace.stopped is None), (patience, trace.warnings)
+
+
+@pytest.mark.parametrize("warm_up", [0, 1, 3])
+def test_of_a_scalar_epochs_are_counted(warm_up: int) -> None:
+    for patience in range(1, 6):
+        stopping = EarlyStopping("d_real", target=0.5, patience=patience, warm_up=warm_up)
+        trace = drive(stopping, epochs=4, evaluate=Every.steps(1), metrics={"m": 1.0})
+        assert any("never stop" in text for text in trace.warnings) == (trace.stopped is None)
+
+
+def test_the_warning_says_what_is_counted() -> None:
+    by_steps = {"epochs": 2, "metrics": {"m": 1.0}, "evaluate": Every.steps(2)}
+    assert never(EarlyStopping("m", mode="min", patience=3), **by_steps) == []
+    assert never(EarlyStopping("m", mode="min", patience=5), **by_steps) == [
+        "EarlyStopping: patience=5 cannot run out within this run's 5 evaluations; it will never stop the run"
+    ]
+    assert never(EarlyStopping("m", mode="min", patience=4, warm_up=1), **by_steps) == [
+        "EarlyStopping: patience=4 cannot run out within this run's 5 evaluations, of which 3 come after "
+        "warm_up=1; it will never stop the run"
+    ]
+
+
+def test_a_run_that_goes_on_counts_what_it_has_waited(images: np.ndarray) -> None:
+    stopping, runner = EarlyStopping("best", mode="min", patience=4), tiny_runner()
+    rises = Publishes([1.0, 2.0, 3.0, 4.0, 5.0])
+    rises.publishes = ("best",)
+    rises.log = lambda run: run.log(best=run.epoch)  # type: ignore[method-assign]
+    with pytest.warns(GanWarning, match="patience=4 cannot run out within this run's 3 epochs"):
+        runner.train(3, images, [stopping, rises], batch_size=4, quiet=True)
+    assert stopping.waited == 2
+    result = runner.train(2, images, [stopping, rises], batch_size=4, quiet=True)  # no warning: 2 and 2 are 4
+    assert result.stop_reason is not None and result.epoch == 5
+
+
+@pytest.mark.parametrize("every", [Every.steps(11), Every.epochs(3)])
+def test_the_test_kit_tells_of_metrics_that_are_never_measured(every: Every) -> None:
+    best = BestCheckpoint("m", mode="min")
+    [warning] = drive(best, epochs=2, metrics={"m": 1.0}, evaluate=every).warnings
+    assert warning.startswith(f"metrics are never measured: {every} lies beyond this run's ")
+
+
+def test_a_metric_that_is_never_measured_is_told_of_once(images: np.ndarray) -> None:
+    rows = lambda images: images[:, 0, 0].astype(np.float32)  # noqa: E731
+    evaluation = Evaluation({"m": lambda real, fake: 0.0}, Every.steps(100), 8, rows)
+    stopping = EarlyStopping("m", mode="min", restore_best=True)
+    with pytest.warns(GanWarning) as caught:
+        tiny_runner().train(2, images, [stopping], evaluation=evaluation, batch_size=4, quiet=True)
+    assert [str(warning.message) for warning in caught] == [
+        "metrics are never measured: Every.steps(100) lies beyond this run's 10 steps"
+    ]

@@ -35,6 +35,7 @@ from ms_gan_callbacks.callbacks.collapse_guard import _of_scores, pixels
 from ms_gan_callbacks.errors import DivergenceError, Interrupted
 from ms_gan_callbacks.loop import NoInterruption
 from ms_gan_callbacks.result import RunResult
+from ms_gan_callbacks.testing import drive
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*back to step:ms_gan_callbacks.GanWarning")
 
@@ -420,3 +421,33 @@ def test_healthy_training_is_left_alone(seed: int) -> None:
     result = runner.train(callbacks=guards, quiet=True)
     assert result.stop_reason is None
     assert result.step == 3750
+
+
+@pytest.mark.parametrize("every", [Every.steps(3), Every.steps(5), Every.epochs(1), Every.epochs(2)])
+@pytest.mark.parametrize("warm_up", [0, 4, 5, 12])
+def test_a_patience_that_cannot_run_out_is_told_and_no_other(every: Every, warm_up: int) -> None:
+    def told(patience: int) -> tuple[bool, bool]:
+        """Return whether it was warned of, and whether it has run out where all looks find trouble."""
+        guard = CollapseGuard(every, patience=patience, warm_up=warm_up, samples=4, action="stop")
+        trace = drive(guard, epochs=4, steps_per_epoch=5, generate=alike)
+        return any("it will never do anything" in text for text in trace.warnings), trace.stopped is not None
+
+    for patience in range(2, 12):
+        warned, ran_out = told(patience)
+        assert warned != ran_out
+
+
+def alike(noise: np.ndarray) -> np.ndarray:
+    """Return one image, again and again."""
+    return np.zeros((len(noise), 1, 4, 4), np.float32)
+
+
+def test_what_nobody_chose_is_not_warned_of() -> None:
+    assert drive(CollapseGuard(samples=4), DivergenceGuard()).warnings == []
+
+
+def test_the_limit_itself_is_within_it() -> None:
+    for sign in (1, -1):
+        drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": 2.0 * sign})
+        with pytest.raises(DivergenceError, match=r"d_loss is -?2, beyond 2 at step 1"):
+            drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": np.nextafter(2.0, 3.0) * sign})

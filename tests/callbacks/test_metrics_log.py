@@ -12,6 +12,7 @@ from conftest import tiny_runner
 
 from ms_gan_callbacks import Callback, Every, GanWarning, Run
 from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.testing import make_run
 
 SCALARS = ["d_loss", "g_loss", "d_real", "d_fake", "value"]
 
@@ -97,3 +98,48 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run(images: np.ndarray) -
     with pytest.warns(GanWarning, match=r"MetricsLog.on_train_begin at step 0 raised IsADirectoryError"):
         result = tiny_runner().train(1, images, [InTheWay()], batch_size=4, quiet=True)
     assert result.step == 5
+
+
+def resume_with(text: str, step: int, epoch: int) -> str:
+    """Return what is left of a log when a run goes on after a step."""
+    Path("run").mkdir()
+    Path("run/metrics.jsonl").write_text(text)
+    run = make_run("run", step=step, epochs=9, steps_per_epoch=5)
+    run.progress.epoch = epoch
+    log = MetricsLog()
+    with log:
+        log.on_train_begin(run)
+    return Path("run/metrics.jsonl").read_text()
+
+
+def line(step: int, epoch: int) -> str:
+    return f'{{"step": {step}, "epoch": {epoch}, "x": 1.0}}\n'
+
+
+def test_lines_of_what_is_done_again_go_and_others_stay() -> None:
+    done, ahead = line(4, 1) + line(5, 1), line(5, 2) + line(6, 2) + line(11, 3)
+    assert resume_with(done + ahead, step=5, epoch=1) == done
+
+
+def test_a_run_that_begins_again_has_no_lines() -> None:
+    assert resume_with(line(0, 0) + line(1, 1), step=0, epoch=0) == ""
+
+
+def test_a_torn_line_goes_and_what_a_person_wrote_stays() -> None:
+    mine = '# a better seed\n{"note": "step 4 looks odd"}\n\n[1, 2]\n'
+    assert resume_with(mine + line(4, 1) + '{"step": 6, "ep', step=5, epoch=1) == mine + line(4, 1)
+
+
+def test_a_last_line_whose_end_an_editor_took_away_is_whole() -> None:
+    assert resume_with(line(3, 1) + line(4, 1).rstrip("\n"), step=5, epoch=1) == line(3, 1) + line(4, 1)
+
+
+def test_a_log_that_needs_no_change_is_not_written() -> None:
+    Path("run").mkdir()
+    path = Path("run/metrics.jsonl")
+    path.write_text(line(4, 1))
+    before = path.stat().st_ino
+    log = MetricsLog()
+    with log:
+        log.on_train_begin(make_run("run", step=5))
+    assert path.stat().st_ino == before

@@ -15,10 +15,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event as TFEvent
 
 from callbacks.events import points, read
-from ms_gan_callbacks import Callback, Every, ImageGrid, Run, Runner, TensorBoard, load_recipe
+from ms_gan_callbacks import Callback, Every, GanWarning, ImageGrid, Run, Runner, TensorBoard, load_recipe
 from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.testing import make_run
 
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
 STEPS = [3, 6, 9, 10, 12, 15]  # every third of 2 epochs of 5 steps, their last, then every third of one epoch more
@@ -192,3 +195,64 @@ def test_a_library_run_without_a_recipe_shows_what_there_is(images: np.ndarray) 
     tags: Mapping[str, list[str]] = read(Path("run")).Tags()
     assert {"data/text_summary", "custom_scalars__config__"} == set(tags["tensors"])
     assert "gan/d_loss" in tags["scalars"]
+
+
+def begin(step: int) -> None:
+    """Let a TensorBoard begin a run that goes on after a step, and write a point of the next one."""
+    board, run = TensorBoard(Every.steps(1)), make_run("run", step=step, epochs=9)
+    with board:
+        board.on_train_begin(run)
+        run.progress.step += 1
+        board.write(run, {"mine": step + 1.0})
+
+
+def test_only_event_files_of_ours_are_touched_when_a_run_goes_on() -> None:
+    begin(4)
+    theirs = {
+        "my-tfevents-notes.txt": b"keep this",
+        "events.out.tfevents.1700000000.host.17.0": EventsWriter,
+        "events.out.tfevents.1700000000.host.0.17": b"",
+        "old.events.out.tfevents.1.host.0.1.ms-gan.bak": b"a copy",
+    }
+    for name, content in theirs.items():
+        path = Path("run/tensorboard", name)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+            continue
+        writer = EventsWriter(str(path.with_name("other")))
+        writer.write_event(TFEvent(step=99, file_version="brain.Event:2"))
+        writer.close()
+        Path(writer._file_name).rename(path)
+    before = {name: Path("run/tensorboard", name).read_bytes() for name in theirs}
+    Path("elsewhere.ms-gan").write_bytes(b"somebody's")
+    Path("run/tensorboard/linked.ms-gan").symlink_to(Path("elsewhere.ms-gan").resolve())
+    Path("run/tensorboard/folder.ms-gan").mkdir()
+    begin(3)
+    assert {name: Path("run/tensorboard", name).read_bytes() for name in theirs} == before
+    assert Path("elsewhere.ms-gan").read_bytes() == b"somebody's"
+    ours = [path for path in Path("run/tensorboard").iterdir() if path.name.endswith(".ms-gan") and path.is_file()]
+    [mine] = [path for path in ours if not path.is_symlink()]  # the first one held nothing up to step 3
+    assert ".3." in mine.name
+
+
+@pytest.mark.parametrize("at", [0, 3, 40])
+def test_a_damaged_event_file_is_left_as_it_is_with_a_word(at: int) -> None:
+    begin(4)
+    [path] = Path("run/tensorboard").iterdir()
+    content = bytearray(path.read_bytes())
+    assert len(content) > 60
+    start = 0 if at < 12 else 12 + int.from_bytes(content[:8], "little") + 4
+    content[start + at % 12] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.warns(GanWarning, match="is damaged and left as it is"):
+        begin(9)
+    assert path.read_bytes() == bytes(content)
+
+
+def test_a_torn_event_is_cut_off() -> None:
+    begin(4)
+    [path] = Path("run/tensorboard").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:20])
+    begin(9)
+    assert path.read_bytes() == whole
