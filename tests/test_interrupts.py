@@ -294,7 +294,7 @@ BODIES = {
     "a read is woken": ("send(); os.read(os.pipe()[0], 1)", "130 interrupted; nothing was lost"),
     "what it is wrapped in": ("try: send()\nexcept BaseException: 1 / 0", "130 interrupted; nothing was lost"),
     "deferred": (
-        "with interrupts.deferred(): send(); print(interrupts.received)",
+        "with interrupts.deferred(): send(); print(repr(interrupts.received))",
         "2\n130 interrupted; nothing was l",
     ),
     "deferred twice": (
