@@ -30,7 +30,7 @@ from types import ModuleType
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import RECIPE, ROOT
+from conftest import RECIPE, ROOT, compiled_players
 
 import ms_gan_callbacks.testing
 from ms_gan_callbacks import ArraySource, Event, GanWarning, Recipe, Runner, Source, load_recipe
@@ -152,6 +152,8 @@ class Program:
                 self.take(block)
             except BaseException as error:
                 raise AssertionError(f"{called(self.page)}, block at line {block.line}: {error!r}") from error
+            runners = [value for value in vars(self.module).values() if isinstance(value, Runner)]
+            compiled_players.free_all(but=[runner._players for runner in runners])
 
     def take(self, block: Block) -> None:
         if (block.language, block.words) == ("text", "output"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, compiled_players
 from PIL import Image
 
 from ms_gan_callbacks import (
@@ -142,6 +142,7 @@ def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
 
     whole = run("whole")
     shutil.copytree("whole", "parts")
+    compiled_players.free_all()
     assert run("parts", resume=7) == whole
 
 
