@@ -139,7 +139,9 @@ def test_a_second_signal_ends_a_step_that_does_not() -> None:
     assert finish(process, ENDING) == (130, "", "")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
 @pytest.mark.slow
 def test_a_signal_ends_slow_data_at_once_and_leaves_no_folder(number: int, code: int) -> None:
     process = train("--set", "trouble=slow data")
