@@ -77,9 +77,10 @@ from .objectives import (
     RelativisticAverage,
     Wasserstein,
 )
+from .progress import Progress
 from .recipe import Recipe, load_recipe
 from .result import RunResult
-from .run import Progress, Run
+from .run import Run
 from .runner import Runner
 
 __all__ = [

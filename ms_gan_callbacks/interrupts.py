@@ -117,7 +117,8 @@ class Interrupts:
         if number not in SIGNALS or self._handlers[signal.Signals(number)] is signal.SIG_IGN:
             return
         if self.received is None:
-            self.received, self._received_at = number, monotonic()
+            # A plain int: sigwait returns an IntEnum, whose text is "Signals.SIGINT" before Python 3.11.
+            self.received, self._received_at = int(number), monotonic()
             threading.Thread(target=self._insist, name="ms-gan interrupt", daemon=True).start()
         elif monotonic() - self._received_at > SAME_WISH_SECONDS:
             # Past every lock and buffer: whoever holds them may be what hangs.

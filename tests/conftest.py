@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from mindspore import nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
 from ms_gan_callbacks.method import Method
+from ms_gan_callbacks.networks import Network
 from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 from ms_gan_callbacks.training import Players
 
@@ -90,36 +93,95 @@ def tiny_players(
     return Players(generator, discriminator, Method(**(settings | changes)))
 
 
-class CompiledPlayers:
-    """Players of the tiny GAN that earlier tests have trained: what takes two seconds is to compile them.
+class Itself:
+    """Stands for an object that equals no other."""
 
-    No two runners of a test share them.
+    def __init__(self, value: object) -> None:
+        self.value = value  # kept alive, so that its id stays its own
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def ingredients(value: object) -> Hashable:
+    """Return what is equal for two values of which the same graph is compiled."""
+    if isinstance(value, partial):
+        named = sorted((name, ingredients(one)) for name, one in value.keywords.items())
+        return ("partial", ingredients(value.func), tuple(map(ingredients, value.args)), tuple(named))
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = [field.name for field in fields(value) if field.name != "seed"]
+        return (type(value), tuple((name, ingredients(getattr(value, name))) for name in kept))
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return (type(value), value)
+    name = getattr(value, "__qualname__", "<")
+    if "<" not in name and value.__module__.startswith("ms_gan_recipe_"):
+        return (
+            value.__module__,
+            name,
+        )  # made anew each time the recipe is loaded; the module is named by its text
+    return Itself(value)
+
+
+class CompiledPlayers:
+    """Players that earlier tests have trained: what takes one to three seconds is to compile them.
+
+    They get every parameter that new ones have, and are tried on their first batch again. No two runners of a test
+    share them, unless it calls :meth:`free_all` between them.
     """
 
-    def __init__(self) -> None:
-        self.free: list[Players] = []
-        self.taken: list[Players] | None = None  # outside of a test nobody says when they are free again
+    MOST = 12
+    """Of so many makes they are kept, those that were asked for most often: each takes some 30 MB."""
 
-    def instead_of(self, new: Players) -> Players:
-        """Return free ones that have every parameter as the new ones have it; these if none are free."""
-        if self.taken is None:
+    def __init__(self) -> None:
+        self.asked = Counter[Hashable]()
+        self.free: dict[Hashable, list[Players]] = {}
+        self.taken: list[tuple[Hashable, Players]] | None = None  # outside of tests nobody says when they are free
+
+    def make(self, generator: Network, discriminator: Network, method: Method) -> Players:
+        """Return free players of this make, or new ones."""
+        new = Players(generator, discriminator, method)
+        if self.taken is None or isinstance(generator, nn.Cell) or isinstance(discriminator, nn.Cell):
             return new
-        players = self.free.pop() if self.free else new
-        players.load_weights(new.weights())
-        players.method = new.method  # the same but for its seed
-        self.taken.append(players)
+        settings = Method(**{field.name: getattr(method, field.name) for field in fields(Method)})
+        make = (ingredients(generator), ingredients(discriminator), ingredients(settings))
+        self.asked[make] += 1
+        players = self.free[make].pop() if self.free.get(make) else new
+        if players is not new:
+            players.load_weights(new.weights())
+            players.method = method  # the same but for its seed
+            players._fit = None
+        self.taken.append((make, players))
         return players
+
+    def free_all(self, but: Collection[Players] = ()) -> None:
+        """Let other runners have the players that were taken until now, which nobody may use any more."""
+        kept = [(make, players) for make, players in self.taken or () if any(players is one for one in but)]
+        for make, players in self.taken or ():
+            if (make, players) not in kept:
+                self.free.setdefault(make, []).append(players)
+        while len(self.free) > self.MOST:
+            del self.free[min(self.free, key=self.asked.__getitem__)]
+        self.taken = kept
 
 
 compiled_players = CompiledPlayers()
 
 
 @pytest.fixture(autouse=True)
-def freed_players() -> Iterator[None]:
-    """Leave the players that a test has trained to the next one."""
+def reused_players(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Train with players that an earlier test has compiled, and leave them to the next one.
+
+    ``@pytest.mark.fresh_players`` compiles them, as a run in a process of its own does.
+    """
+    if "fresh_players" not in request.keywords:
+        monkeypatch.setattr("ms_gan_callbacks.runner.Players", compiled_players.make)
+        monkeypatch.setattr("ms_gan_callbacks.trained.Players", compiled_players.make)
     compiled_players.taken = []
     yield
-    compiled_players.free += compiled_players.taken
+    compiled_players.free_all()
     compiled_players.taken = None
 
 
@@ -128,8 +190,7 @@ def tiny_runner(out_dir: Path | str = "run", *, fresh: bool = False, **changes: 
 
     Args:
         out_dir: its folder.
-        fresh: whether it has to compile its players, as a run does in a process of its own. One that resumes
-            always has to, and one that is made of anything else.
+        fresh: whether it has to compile its players, as a run does in a process of its own.
         **changes: to the runner's arguments.
     """
     settings: dict = {
@@ -140,10 +201,10 @@ def tiny_runner(out_dir: Path | str = "run", *, fresh: bool = False, **changes: 
         "noise_dim": 3,
         "out_dir": out_dir,
     }
-    runner = Runner(**(settings | changes))
-    if not fresh and changes.keys() <= {"seed", "interruption"}:
-        runner._players = compiled_players.instead_of(runner._players)
-    return runner
+    with pytest.MonkeyPatch.context() as patch:
+        if fresh:
+            patch.setattr("ms_gan_callbacks.runner.Players", Players)
+        return Runner(**(settings | changes))
 
 
 def weights_of(runner: Runner) -> dict[str, np.ndarray]:

@@ -109,7 +109,6 @@ def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
     assert "did you mean 'torch-best'" in done.output
 
 
-@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -151,7 +150,6 @@ def test_an_option_that_a_command_does_not_look_at_is_refused(arguments: list[st
     assert message in done.output
 
 
-@pytest.mark.usefixtures("data")
 def test_where_results_cannot_go_is_told_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "results.json").write_text("[]")

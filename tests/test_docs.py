@@ -4,6 +4,8 @@ How a page is read::
 
     ```python              executed, all blocks of a page in order, in one namespace
     # my_gan.py            (as its first line) written to that file; a recipe is loaded and trained on a few images
+    statement  # SomeError: what it says    in a python block, at the end of a statement or in the lines below it:
+                           it raises that, or warns so where it is a GanWarning, "..." standing for any text
     ```python no-run       not executed; every such block has its reason in NOT_RUN
     ```text output         what the Python block before it prints, exactly
     ```console             "$ ms-gan ..." is parsed, and run where it names a file of the page; lines below it
@@ -15,6 +17,7 @@ Functions named ``test_*`` that a page defines are called with a folder of their
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -24,13 +27,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import RECIPE, ROOT
+from conftest import RECIPE, ROOT, compiled_players
 
 import ms_gan_callbacks.testing
 from ms_gan_callbacks import ArraySource, Event, GanWarning, Recipe, Runner, Source, load_recipe
@@ -50,6 +54,7 @@ NOT_RUN = {
 
 BLOCK = re.compile(r"^```(\w*) ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 FILE = re.compile(r"# (\w+\.py)\n")
+CLAIM = re.compile(r"# (\w+(?:Error|Warning)): (.+)$")
 SHELLS = ("console", "bash", "sh", "shell")
 
 
@@ -121,6 +126,35 @@ def check_parses(arguments: list[str]) -> None:
         command.make_context(name, rest, parent=context)
 
 
+def statements(text: str) -> Iterator[tuple[ast.Module, str]]:
+    """Yield the statements of a block, each with what a comment behind or below it claims that it raises."""
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        claim = CLAIM.search(lines[node.end_lineno - 1])
+        below = list(takewhile(lambda line: line.startswith("#"), lines[node.end_lineno :]))
+        if not claim and below:
+            claim = CLAIM.match(below[0])
+        more = below if claim and claim.string not in below else below[1:]
+        said = "" if not claim else " ".join([claim[0][2:], *(line.lstrip("# ") for line in more)])
+        yield ast.Module([node], []), said
+
+
+@contextlib.contextmanager
+def expected(claim: str) -> Iterator[None]:
+    """Fail unless what is done within raises, or warns of, what is claimed; a warning ends it, too."""
+    name, said = claim.split(": ", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GanWarning)
+        try:
+            yield
+        except Exception as error:
+            pattern = ".*".join(re.escape(part.strip()) for part in said.split("..."))
+            assert type(error).__name__ == name, f"{claim!r}, but it was {error!r}"
+            assert re.search(pattern, str(error), re.DOTALL), f"{claim!r}, but it said: {error}"
+        else:
+            raise AssertionError(f"nothing was raised: {claim!r}")
+
+
 def few_images(recipe: Recipe) -> Source:
     """Return as few of a recipe's images as it can train on."""
     source = recipe.data()
@@ -152,6 +186,8 @@ class Program:
                 self.take(block)
             except BaseException as error:
                 raise AssertionError(f"{called(self.page)}, block at line {block.line}: {error!r}") from error
+            runners = [value for value in vars(self.module).values() if isinstance(value, Runner)]
+            compiled_players.free_all(but=[runner._players for runner in runners])
 
     def take(self, block: Block) -> None:
         if (block.language, block.words) == ("text", "output"):
@@ -179,9 +215,12 @@ class Program:
 
     def execute(self, block: Block) -> None:
         before = set(vars(self.module))
-        code = compile("\n" * (block.line - 1) + block.text, self.source, "exec", dont_inherit=True)
+        text = "\n" * (block.line - 1) + block.text
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(code, vars(self.module))
+            for part, claim in statements(text):
+                code = compile(part, self.source, "exec", dont_inherit=True)
+                with expected(claim) if claim else contextlib.nullcontext():
+                    exec(code, vars(self.module))
             for name in [name for name in vars(self.module) if name.startswith("test_") and name not in before]:
                 folder = self.folder / name
                 folder.mkdir()
@@ -249,6 +288,38 @@ def test_a_translation_shows_the_same_code_and_both_lead_to_each_other(translati
         folder = (ROOT / page).parent
         links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))
         assert (ROOT / other) in {(folder / link).resolve() for link in links}, f"{page} does not lead to {other}"
+
+
+def test_what_a_comment_claims_is_found_and_held_against_what_happens() -> None:
+    block = (
+        "int('x')  # ValueError: invalid literal ... 'x'\n"
+        "x = 1  # an Error, in words\n"
+        "int(\n    'y'\n)\n# ValueError: invalid\n# literal\n"
+    )
+    claims = [claim for _, claim in statements(block)]
+    assert claims == ["ValueError: invalid literal ... 'x'", "", "ValueError: invalid literal"]
+    with expected(claims[0]):
+        int("x")
+    with expected("GanWarning: look ... out"):
+        warnings.warn("look to it, out there", GanWarning, stacklevel=1)
+    for wrong in (lambda: int("z"), lambda: None, lambda: {}["invalid literal 'x'"]):
+        with pytest.raises(AssertionError), expected(claims[0]):
+            wrong()
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for path in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), f"{called(page)} names {path}"
+
+
+def test_every_promise_names_a_test_that_proves_it() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    promised = text.partition("## Promised")[2].partition("## Not promised")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 10
+    for row in rows:
+        assert re.search(r"`tests/[\w/]+\.py`", row.split(" | ")[-1]), row
 
 
 def test_blocks_that_do_not_run_have_a_reason() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, compiled_players
 from PIL import Image
 
 from ms_gan_callbacks import (
@@ -78,9 +78,10 @@ small_runs = pytest.mark.filterwarnings("ignore::ms_gan_callbacks.errors.GanWarn
     ("settings", "shape"),
     [
         ({"grey": True}, (1, 32, 32)),
-        pytest.param({"size": 64}, (3, 64, 64), marks=pytest.mark.slow),
+        ({"size": 64}, (3, 64, 64)),
     ],
 )
+@pytest.mark.slow
 def test_a_folder_of_pictures(photos: str, settings: dict[str, Any], shape: tuple[int, ...]) -> None:
     runner = trained("folder_dcgan", shape, path=photos, **settings)
     assert sum(name.endswith(".u") for name in runner._players.parameters()) == (5 if shape[1] == 64 else 4)
@@ -95,8 +96,12 @@ def test_a_folder_has_to_be_named_and_a_size_is_one_of_two(photos: str) -> None:
 
 
 @small_runs
+@pytest.mark.slow
 def test_clothes(clothes: str) -> None:
     trained("fashion_dcgan", (1, 28, 28), data_dir=clothes, batch_size=20)
+
+
+def test_clothes_are_judged_by_those_held_out(clothes: str) -> None:
     recipe = load_recipe(ROOT / "recipes" / "fashion_dcgan.py", data_dir=clothes)
     assert recipe.test_data is not None and recipe.test_data().count == 100
 
@@ -120,7 +125,20 @@ def test_no_recipe_is_forgotten() -> None:
     assert set(FEW) == {path.stem for path in (ROOT / "recipes").glob("*.py")}
 
 
-QUICK = ("mnist_mlp", "mnist_cgan")  # the first of all, and one with labels; the others take a minute together
+@pytest.mark.parametrize("name", FEW)
+def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, photos: str) -> None:
+    changes = FEW[name] | ({"path": photos, "grey": False, "size": 64} if name == "folder_dcgan" else {})
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **changes)
+    shape = (3, 64, 64) if name == "folder_dcgan" else (1, 28, 28)
+    real = RNG.uniform(-1, 1, (4, *shape)).astype(np.float32)
+    players = Runner.from_recipe(recipe, "run")._players
+    players.compile_for(real, np.ones((4, 5), np.float32))  # a warning would fail this
+    if name == "folder_dcgan":
+        assert recipe.data().image_shape == shape
+        assert sum(name.endswith(".u") for name in players.parameters()) == 5
+
+
+QUICK = ("mnist_mlp",)  # the first of all; the others take minutes together
 each = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FEW]
 
 
@@ -142,6 +160,7 @@ def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
 
     whole = run("whole")
     shutil.copytree("whole", "parts")
+    compiled_players.free_all()
     assert run("parts", resume=7) == whole
 
 

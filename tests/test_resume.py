@@ -115,6 +115,7 @@ def same_bytes(left: str, right: str) -> None:
     assert curves(left) == curves(right)
 
 
+@pytest.mark.fresh_players
 @pytest.mark.parametrize(
     ("source", "step"),
     [

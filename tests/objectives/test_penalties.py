@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from conftest import TinyDiscriminator, TinyGenerator, tiny_players, tiny_runner
+from conftest import ROOT, TinyDiscriminator, TinyGenerator, tiny_players, tiny_runner
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import (
@@ -18,6 +20,7 @@ from ms_gan_callbacks import (
     LeastSquares,
     Penalty,
     RecipeError,
+    Runner,
     Wasserstein,
     stream,
 )
@@ -114,23 +117,69 @@ class Pools(nn.Cell):
         return self.dense(self.layer(self.convolution(images)).reshape(images.shape[0], -1))
 
 
-@pytest.mark.parametrize(
-    ("layer", "width", "named"),
-    [
-        (nn.ELU, 64, "Elu"),
-        (nn.GELU, 64, "GeLU"),
-        (lambda: nn.GroupNorm(2, 4), 64, "GroupNorm"),
-        (lambda: nn.AvgPool2d(2, 2), 16, "AvgPool"),
-        (lambda: nn.MaxPool2d(2, 2), 16, "MaxPool"),
-    ],
-)
-def test_layers_without_a_second_derivative_are_refused_in_one_line(
-    layer, width: int, named: str, images: np.ndarray
-) -> None:
-    runner = tiny_runner(discriminator=lambda: Pools(layer(), width), objective=Wasserstein(), penalty=R1())
+def penalised(layer: Callable[[], nn.Cell], width: int = 64) -> Runner:
+    return tiny_runner(discriminator=lambda: Pools(layer(), width), objective=Wasserstein(), penalty=R1())
+
+
+LACKING: dict[str, tuple[Callable[[], nn.Cell], int, str]] = {
+    "ELU": (nn.ELU, 64, "Elu"),
+    "average": (lambda: nn.AvgPool2d(2, 2), 16, "AvgPool"),
+    "SELU": (nn.SeLU, 64, "Elu"),
+    "GELU in its `tanh` form": (nn.GELU, 64, "GeLU"),
+    "ReLU6": (nn.ReLU6, 64, "ReLU6"),
+    "PReLU": (nn.PReLU, 64, "PReLU"),
+    "HSwish": (nn.HSwish, 64, "HSwish"),
+    "GroupNorm": (lambda: nn.GroupNorm(2, 4), 64, "GroupNorm"),
+    "maximum": (lambda: nn.MaxPool2d(2, 2), 16, "MaxPool"),
+    "adaptive pooling": (lambda: nn.AdaptiveAvgPool2d(2), 16, "AdaptiveAvgPool2D"),
+}
+"""What docs/recipes.md says has no second derivative, and the operation that is named."""
+HAVING: dict[str, Callable[[], nn.Cell]] = {
+    "Dense": lambda: nn.Dense(4, 4),
+    "convolution": lambda: nn.Conv2d(4, 4, 3),
+    "LeakyReLU": nn.LeakyReLU,
+    "ReLU": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "SiLU": nn.SiLU,
+    "Mish": nn.Mish,
+    "softmax": lambda: nn.Softmax(-1),
+    "LayerNorm": lambda: nn.LayerNorm((4,)),
+}
+
+
+def some(names: Iterable[str], quick: Collection[str]) -> list[object]:
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", some(LACKING, ("ELU", "average")))
+def test_layers_without_a_second_derivative_are_refused_in_one_line(name: str, images: np.ndarray) -> None:
+    layer, width, named = LACKING[name]
+    runner = penalised(layer, width)
     with pytest.raises(RecipeError, match=f"R1 needs the second derivative of {named}, which MindSpore does not"):
         runner.train(1, images, batch_size=4, quiet=True)
     assert not runner.out_dir.exists()
+
+
+@pytest.mark.parametrize("name", some(HAVING, ()))
+def test_layers_that_are_named_instead_have_one(name: str, images: np.ndarray) -> None:
+    assert penalised(HAVING[name]).train(1, images, batch_size=4, quiet=True).step == 5
+
+
+@pytest.mark.slow
+def test_instance_norm_runs_on_no_cpu(images: np.ndarray) -> None:
+    runner = tiny_runner(discriminator=lambda: Pools(nn.InstanceNorm2d(4), 64))
+    with pytest.raises((RecipeError, RuntimeError)):
+        runner.train(1, images, batch_size=4, quiet=True)
+
+
+def test_the_layers_that_the_documentation_names_are_those_that_were_tried() -> None:
+    text = " ".join((ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split())
+    lacking = re.search(r"layers on a CPU: (.*?)\. The first step", text)
+    having = re.search(r"behind\. (Dense, .*?) have one\.", text)
+    assert lacking is not None and having is not None
+    assert re.split(r", and |, | and ", lacking[1]) == sorted(LACKING, key=lacking[1].index)
+    assert having[1].split(", ") == list(HAVING)
 
 
 class BatchNormalised(TinyDiscriminator):
