@@ -11,14 +11,9 @@ from mindspore.nn.layer.normalization import _BatchNorm
 from ms_gan_callbacks.networks import Floats
 
 
-def doubts_of_images(generator: nn.Cell, noise: Floats, images: Floats) -> Iterator[str]:
-    """Look at what an untrained generator draws, (N, C, H, W), for noise (N, noise_dim)."""
-    if np.all(images == images[0]) and not np.all(noise == noise[0]):
-        yield (
-            "the generator draws the same image whatever the noise: look whether its layers pass the noise on, "
-            "and whether the weights of one are all zero"
-        )
-    elif images.min() >= 0:
+def doubts_of_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
+    """Look at what an untrained generator draws, (N, C, H, W)."""
+    if images.max() > images.min() >= 0:
         yield (
             f"the generator's images range over [{images.min():.3g}, {images.max():.3g}], and real ones over "
             "[-1, 1]: end it in nn.Tanh"

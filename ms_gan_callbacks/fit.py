@@ -81,7 +81,7 @@ def check_fit(
     theirs = _chancy("discriminator", discriminator, _same(scores, judge.scores(fake)))
     normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
     alone = not normalised and _same(both[: len(fake)], scores)
-    doubts = [*doubts_of_images(generator, noise, fake), *doubts_of_scores(np.concatenate((both, loud)))]
+    doubts = [*doubts_of_images(generator, fake), *doubts_of_scores(np.concatenate((both, loud)))]
     if classes_of_both is not None and classes_of_loud is not None:
         doubts += doubts_of_classes(np.concatenate((classes_of_both, classes_of_loud)))
     return Fit(

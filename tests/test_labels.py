@@ -199,7 +199,7 @@ def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> Non
     images, labels = numbered()
     source = ArraySource(images, 4, labels=labels)
     runner = conditional(fresh=True)
-    runner.train(2, source, [Checkpoint(Every.steps(4)), ImageGrid(rows=2)], quiet=True)
+    runner.train(2, source, [Checkpoint(Every.steps(4)), ImageGrid(rows=2, scale=1)], quiet=True)
     with Image.open("run/samples/epoch-0001.png") as grid:
         assert grid.size == (CLASSES * 4 + (CLASSES + 1) * 2, 2 * 4 + 3 * 2)
     noise = np.tile(np.ones((1, 3), np.float32), (6, 1))

@@ -14,6 +14,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
 from ms_gan_callbacks.fit import check_fit
+from ms_gan_callbacks.networks import initial_weights
 from ms_gan_callbacks.objectives import check_scores
 from ms_gan_callbacks.training import SCALARS, Players
 
@@ -110,13 +111,14 @@ def assert_same_but_for_roundings(ours: Players, tutorial: Tutorial, step: int) 
     # Sums in another order: a number a rounding away from 0 may come out on a ReLU's other side, and Adam makes
     # much of little. So a few weights may differ by part of what a step moves them, 2e-4.
     difference = np.abs(left - right)
-    assert (difference > 1e-6).mean() < 2e-3, f"step {step}"
+    assert (difference > 1e-6).mean() < 1e-3, f"step {step}"
     assert difference.max() < 2e-4, f"step {step}"
 
 
 def test_steps_equal_the_tutorials_two_phase_eager_steps_over_twenty_of_them() -> None:
     # Stock layers train on by themselves; fast ones are compared in each step from wherever the tutorial stands.
-    tutorial = Tutorial()
+    with initial_weights(4, "tutorial"):  # with others, one number in a million may round to a ReLU's other side
+        tutorial = Tutorial()
     stock, fast = our_players(False, tutorial), our_players(True, tutorial)
     assert fast.accelerated["SequentialCell"] == 2
     for step, (real, noise) in enumerate(twenty_batches()):

@@ -130,9 +130,11 @@ def check_usual_range(name: str, images: NDArray[Any]) -> None:
         images: all that there are, or a first batch: uint8 in 0..255, or floats in [-1, 1].
 
     Warns:
-        GanWarning: all are in [0, 1], [-0.5, 0.5] or [-1, 0], next to black, or of one shade.
+        GanWarning: all are in [0, 1], [-0.5, 0.5] or [-1, 0], next to black, or nearly of one shade.
     """
     low, high = float(images.min()), float(images.max())
+    if low == high:
+        return  # of one shade: a placeholder, which no scaling has made
     doubt = _doubt_bytes(low, high) if images.dtype == np.uint8 else _doubt_floats(low, high)
     if doubt:
         warn(f"{name}: {doubt}")
@@ -167,8 +169,6 @@ def warn(message: str) -> None:
 
 def _doubt_bytes(low: float, high: float) -> str | None:
     """Tell what is odd about bytes of this range."""
-    if low == high:
-        return f"every pixel of the images is {low:g}: check how they are read"
     if high <= _DARK:
         held = "only 0 and 1" if high == 1 else f"nothing above {high:g}"
         return (
@@ -186,8 +186,6 @@ def _doubt_floats(low: float, high: float) -> str | None:
     def spans(least: float, most: float) -> bool:
         return least - _SLACK <= low <= least + _NEAR and most - _NEAR <= high <= most + _SLACK
 
-    if low == high:
-        return f"every pixel of the images is {low:.4g}: check how they are read"
     if (low < -1 + _NEAR and high <= _DARK / 127.5 - 1) or high - low <= _NEAR:
         return f"images range over [{low:.4g}, {high:.4g}] only; were they scaled twice? {_ONCE}"
     if low >= -_SLACK:

@@ -269,17 +269,15 @@ ODD = {
     "bytes 0 and 1": ((SHADES > 127).astype(np.uint8), r"hold only 0 and 1, next to black; .*x \* 255"),
     "floats cut off to bytes": ((SHADES / 255).astype(np.uint8), "hold only 0 and 1"),
     "bytes 0 to 16": (np.minimum(SHADES, 16), r"hold nothing above 16, next to black; .*x \* 15.94"),
-    "black bytes": (np.zeros_like(SHADES), "every pixel of the images is 0: "),
-    "white bytes": (np.full_like(SHADES, 255), "every pixel of the images is 255: "),
     "one byte and its neighbour": (
         np.where(SHADES > 9, np.uint8(200), np.uint8(201)),
         "lies between 200 and 201 of 255",
     ),
-    "black floats": (np.full_like(UNIT, -1), "every pixel of the images is -1: "),
-    "grey floats": (np.full_like(UNIT, 0.25), "every pixel of the images is 0.25: "),
 }
 PHOTOGRAPHS = np.random.default_rng(4).normal(0, 0.2, (64, 3, 8, 8)).clip(-1, 1)
 USUAL = {
+    "a placeholder": np.zeros_like(SHADES),
+    "a grey placeholder": np.full_like(UNIT, 0.25),
     "noise": UNIT,
     "bytes": SHADES,
     "mid-grey photographs": PHOTOGRAPHS,

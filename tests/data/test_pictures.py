@@ -22,9 +22,6 @@ from .conftest import one_line
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 
-one_shade = pytest.mark.filterwarnings("ignore:.*every pixel of the images is:ms_gan_callbacks.GanWarning")
-
-
 def quarters(width: int = 16, height: int = 16, mode: str = "RGB") -> Image.Image:
     """Return a picture whose quarters are red, green (above), blue and white (below)."""
     pixels = np.empty((height, width, 3), np.uint8)
@@ -113,7 +110,6 @@ def test_what_is_transparent_lies_on_white(tmp_path: Path, mode: str, grey: bool
     near(corners(only(tmp_path, size=8, grey=grey)), [white, black, white, black])
 
 
-@one_shade
 def test_half_transparent_is_half_way_to_white(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (*BLACK, 128)).save(tmp_path / "a.webp", lossless=True)
     near(only(tmp_path), 127, 1)
@@ -206,7 +202,6 @@ def test_subfolders_are_classes_if_every_picture_lies_in_one(tmp_path: Path) -> 
     assert source.labels.tolist() == [0, 1, 1, 2]
 
 
-@one_shade
 def test_a_home_folder_is_expanded_and_a_link_to_a_folder_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
