@@ -175,22 +175,26 @@ class Players:
         inputs = [one for one in (real, noise, labels, drawn) if one is not None]
         try:
             if not self._compiled:
-                self._compile(*map(Tensor.from_numpy, inputs))
+                self._compile(both, *map(Tensor.from_numpy, inputs))
             return step.run(*map(Tensor.from_numpy, inputs))
         except Exception as error:
             self._explain(error)
             annotate(error, "raised by the compiled training step")
             raise
 
-    def _compile(self, *inputs: Tensor) -> None:
+    def _compile(self, both: bool, *inputs: Tensor) -> None:
         """Compile the graphs of a run before the first of its steps; all that they move must be in checkpoints.
+
+        Args:
+            both: whether the first step updates the generator, too; the others do if all of them do.
+            *inputs: those of the first step.
 
         Raises:
             RecipeError: one holds a Parameter that no checkpoint would keep.
         """
         known = self.parameters()
-        for both in {True, self.method.generator_every == 1}:
-            for name in self.step(both).compile_for(*inputs):
+        for kind in {both} if self.method.generator_every == 1 else {True, False}:
+            for name in self.step(kind).compile_for(*inputs):
                 if name not in known:
                     raise RecipeError(
                         f"the training step uses a Parameter {name!r} that belongs to neither network, so no "

@@ -62,6 +62,7 @@ def ended(process: subprocess.Popen[str], code: int = 130) -> str:
     return errors
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_tells_how_it_goes_on_and_ends_in_the_same_bytes() -> None:
     process = train("--set", "epochs=20")
     trains(process)

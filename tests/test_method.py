@@ -198,7 +198,12 @@ OPTIMIZERS: dict[str, OptimizerFactory] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+QUICK = ("momentum", "a list of rates")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in OPTIMIZERS]
+)
 def test_any_optimizer_resumes_exactly(name: str, images: np.ndarray) -> None:
     resumed, whole = resumed_and_whole(
         images, generator=Draws, discriminator=Perceptron, optimizer=OPTIMIZERS[name]

@@ -120,7 +120,7 @@ def same_bytes(left: str, right: str) -> None:
     ("source", "step"),
     [
         (array, 7),
-        (pipeline, 7),
+        pytest.param(pipeline, 7, marks=pytest.mark.slow),
         *(pytest.param(kind, step, marks=pytest.mark.slow) for kind in (array, pipeline) for step in (1, 10, 14)),
     ],
 )
@@ -252,7 +252,7 @@ class Notes(Callback):
     ("interrupted", "begun", "ended"),
     [
         # 20 images in batches of 4, then of 2: ten steps an epoch. Epoch 2 begins after step 5.
-        (5, [(2, 5), (3, 15)], [(2, 15), (3, 25)]),
+        pytest.param(5, [(2, 5), (3, 15)], [(2, 15), (3, 25)], marks=pytest.mark.slow),
         # In the middle of epoch 2: three of its batches, 12 images, are used, and four of 2 are left.
         (8, [(3, 12)], [(2, 12), (3, 22)]),
     ],

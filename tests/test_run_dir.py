@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from ms_gan_callbacks import (
     TensorBoard,
     for_model,
     load_recipe,
+    run_dir,
 )
 from ms_gan_callbacks.files import draft_of, is_leftover, list_folder, sweep_drafts
 from ms_gan_callbacks.run_dir import MANIFEST, RunFolder, newest_run
@@ -151,7 +153,7 @@ def test_a_folder_is_free_by_what_this_package_marked_never_by_what_it_looks_lik
 
 def test_what_a_kill_left_before_a_run_had_begun_is_in_nobodys_way(images: np.ndarray) -> None:
     recipe = load_recipe(Path(write_recipe()))
-    for written in range(3):  # files, in the order in which they are written
+    for written in (0, 2):  # files, in the order in which they are written
         folder = Path(f"begun-{written}")
         folder.mkdir()
         (folder / ".lock").touch()
@@ -172,9 +174,20 @@ def write_recipe(name: str = "tiny.py") -> str:
     return name
 
 
-def test_runs_that_start_in_one_second_have_folders_of_their_own(images: np.ndarray) -> None:
-    runners = [tiny_runner(None, fresh=True, seed=seed) for seed in range(2)]
-    assert runners[0].out_dir == runners[1].out_dir, "one second is long enough for both"
+class Noon(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: object = None) -> datetime:
+        return datetime(2026, 1, 1, 12)
+
+
+def test_runs_that_start_in_one_second_have_folders_of_their_own(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_dir, "datetime", Noon)
+    runners = [tiny_runner(None, seed=seed) for seed in range(2)]
+    assert runners[0].out_dir == runners[1].out_dir
     for runner in runners:
         runner.train(1, images, batch_size=4, quiet=True)
     assert runners[0].out_dir != runners[1].out_dir

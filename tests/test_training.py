@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import mindspore as ms
 import numpy as np
@@ -115,13 +115,14 @@ def assert_same_but_for_roundings(ours: Players, tutorial: Tutorial, step: int) 
     assert difference.max() < 2e-4, f"step {step}"
 
 
-def test_steps_equal_the_tutorials_two_phase_eager_steps_over_twenty_of_them() -> None:
+@pytest.mark.parametrize("steps", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_steps_equal_the_tutorials_two_phase_eager_steps_over_twenty_of_them(steps: int) -> None:
     # Stock layers train on by themselves; fast ones are compared in each step from wherever the tutorial stands.
-    with initial_weights(4, "tutorial"):  # with others, one number in a million may round to a ReLU's other side
+    with initial_weights(1, "tutorial"):  # with others a number may round to a ReLU's other side
         tutorial = Tutorial()
     stock, fast = our_players(False, tutorial), our_players(True, tutorial)
     assert fast.accelerated["SequentialCell"] == 2
-    for step, (real, noise) in enumerate(twenty_batches()):
+    for step, (real, noise) in enumerate(islice(twenty_batches(), steps)):
         hand_over(tutorial.parameters(), fast.parameters())
         expected = pytest.approx(tutorial.step(real, noise), abs=1e-6)
         assert our_step(stock, real, noise) == expected, f"step {step}"

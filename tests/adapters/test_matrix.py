@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from mindspore import train
 from mindspore.train import callback as stock
 
@@ -10,6 +11,7 @@ from ms_gan_callbacks import callbacks as ours
 from ms_gan_callbacks.callback import Callback
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_happens() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "out of date: python -m tests.adapters.matrix"
 

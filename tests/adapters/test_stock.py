@@ -520,6 +520,7 @@ def recipe(epochs: int = 2):
 """
 
 
+@pytest.mark.slow
 def test_a_recipe_takes_them_and_its_run_is_shown_trained_and_resumed() -> None:
     Path("crowd.py").write_text(TINY_GAN + CROWD)
     shown = CliRunner().invoke(main, ["show", "crowd.py"])

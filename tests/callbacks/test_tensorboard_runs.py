@@ -78,7 +78,9 @@ def exponential(parameters: list[ms.Parameter]) -> nn.Optimizer:
 @pytest.mark.parametrize(
     ("optimizer", "rate"),
     [
-        (cosine, lambda done: 0.001 + 0.0045 * (1 + np.cos(np.pi * min(done, 8) / 8))),
+        pytest.param(
+            cosine, lambda done: 0.001 + 0.0045 * (1 + np.cos(np.pi * min(done, 8) / 8)), marks=pytest.mark.slow
+        ),
         (exponential, lambda done: 0.01 * 0.5 ** (done // 5)),
     ],
 )

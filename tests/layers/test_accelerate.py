@@ -106,6 +106,7 @@ def trained(fast: bool, steps: int = 4) -> tuple[dict[str, np.ndarray], list[np.
     return players.weights(), scalars
 
 
+@pytest.mark.slow
 def test_training_with_fast_layers_is_training_with_stock_layers() -> None:
     (ours, our_scalars), (theirs, their_scalars) = trained(True), trained(False)
     np.testing.assert_allclose(our_scalars, their_scalars, atol=1e-5)
@@ -144,6 +145,7 @@ class EveryLayer(nn.Cell):
         return self.discriminator(self.generator(noise))
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_gradient_is_the_stock_layers() -> None:
     images = Tensor(np.random.default_rng(0).normal(size=(6, 1, 8, 8)).astype(np.float32))
     found = []

@@ -210,6 +210,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, images: np.ndarray) -> Runne
     return runner
 
 
+@pytest.mark.slow
 def test_a_run_resumed_in_mid_epoch_ends_in_the_same_bytes(whole: Runner, images: np.ndarray) -> None:
     shutil.copytree(whole.out_dir, "parts")
     parts = tiny_runner("parts", discriminator=Normalised, resume=3)
@@ -222,6 +223,7 @@ def test_a_run_resumed_in_mid_epoch_ends_in_the_same_bytes(whole: Runner, images
     assert kept[0] == kept[1]
 
 
+@pytest.mark.slow
 def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
     players = tiny_players(discriminator=Normalised)
     real, noise = draw(4, 1, 4, 4).clip(-1, 1), draw(4, 3)
