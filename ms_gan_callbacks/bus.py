@@ -20,6 +20,7 @@ from ms_gan_callbacks.bus_checks import (
     number_names,
     state_of,
     warn_of_shared,
+    with_tuples,
 )
 from ms_gan_callbacks.callback import Callback, Event
 from ms_gan_callbacks.errors import GanError, GanWarning, annotate, describe
@@ -217,7 +218,7 @@ class CallbackBus:
         """Hand every callback its state back; one that is new to the run starts afresh."""
         for one in self._attached:
             if one.callback.name in states and is_stateful(one.callback):
-                one.callback.load_state(states[one.callback.name])
+                one.callback.load_state(with_tuples(one.callback, states[one.callback.name]))
         self._note_left()
 
     def publishes(self) -> frozenset[str]:

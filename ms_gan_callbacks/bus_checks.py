@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ms_gan_callbacks.callback import Callback
@@ -83,6 +83,7 @@ def state_of(callback: Callback) -> dict[str, Any]:
     try:
         state = callback.state()
         json.dumps(state)
+        _check_keys(callback.name, state)
         return state
     except AttributeError as error:
         raise CallbackError(
@@ -90,3 +91,26 @@ def state_of(callback: Callback) -> dict[str, Any]:
         ) from error
     except (TypeError, ValueError) as error:
         raise CallbackError(f"{callback.name} keeps state that JSON cannot hold: {error}") from error
+
+
+def _check_keys(name: str, state: Any) -> None:
+    """Raise CallbackError where a dict's keys would come back as text."""
+    if isinstance(state, dict) and (strange := [key for key in state if not isinstance(key, str)]):
+        raise CallbackError(
+            f"{name} keeps a dict with the key {strange[0]!r}, which JSON gives back as text: make it text"
+        )
+    inside = state.values() if isinstance(state, dict) else state if isinstance(state, (list, tuple)) else ()
+    for one in inside:
+        _check_keys(name, one)
+
+
+def with_tuples(callback: Callback, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state in which what the callback has as a tuple, and JSON gave back as a list, is a tuple again."""
+
+    def was_tuple(attribute: str) -> bool:
+        return attribute in callback.persistent and isinstance(getattr(callback, attribute, None), tuple)
+
+    return {
+        attribute: tuple(value) if isinstance(value, list) and was_tuple(attribute) else value
+        for attribute, value in state.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -222,3 +223,20 @@ def test_a_check_that_raises_is_named_or_detached(images: np.ndarray) -> None:
     assert caught.value.__notes__ == ["raised by CheckFails.check"]
     with pytest.warns(GanWarning, match="CheckFails.check raised KeyError"):
         assert tiny_runner().train(1, images, [optional(CheckFails())], batch_size=4, quiet=True).step == 5
+
+
+class Pairs(Callback):
+    persistent = ("pair", "table")
+
+    def __init__(self, table: dict) -> None:
+        self.pair, self.table = (1, 2.0), table
+
+
+def test_state_comes_back_as_it_was_or_is_refused() -> None:
+    kept = CallbackBus([Pairs({"a": [1, (2, 3)]})]).state()
+    fresh = Pairs({})
+    CallbackBus([fresh]).load_state(json.loads(json.dumps(kept)))
+    assert fresh.pair == (1, 2.0) and type(fresh.pair) is tuple
+    for table in ({1: 2}, {"a": [{None: 1}]}, {"a": {"b": ({2.5: 1},)}}):
+        with pytest.raises(CallbackError, match=r"Pairs keeps a dict with the key .*, which JSON"):
+            CallbackBus([Pairs(table)])

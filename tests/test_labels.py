@@ -195,6 +195,7 @@ def test_an_unconditional_discriminator_that_returns_class_logits_is_told_of(ima
         made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
 
 
+@pytest.mark.slow
 def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> None:
     images, labels = numbered()
     source = ArraySource(images, 4, labels=labels)

@@ -169,6 +169,7 @@ def resumed_and_whole(images: np.ndarray, **changes: object) -> tuple[dict, dict
     return weights_of(resumed), whole
 
 
+@pytest.mark.slow
 def test_a_run_with_everything_resumes_exactly_in_the_middle_of_a_cycle(images: np.ndarray) -> None:
     assert_same_weights(
         *resumed_and_whole(
@@ -223,6 +224,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_settings_unless_allowed(images: np.ndarray) -> None:
     tiny_runner().train(1, images, [Checkpoint()], batch_size=4, quiet=True)
     for name, value in SETTINGS.items():

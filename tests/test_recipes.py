@@ -125,7 +125,9 @@ def test_no_recipe_is_forgotten() -> None:
     assert set(FEW) == {path.stem for path in (ROOT / "recipes").glob("*.py")}
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "folder_dcgan" else ()) for name in FEW]
+)
 def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, photos: str) -> None:
     changes = FEW[name] | ({"path": photos, "grey": False, "size": 64} if name == "folder_dcgan" else {})
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **changes)

@@ -115,7 +115,7 @@ def assert_same_but_for_roundings(ours: Players, tutorial: Tutorial, step: int) 
     assert difference.max() < 2e-4, f"step {step}"
 
 
-@pytest.mark.parametrize("steps", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_steps_equal_the_tutorials_two_phase_eager_steps_over_twenty_of_them(steps: int) -> None:
     # Stock layers train on by themselves; fast ones are compared in each step from wherever the tutorial stands.
     with initial_weights(1, "tutorial"):  # with others a number may round to a ReLU's other side

@@ -483,6 +483,7 @@ def test_weights_that_early_stopping_puts_back_are_those_of_the_best(images: np.
     assert all(np.array_equal(now[name], at_epochs[1][name]) for name in now)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_what_its_stock_callbacks_knew(images: np.ndarray) -> None:
     whole, first, second = History(), History(), History()
     evaluation = partial(Evaluation, samples=8, extractor=flat)
