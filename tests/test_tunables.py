@@ -57,6 +57,7 @@ def function(
     text: str = "",
     pair: tuple[float, float] = (0.5, 0.999),
     act: Any = len,
+    where: Literal["here"] | Path = "here",
 ) -> Unseen:
     raise NotImplementedError
 
@@ -134,6 +135,8 @@ def test_what_an_annotation_rules_out_is_refused_typed_or_given(name: str, value
         ("rate", math.inf),
         ("rate", 1),
         ("pair", (0.0, 0.9)),
+        ("where", "here"),
+        ("where", Path("there")),
     ],
 )
 def test_what_is_written_comes_back_equal_with_its_type(name: str, value: object) -> None:
@@ -177,3 +180,5 @@ def test_paths_and_numpys_numbers_become_what_the_recipe_takes() -> None:
     number = take(FOUND["rate"], np.float64(0.5))
     assert number == 0.5 and type(number) is float
     assert type(take(FOUND["unseen"], np.int64(3))) is int
+    given = [3, 4]
+    assert take(FOUND["sizes"], given) is given
