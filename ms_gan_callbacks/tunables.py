@@ -52,8 +52,10 @@ class Tunable:
 
     def allows(self, value: Any) -> bool:
         """Whether a value is among the choices, where there are any."""
-        if not self.choices or type(value) in self.free:
+        if not self.choices:
             return True
+        if isinstance(value, self.free):
+            return not isinstance(value, bool) or bool in self.free or object in self.free
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
 

@@ -87,3 +87,15 @@ def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
     loop.run.rollbacks = [{}, {}]
     first = next(loop._batches(1, 0))
     np.testing.assert_array_equal(first.noise, noise(7, "noise after rollback 2", 1, 4, 3))
+
+
+def test_counters_of_an_older_checkpoint_begin_at_the_beginning(images: np.ndarray) -> None:
+    loop = make_loop(ArraySource(images, 4))
+    then = {"steps_per_epoch": 5, "step": 7, "epoch": 2, "d_updates": 7, "g_updates": 7}
+    loop._restore_progress(then, None)
+    assert loop.run.progress == Progress(9, 5, 7, 2, 7, 7)
+    assert loop.run.progress.next_epoch == 2
+    # It does not tell its batch size either: half of an epoch stays half of one.
+    longer = make_loop(ArraySource(np.concatenate((images, images)), 4))
+    longer._restore_progress(then, None)
+    assert (longer.run.progress.next_epoch, longer.run.progress.begin(2)) == (2, 4)

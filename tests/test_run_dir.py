@@ -286,3 +286,12 @@ def test_the_newest_run_is_the_one_that_was_touched_last_and_there_may_be_none()
         Path("runs", name, MANIFEST).touch()
         os.utime(Path("runs", name, MANIFEST), (number, number))
     assert newest_run() == Path("runs/a")
+
+
+def test_a_folder_that_somebody_uses_meanwhile_is_left_without_even_a_lock(images: np.ndarray) -> None:
+    runner = tiny_runner("mine")
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("mine")
+    with pytest.raises(RunDirError, match=r"mine holds other files \(notes.txt\)"):
+        runner.train(1, images, batch_size=4, quiet=True)
+    assert contents("mine") == {"notes.txt": b"mine"}

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from conftest import tiny_runner
 
@@ -143,3 +144,18 @@ def test_a_log_that_needs_no_change_is_not_written() -> None:
     with log:
         log.on_train_begin(make_run("run", step=5))
     assert path.stat().st_ino == before
+
+
+def test_a_checkpoint_is_never_ahead_of_its_log_and_the_file_is_closed_at_the_end(tmp_path: Path) -> None:
+    log, run = MetricsLog(Every.steps(1)), make_run(tmp_path, step=1)
+    path = tmp_path / "metrics.jsonl"
+    with log:
+        log.on_train_begin(run)
+        log.on_train_step_end(run)
+        assert path.read_text() == "", "a line waits in the buffer"
+        log.state()
+        assert json.loads(path.read_text())["step"] == 1
+        assert path in {Path(file.path) for file in psutil.Process().open_files()}
+    assert path not in {Path(file.path) for file in psutil.Process().open_files()}
+    with log:  # one that is released without having begun has nothing to close
+        pass
