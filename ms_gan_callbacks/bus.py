@@ -23,7 +23,7 @@ from ms_gan_callbacks.bus_checks import (
     with_tuples,
 )
 from ms_gan_callbacks.callback import Callback, Event
-from ms_gan_callbacks.errors import GanError, GanWarning, annotate, describe
+from ms_gan_callbacks.errors import GanError, GanWarning, annotate, describe, first_sentence
 from ms_gan_callbacks.run import Run
 
 
@@ -173,7 +173,7 @@ class CallbackBus:
             if not isinstance(error, GanError):  # ours say what is wrong themselves
                 annotate(error, f"raised by {where}")
             raise error
-        self._detach(one, f"{where} raised {type(error).__name__}: {error}")
+        self._detach(one, f"{where} raised {type(error).__name__}: {first_sentence(error)}")
 
     def _detach(self, one: _Attached, fault: str) -> None:
         if one.fault is None:

@@ -12,12 +12,9 @@ from ms_gan_callbacks.attach import with_metrics
 from ms_gan_callbacks.data import Source, first_images
 from ms_gan_callbacks.errors import (
     DataError,
-    GanError,
     GanWarning,
-    RecipeError,
     UsageError,
     annotate,
-    describe,
 )
 from ms_gan_callbacks.metrics import (
     FeatureExtractor,
@@ -38,7 +35,7 @@ from ms_gan_callbacks.metrics import (
     sampling_noise,
     sanity_rows,
 )
-from ms_gan_callbacks.networks import Floats
+from ms_gan_callbacks.networks import Floats, make
 from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.trained import Trained
 
@@ -85,7 +82,7 @@ class Judge:
     """
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
-        self.source = _make(recipe.data, "data")
+        self.source = make("data", recipe.data)
         self.name, held_out, train = _real_images(self.source, recipe.test_data, count)
         self.count = min(count, len(held_out), len(train))
         if self.count < LEAST:
@@ -213,21 +210,12 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
     known = first_images(train, min(MOST_KNOWN, _whole(train)))
     if test_data is not None:
         try:
-            test = _make(test_data, "test_data")
+            test = make("test_data", test_data)
             return test.name, first_images(test, min(count, _whole(test))), known
         except DataError as error:
             warnings.warn(f"{error}; judging by images that it was trained on", GanWarning, stacklevel=4)
     half = len(known) // 2
     return f"{train.name} (trained on)", known[:half], known[half:]
-
-
-def _make(factory: Callable[[], Source], name: str) -> Source:
-    try:
-        return factory()
-    except GanError:
-        raise
-    except Exception as error:
-        raise RecipeError(f"{name} raised {describe(error)}") from error
 
 
 def _whole(source: Source) -> int:

@@ -20,6 +20,9 @@ def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, pr
     trainable = network.trainable_params()
     if not trainable:
         raise RecipeError(f"the network for {prefix} has no parameters to train")
+    if isinstance(factory, nn.Optimizer):
+        made = type(factory).__name__
+        raise RecipeError(f"optimizer must be a factory, not an {made} made already: pass partial(nn.{made}, ...)")
     optimizer = make(f"{player}'s optimizer", factory, trainable)
     if not isinstance(optimizer, nn.Optimizer):
         raise RecipeError(

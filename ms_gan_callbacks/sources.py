@@ -36,7 +36,7 @@ def pin_source(path: Path, source: str) -> str:
 def pin_sources() -> None:
     """Remember the text of every imported module that is not an installed package's: those that people edit."""
     for module in [*sys.modules.values()]:
-        name = getattr(module, "__file__", None)
+        name = getattr(module, "__dict__", {}).get("__file__")  # getattr makes some import more
         if not isinstance(name, str) or not name.endswith(".py") or name.startswith(_INSTALLED):
             continue
         if _pinned_lines(name) is not None:

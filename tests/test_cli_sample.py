@@ -111,6 +111,7 @@ def test_images_that_are_no_numbers_are_warned_about(run_dir: Path) -> None:
     assert re.match("Warning: the generator makes values that are not finite .* drawn in black", line)
 
 
+@pytest.mark.slow
 def test_images_that_are_no_picture_go_into_an_array(tmp_path: Path) -> None:
     two = TINY.replace("reshape(-1, 1, 4, 4)", "reshape(-1, 2, 2, 4)").replace("(1, 4, 4)", "(2, 2, 4)")
     trained(two, tmp_path)

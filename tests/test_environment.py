@@ -44,6 +44,7 @@ def test_a_run_goes_on_with_the_variables_it_began_with(
     assert allowed.train(2, images, [Checkpoint()], batch_size=4, quiet=True).step == 10
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_that_kept_no_variables_goes_on(images: np.ndarray) -> None:
     tiny_runner("run").train(1, images, [Checkpoint()], batch_size=4, quiet=True)
     facts = json.loads(Path("run/run.json").read_bytes())

@@ -103,6 +103,7 @@ def test_evaluating_leaves_training_alone(images: np.ndarray) -> None:
     assert_same_weights(weights_of(with_it), weights_of(without))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_lines(images: np.ndarray) -> None:
     def go(out: str, *callbacks: Callback, **options: bool) -> None:
         tiny_runner(out, **options).train(

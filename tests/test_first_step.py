@@ -75,7 +75,7 @@ class Leans(TinyDiscriminator):
         return ops.depend(super().construct(images), ops.assign(LOOSE, LOOSE + 1))
 
 
-@pytest.mark.parametrize("generator_every", [1, 3])
+@pytest.mark.parametrize("generator_every", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_parameter_that_no_checkpoint_would_hold_is_refused_before_the_first_step(
     images: np.ndarray, generator_every: int
 ) -> None:
@@ -98,7 +98,9 @@ def test_a_parameter_that_no_checkpoint_would_hold_is_refused_before_the_first_s
         ),
         (partial(nn.SGD, learning_rate=ms.Tensor([1e-3] * 3)), 1, "has 3 learning rates"),
         (partial(nn.Adam, learning_rate=[1e-3] * 10), 1, None),
-        (partial(nn.Adam, learning_rate=nn.CosineDecayLR(0.0, 1e-3, 3)), 1, None),
+        pytest.param(
+            partial(nn.Adam, learning_rate=nn.CosineDecayLR(0.0, 1e-3, 3)), 1, None, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_list_of_learning_rates_that_is_too_short_is_found_before_the_first_step(
@@ -263,3 +265,9 @@ def test_a_source_of_ones_own_is_asked_for_its_range_too() -> None:
         tiny_runner().train(1, Mine(), quiet=True)
     with pytest.raises(DataError, match="mine: a batch has type NoneType"):
         tiny_runner("empty").train(1, Empty(), quiet=True)
+
+
+def test_an_optimizer_that_was_made_already_is_refused_with_the_cure() -> None:
+    made = nn.Adam(TinyGenerator().trainable_params())
+    with pytest.raises(RecipeError, match=r"must be a factory, not an Adam made already: pass partial\(nn.Adam"):
+        tiny_players(optimizer=made)

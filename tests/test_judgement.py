@@ -126,6 +126,7 @@ def test_without_test_images_it_says_that_it_judges_by_what_was_learnt(tmp_path:
     assert not any(image.tobytes() in real for image in judge_by.train.images)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default::ms_gan_callbacks.GanWarning")
 def test_test_images_that_are_not_at_hand_are_warned_about() -> None:
     Path("digits.py").write_text(DIGITS.replace("TEST", 'test_data=partial(mnist, "gone", split="test"),'))

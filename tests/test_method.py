@@ -56,6 +56,7 @@ class Watches(Callback):
         self.updates.append((run.d_updates, run.g_updates))
 
 
+@pytest.mark.slow
 def test_the_generator_is_updated_in_every_third_step(images: np.ndarray) -> None:
     watches = Watches()
     tiny_runner(generator_every=3).train(2, images, [watches], batch_size=4, quiet=True)
@@ -79,6 +80,7 @@ def moved(before: dict[str, np.ndarray], after: dict[str, np.ndarray], player: s
     return np.concatenate([(before[name] - after[name]).ravel() for name in before if name.startswith(player)])
 
 
+@pytest.mark.slow
 def test_gradients_are_clipped_as_one_vector_for_each_player() -> None:
     clipped, free, (real, noise) = players(Perceptron, clip_norm=0.01), players(Perceptron), batch()
     before = doubles(free)
@@ -101,6 +103,7 @@ def test_the_generators_gradient_is_clipped_too() -> None:
         assert np.linalg.norm(moved(before, doubles(clipped), player)) == pytest.approx(0.01, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_generator_and_draws() -> None:
     made, (real, noise) = players(Perceptron, ema=0.6, optimizer=partial(nn.SGD, learning_rate=0.1)), batch()
     average = {f"ema.{name[10:]}": value for name, value in doubles(made).items() if name.startswith("generator.")}
@@ -120,6 +123,7 @@ def test_the_average_follows_the_generator_and_draws() -> None:
     assert np.abs(drawn - draw(now, noise)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_moving_statistics_are_averaged_with_the_weights_that_they_belong_to() -> None:
     made, (real, noise) = tiny_players(ema=0.6), (np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
     made.compile_for(real, noise)
@@ -283,6 +287,7 @@ class DropsQuietly(TinyDiscriminator):
         return super().construct(ops.dropout(images, p=0.5, training=self.training))
 
 
+@pytest.mark.slow
 def test_what_draws_at_random_is_named_before_training_and_trains(images: np.ndarray) -> None:
     runner = tiny_runner(discriminator=Drops)
     with pytest.warns(GanWarning, match=r"Dropout in the discriminator \(layers.1\) draws at random.*not exact"):

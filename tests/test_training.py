@@ -189,6 +189,7 @@ def test_initial_weights_follow_from_the_seed_and_leave_numpys_state_alone() -> 
     assert not np.array_equal(first[kernel], other[kernel])
 
 
+@pytest.mark.slow
 def test_training_leaves_mindspores_mode_as_it_was() -> None:
     players = tiny_players(seed=0)
     real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)

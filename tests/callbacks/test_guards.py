@@ -320,6 +320,7 @@ def test_a_generator_made_constant_is_noticed(digits: tuple) -> None:
     assert "the generator's images are all alike, 0 as diverse as real ones, at step 10" in result.stop_reason
 
 
+@pytest.mark.slow
 def test_a_generator_of_one_digit_is_noticed(digits: tuple) -> None:
     images, labels = digits
     threes = images[labels == 3][:128]
@@ -356,6 +357,7 @@ def test_a_generator_that_loses_variety_is_noticed(digits: tuple) -> None:
     assert after / before == pytest.approx(0.9**6, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_discriminator_that_has_won_is_noticed(digits: tuple) -> None:
     images, _ = digits
     result = collapse_of(

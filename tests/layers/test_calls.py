@@ -275,6 +275,7 @@ def check_training(networks: dict[str, Any]) -> None:
         np.testing.assert_allclose(ours[name], theirs[name], atol=2e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_discriminator_in_half_precision_trains_as_with_stock_layers() -> None:
     check_training({"discriminator": lambda: halved(TinyDiscriminator())})
 

@@ -15,7 +15,7 @@ from ms_gan_callbacks import layers
 from ms_gan_callbacks.networks import graph_mode
 
 # Eager, so that a shape costs milliseconds; compiled graphs have tests of their own below.
-many_shapes = settings(max_examples=12, deadline=None, derandomize=True)
+many_shapes = settings(max_examples=8, deadline=None, derandomize=True)
 
 
 class Both(nn.Cell):  # type: ignore[misc]

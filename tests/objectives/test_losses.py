@@ -126,6 +126,7 @@ def test_a_relativistic_generator_sees_what_the_updated_discriminator_says_of_re
     assert scalars[2:] == pytest.approx([*means, means[0] - means[1]], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_clipped_critics_weights_end_every_step_within_bounds() -> None:
     made, (real, noise) = players(Perceptron, objective=Wasserstein(clip=0.05)), batch()
     before, plain = doubles(made), players(Perceptron, objective=Wasserstein())

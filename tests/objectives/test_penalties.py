@@ -44,8 +44,8 @@ def expected(penalty: object, score, real: np.ndarray, fake: np.ndarray, drawn: 
     ("network", "penalty"),
     [
         (Perceptron, GradientPenalty(10.0)),
-        (Perceptron, GradientPenalty(3.0, one_sided=True)),
-        (Perceptron, DRAGAN(5.0)),
+        pytest.param(Perceptron, GradientPenalty(3.0, one_sided=True), marks=pytest.mark.slow),
+        pytest.param(Perceptron, DRAGAN(5.0), marks=pytest.mark.slow),
         (Perceptron, R1(2.0)),
         pytest.param(Convolutional, GradientPenalty(10.0), marks=pytest.mark.slow),
         pytest.param(Convolutional, R1(10.0), marks=pytest.mark.slow),
