@@ -99,3 +99,15 @@ def test_counters_of_an_older_checkpoint_begin_at_the_beginning(images: np.ndarr
     longer = make_loop(ArraySource(np.concatenate((images, images)), 4))
     longer._restore_progress(then, None)
     assert (longer.run.progress.next_epoch, longer.run.progress.begin(2)) == (2, 4)
+
+
+def test_a_run_begins_with_nothing_counted_and_an_epoch_ends_with_its_last_step() -> None:
+    progress = Progress(3, 5)
+    counted = (progress.step, progress.epoch, progress.d_updates, progress.g_updates)
+    assert counted == (0, 0, 0, 0)
+    assert (progress.steps, progress.next_epoch) == (15, 1)
+    ends = []
+    for progress.step in range(12):
+        ends.append(progress.ends_epoch)
+    assert [step for step, end in enumerate(ends) if end] == [5, 10]
+    assert Progress(1, 1, step=1).ends_epoch

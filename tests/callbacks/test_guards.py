@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -453,3 +454,31 @@ def test_the_limit_itself_is_within_it() -> None:
         drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": 2.0 * sign})
         with pytest.raises(DivergenceError, match=r"d_loss is -?2, beyond 2 at step 1"):
             drive(DivergenceGuard(Every.steps(1), limit=2.0), scalars={"d_loss": np.nextafter(2.0, 3.0) * sign})
+
+
+class Asks(Callback):
+    """Asks for a checkpoint in one hook, in the middle of an epoch."""
+
+    def __init__(self, hook: str) -> None:
+        self.hook = hook
+
+    def on_train_step_end(self, run: Run) -> None:
+        if run.step == 3:
+            run.stop("enough")
+
+    def on_eval_end(self, run: Run) -> None:
+        if self.hook == "on_eval_end":
+            run.request_checkpoint()
+
+    def on_train_end(self, run: Run) -> None:
+        if self.hook == "on_train_end":
+            run.request_checkpoint()
+
+
+@pytest.mark.parametrize("hook", ["on_eval_end", "on_train_end"])
+def test_what_has_diverged_is_not_saved_whenever_that_is_asked_for(hook: str) -> None:
+    diverged = {"scalars": {"d_loss": math.nan}, "metrics": {"fld": 1.0}, "evaluate": Every.steps(3)}
+    with pytest.raises(DivergenceError, match="d_loss is nan"):
+        drive(Asks(hook), DivergenceGuard(Every.steps(1000)), epochs=2, steps_per_epoch=5, **diverged)
+    trace = drive(Asks(""), DivergenceGuard(Every.steps(1000)), epochs=2, steps_per_epoch=5, **diverged)
+    assert trace.checkpoints == []
