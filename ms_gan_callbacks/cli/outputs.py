@@ -56,12 +56,14 @@ class Output:
         overwrite: whether a file of that name may be replaced. A folder never is, nor what belongs to a run.
         endings: the endings that it may have, in small letters; any where there are none.
         numbered: whether ``name-2``, ``name-3`` and so on are taken where the name is.
+        replaceable: whether the command has ``--overwrite``.
     """
 
     path: Path
     overwrite: bool = False
     endings: tuple[str, ...] = ()
     numbered: bool = False
+    replaceable: bool = True
 
     @property
     def ending(self) -> str:
@@ -86,7 +88,7 @@ class Output:
             if self.overwrite:
                 _check_replaceable(self.path)
             elif not self.numbered and (what := _what_is(self.path)):
-                raise _taken(self.path, what)
+                raise self._taken(what)
             with _draft(self.path):  # whether the folder can be written to is known once it was
                 pass
 
@@ -112,7 +114,13 @@ class Output:
                 with suppress(FileExistsError):
                     _publish(draft, path)
                     return path
-            raise _taken(self.path, _what_is(self.path) or "")
+            raise self._taken(_what_is(self.path) or "")
+
+    def _taken(self, what: str) -> UsageError:
+        told = f"{self.path} exists already" + ("" if what == "a file" else f" ({what})")
+        fixed = what in ("a folder", "no ordinary file") or not self.replaceable
+        way = "choose another name" + ("" if fixed else ", or pass --overwrite")
+        return UsageError(f"{told} and is left as it is; {way}")
 
 
 def _names(path: Path) -> Iterator[Path]:
@@ -173,12 +181,6 @@ def _what_is(path: Path) -> str:
     if stat.S_ISLNK(mode):
         return f"a link to {path.readlink()}"
     return "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "no ordinary file"
-
-
-def _taken(path: Path, what: str) -> UsageError:
-    told = f"{path} exists already" + ("" if what == "a file" else f" ({what})")
-    way = "choose another name" + ("" if what in ("a folder", "no ordinary file") else ", or pass --overwrite")
-    return UsageError(f"{told} and is left as it is; {way}")
 
 
 def _check_folder(path: Path) -> None:

@@ -56,7 +56,7 @@ def new(name: Path, source: str | None) -> None:
     path = name.with_suffix(".py")
     # Under the name of a recipe one expects that recipe, and this file then goes by it here.
     source = source if source is not None else path.stem if path.stem in shipped() else DEFAULT
-    output = Output(path)
+    output = Output(path, replaceable=False)
     output.check()
     content = text_to_start_from(source, path)
     output.write(lambda file: file.write(content))
