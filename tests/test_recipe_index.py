@@ -87,7 +87,7 @@ def test_the_list_names_every_recipe_and_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["taken"], "taken.py exists already and is left as it is"),
+        (["taken"], "taken.py exists already and is left as it is; choose another name$"),
         (["taken.py"], "taken.py exists already and is left as it is"),
         (["dangling"], "dangling.py exists already"),
         (["none/mine"], "there is no folder none to write mine.py to"),
