@@ -482,3 +482,10 @@ def test_what_has_diverged_is_not_saved_whenever_that_is_asked_for(hook: str) ->
         drive(Asks(hook), DivergenceGuard(Every.steps(1000)), epochs=2, steps_per_epoch=5, **diverged)
     trace = drive(Asks(""), DivergenceGuard(Every.steps(1000)), epochs=2, steps_per_epoch=5, **diverged)
     assert trace.checkpoints == []
+
+
+def test_asking_whether_learning_rates_can_be_scaled_leaves_them_as_they_are() -> None:
+    factors: list[float] = []
+    guard = DivergenceGuard(action="roll back", learning_rate=0.5)
+    drive(guard, epochs=1, scale_learning_rates=factors.append)
+    assert factors == [1.0]
