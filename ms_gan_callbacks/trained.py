@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ms_gan_callbacks.checkpoint_files import Arrays
 from ms_gan_callbacks.data import noise, stream
 from ms_gan_callbacks.errors import CheckpointError, GanWarning, RunDirError, UsageError, choices
 from ms_gan_callbacks.files import sha256_of
@@ -19,8 +19,6 @@ from ms_gan_callbacks.recipe import Recipe
 from ms_gan_callbacks.run_dir import read_facts
 from ms_gan_callbacks.store import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training import Players
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 class Trained:
