@@ -208,6 +208,7 @@ def recipe(""",
 )
 
 
+@pytest.mark.slow
 def test_a_conditional_run_draws_the_class_that_is_asked_for(tmp_path: Path) -> None:
     trained(CONDITIONAL, tmp_path)
     for arguments in (["-n", "6"], ["-n", "6", "--class", "1"], ["-n", "3", "--class", "1", "--interpolate"]):

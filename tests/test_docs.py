@@ -65,7 +65,13 @@ def called(page: Path) -> str:
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=called)
 originals = [page for page in PAGES if called(page) not in TRANSLATIONS]
-LONG = ("docs/callbacks.md", "docs/migrate.md", "docs/plugins.md", "docs/recipes.md")  # they train a good deal
+LONG = (
+    "README.md",
+    "docs/callbacks.md",
+    "docs/migrate.md",
+    "docs/plugins.md",
+    "docs/recipes.md",
+)  # they train a good deal
 each_original = pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=pytest.mark.slow if called(page) in LONG else ()) for page in originals],

@@ -24,6 +24,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_variables_it_began_with(
     images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,6 +221,7 @@ def test_a_metric_says_which_way_it_is_better_and_one_that_does_not_must_be_told
     assert [mode_of(metric) for metric in highest] == ["max"] * 7
 
 
+@pytest.mark.slow
 def test_a_checkpoint_keeps_the_best_of_a_metric_beside_the_newest(images: np.ndarray) -> None:
     with pytest.raises(CallbackError, match="takes one of mode"):
         train(Checkpoint(best="gap"), images=images)

@@ -48,6 +48,7 @@ class Controlled(NonSaturating):
         return ops.depend(super().generator_loss(fake_scores) + 0 * k.sum(), ops.assign(k, k + 1))
 
 
+@pytest.mark.slow
 def test_a_parameter_of_the_objective_is_in_checkpoints_and_only_training_moves_it(images: np.ndarray) -> None:
     objective = Controlled()
 

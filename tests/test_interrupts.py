@@ -152,6 +152,7 @@ def test_a_signal_ends_slow_data_at_once_and_leaves_no_folder(number: int, code:
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_terminal_leaves_one_line_and_its_cursor() -> None:
     ours, theirs = pty.openpty()
     # A session's first terminal to be opened becomes its own: Ctrl-C then goes to the whole foreground group.

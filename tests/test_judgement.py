@@ -117,6 +117,7 @@ def test_the_table_carries_what_numbers_cannot_be_compared_without(run_dir: Path
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_without_test_images_it_says_that_it_judges_by_what_was_learnt(tmp_path: Path) -> None:
     Path("digits.py").write_text(DIGITS.replace("TEST", ""))
     assert ms_gan("run", "digits.py", "--out", "run", "--quiet").exit_code == 0

@@ -99,7 +99,7 @@ def test_real_images_and_fakes_of_a_step_have_the_same_labels() -> None:
         assert (np.abs(after[name] - before[name]).max(1) > 0).all()
 
 
-@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_classifier_teaches_both_players_the_classes(both: bool) -> None:
     objective = AuxiliaryClassifier(Hinge(), weight=0.5)
     made, (real, noise) = players(Classifier, Generator, objective=objective, classes=CLASSES), batch()

@@ -95,6 +95,7 @@ def test_gradients_are_clipped_as_one_vector_for_each_player() -> None:
     np.testing.assert_allclose(moved(before, doubles(roomy), "discriminator"), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_generators_gradient_is_clipped_too() -> None:
     clipped, (real, noise) = players(Perceptron, clip_norm=0.01), batch()
     before = doubles(clipped)
@@ -140,6 +141,7 @@ def test_moving_statistics_are_averaged_with_the_weights_that_they_belong_to() -
             assert np.abs(after[average] - after[name]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_the_average_is_what_a_run_draws_with(images: np.ndarray) -> None:
     runner = tiny_runner(ema=0.9)
     runner.train(1, images, batch_size=4, quiet=True)
@@ -203,7 +205,7 @@ OPTIMIZERS: dict[str, OptimizerFactory] = {
 }
 
 
-QUICK = ("momentum", "a list of rates")
+QUICK = ("a list of rates",)
 
 
 @pytest.mark.parametrize(

@@ -143,11 +143,8 @@ def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, ph
         assert sum(name.endswith(".u") for name in players.parameters()) == 5
 
 
-QUICK = ("mnist_mlp",)  # the first of all; the others take minutes together
-each = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FEW]
-
-
-@pytest.mark.parametrize("name", each)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FEW)
 def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **FEW[name])
     size = 32 if name == "folder_dcgan" else 28

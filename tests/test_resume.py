@@ -115,13 +115,14 @@ def same_bytes(left: str, right: str) -> None:
     assert curves(left) == curves(right)
 
 
-@pytest.mark.fresh_players
+FRESH = (pytest.mark.slow, pytest.mark.fresh_players)
+
+
 @pytest.mark.parametrize(
     ("source", "step"),
     [
         (array, 7),
-        pytest.param(pipeline, 7, marks=pytest.mark.slow),
-        *(pytest.param(kind, step, marks=pytest.mark.slow) for kind in (array, pipeline) for step in (1, 10, 14)),
+        *(pytest.param(kind, step, marks=FRESH) for kind in (array, pipeline) for step in (1, 7, 10, 14)),
     ],
 )
 def test_a_resumed_run_ends_in_the_same_bytes(source: Callable, step: int, images: np.ndarray) -> None:
@@ -248,11 +249,12 @@ class Notes(Callback):
         self.ended.append((run.epoch, run.step))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interrupted", "begun", "ended"),
     [
         # 20 images in batches of 4, then of 2: ten steps an epoch. Epoch 2 begins after step 5.
-        pytest.param(5, [(2, 5), (3, 15)], [(2, 15), (3, 25)], marks=pytest.mark.slow),
+        (5, [(2, 5), (3, 15)], [(2, 15), (3, 25)]),
         # In the middle of epoch 2: three of its batches, 12 images, are used, and four of 2 are left.
         (8, [(3, 12)], [(2, 12), (3, 22)]),
     ],

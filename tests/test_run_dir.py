@@ -151,6 +151,7 @@ def test_a_folder_is_free_by_what_this_package_marked_never_by_what_it_looks_lik
     assert contents("taken") == {name: b"mine"}
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_before_a_run_had_begun_is_in_nobodys_way(images: np.ndarray) -> None:
     recipe = load_recipe(Path(write_recipe()))
     for written in (0, 2):  # files, in the order in which they are written

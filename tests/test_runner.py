@@ -134,9 +134,9 @@ def test_a_callback_stops_the_run_in_mid_epoch_and_training_goes_on_from_there(i
 @pytest.mark.parametrize(
     "callbacks",
     [
-        [ImageGrid(Every.steps(1), rows=2, columns=2)],
+        pytest.param([ImageGrid(Every.steps(1), rows=2, columns=2)], marks=pytest.mark.slow),
         [ImageGrid(Every.epochs(1)), TensorBoard(Every.steps(2)), Checkpoint(Every.steps(3))],
-        [recorder(), Keeps()],
+        pytest.param([recorder(), Keeps()], marks=pytest.mark.slow),
     ],
     ids=["grid every step", "all built in", "readers"],
 )
@@ -160,6 +160,7 @@ def test_the_seed_decides_everything(images: np.ndarray) -> None:
     assert np.array_equal(runs["a"].sample(3), runs["b"].sample(3))
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_host_process_as_it_was(images: np.ndarray) -> None:
     np.random.seed(9)
     expected = np.random.random(2).tolist()

@@ -466,6 +466,7 @@ def test_a_learning_rate_that_is_a_schedule_is_refused(images: np.ndarray) -> No
         runner.train(1, images, [LearningRateScheduler(lambda rate, step: rate)], batch_size=4, quiet=True)
 
 
+@pytest.mark.slow
 def test_weights_that_early_stopping_puts_back_are_those_of_the_best(images: np.ndarray) -> None:
     at_epochs = {}
 
@@ -502,6 +503,7 @@ def test_a_resumed_run_keeps_what_its_stock_callbacks_knew(images: np.ndarray) -
     assert state["callbacks"]["History"]["epoch"] == {"epoch": [1, 2, 3]}
 
 
+@pytest.mark.slow
 def test_stock_callbacks_leave_training_alone(tmp_path: Path) -> None:
     config = CheckpointConfig(save_checkpoint_steps=2)
     with pytest.warns(GanWarning, match="removes its oldest file before the new one is written"):

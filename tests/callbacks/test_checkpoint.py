@@ -71,6 +71,7 @@ def test_the_best_stays_though_newer_ones_come_and_go(goal: dict, best: int, ima
     assert result.highlights["BestCheckpoint"].startswith(f"checkpoints/step-{best:08d}, score was best at epoch")
 
 
+@pytest.mark.slow
 def test_the_best_is_remembered_over_a_resume(images: np.ndarray) -> None:
     def callbacks() -> list[Callback]:
         return [

@@ -126,7 +126,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-@pytest.mark.parametrize("columns", [70, 100])
+@pytest.mark.parametrize("columns", [70, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_terminal_gets_a_live_bar_that_fits_and_leaves_no_trace(columns: int, images: np.ndarray) -> None:
     screen = Screen()
     # rich asks the standard streams for the width, and under pytest they are no terminals.

@@ -171,7 +171,7 @@ def test_a_lowered_rate_counts_also_where_the_next_rollback_goes_back_further(im
     assert runner._players.learning_rates()["generator"] == pytest.approx(1e-2 * 0.5 * 0.1)
 
 
-@pytest.mark.parametrize("table", [False, True])
+@pytest.mark.parametrize("table", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_rates_that_follow_a_table_are_scaled_and_those_of_a_formula_refused(
     table: bool, images: np.ndarray
 ) -> None:
@@ -221,7 +221,7 @@ class Leaves(Callback):
             self.interruption.received = 2
 
 
-@pytest.mark.parametrize("step", [9, 13])
+@pytest.mark.parametrize("step", [pytest.param(9, marks=pytest.mark.slow), 13])
 def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images: np.ndarray) -> None:
     def callbacks() -> list[Callback]:
         return [Poisons(9), back(learning_rate=0.5), Checkpoint(Every.steps(2), keep=None)]
@@ -314,6 +314,7 @@ def collapse_of(
     return runner.train(epochs, images[::20], callbacks, batch_size=25, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_generator_made_constant_is_noticed(digits: tuple) -> None:
     result = collapse_of(Constant, digits[0], CollapseGuard(action="stop", warm_up=0, patience=1))
     assert result.epoch == 1
@@ -398,6 +399,7 @@ def test_a_collapse_that_will_not_mend_is_rolled_back_a_few_times_and_then_stopp
     assert result.stop_reason.endswith("at step 5; the run has been rolled back 2 times already")
 
 
+@pytest.mark.slow
 def test_real_images_of_any_shape_will_do(images: np.ndarray) -> None:
     class Same(TinyGenerator):
         def construct(self, noise: Tensor) -> Tensor:

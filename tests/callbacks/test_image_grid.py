@@ -86,6 +86,7 @@ def test_pictures_within_an_epoch_are_named_by_step_and_the_last_step_has_one(im
     assert names("run/walk") == ["step-00000004.png", "step-00000008.png", "step-00000010.png"]
 
 
+@pytest.mark.slow
 def test_the_noise_is_the_same_every_time(images: np.ndarray) -> None:
     frozen = partial(nn.Adam, learning_rate=0.0)
     grid = ImageGrid(Every.steps(2), rows=2, columns=2)
@@ -106,6 +107,7 @@ def test_the_generator_is_in_evaluation_mode(images: np.ndarray) -> None:
     np.testing.assert_array_equal(alone, first)
 
 
+@pytest.mark.slow
 def test_one_seed_draws_identical_files_and_drawing_leaves_training_alone(images: np.ndarray) -> None:
     runs = {
         "often": [ImageGrid(Every.steps(1), rows=2, columns=2)],

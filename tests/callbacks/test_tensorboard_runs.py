@@ -56,6 +56,7 @@ class Stuck(Callback):
             self.steps.append(run.step)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_at_a_step_is_the_one_its_update_used(images: np.ndarray) -> None:
     stuck, optimizer = Stuck(), partial(nn.Adam, learning_rate=RATES)
     callbacks = [TensorBoard(Every.steps(1)), stuck]

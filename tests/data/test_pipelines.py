@@ -152,6 +152,7 @@ print([np.rint((b[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() for b in source
 """
 
 
+@pytest.mark.slow
 def test_a_new_process_resumes_in_mid_epoch() -> None:
     source = DatasetSource(ds.NumpySlicesDataset({"image": PIXELS}).shuffle(6).batch(3))
     for epoch in (1, 2):
@@ -188,7 +189,10 @@ def test_uint8_is_scaled_and_floats_are_kept() -> None:
     kept += 1  # fresh, hence ours
 
 
-MANY = [lambda: raw().repeat(300).batch(10).repeat(10), lambda: raw().batch(10).repeat(3000)]
+MANY = [
+    lambda: raw().repeat(300).batch(10).repeat(10),
+    pytest.param(lambda: raw().batch(10).repeat(3000), marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("build", MANY)

@@ -130,13 +130,19 @@ def check_alike(what: str, compiled: bool, late: bool) -> None:
         np.testing.assert_allclose(fast, stock, rtol=coarse, atol=coarse * np.abs(stock).max())
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("late", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["before", "after"])
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_the_same_change_of_a_fast_network(what: str, late: bool) -> None:
     check_alike(what, compiled=False, late=late)
 
 
-@pytest.mark.parametrize(("what", "late"), [("all in half precision", True), ("a hook of a weight", False)])
+@pytest.mark.parametrize(
+    ("what", "late"),
+    [
+        pytest.param("all in half precision", True, marks=pytest.mark.slow),
+        ("a hook of a weight", False),
+    ],
+)
 def test_a_change_is_the_same_change_of_a_compiled_fast_network(what: str, late: bool) -> None:
     check_alike(what, compiled=True, late=late)
 

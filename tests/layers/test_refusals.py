@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ many = settings(max_examples=1000, deadline=None)
 
 def answer(layer: nn.Cell, x: Tensor) -> np.ndarray | Exception:
     """Return what a layer makes of an input, or what it refuses it with."""
+    with contextlib.suppress(Exception):
+        ms.runtime.synchronize()  # or an error of the input before may be raised by this one
     for seed, parameter in enumerate(layer.get_parameters()):
         value = np.random.default_rng(seed).normal(size=parameter.shape)
         parameter.set_data(Tensor(np.abs(value), parameter.dtype))

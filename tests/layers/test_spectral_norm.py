@@ -88,7 +88,9 @@ def test_sigma_converges_to_the_largest_singular_value(kind: str) -> None:
 
 @each_layer
 @pytest.mark.parametrize("fast", [False, True])
-@pytest.mark.parametrize(("training", "iterations"), [(True, 1), (True, 3), (False, 1)])
+@pytest.mark.parametrize(
+    ("training", "iterations"), [(True, 1), pytest.param(True, 3, marks=pytest.mark.slow), (False, 1)]
+)
 def test_values_and_gradients_are_those_of_the_divided_weights(
     kind: str, fast: bool, training: bool, iterations: int
 ) -> None:
@@ -255,6 +257,7 @@ def test_real_and_fake_still_share_a_batch_where_the_norm_is_far_from_found() ->
     assert_same_weights(before, players.weights())
 
 
+@pytest.mark.slow
 def test_the_start_follows_from_the_seed() -> None:
     one, again, other = (tiny_players(discriminator=Normalised, seed=seed).weights() for seed in (0, 0, 1))
     assert_same_weights(one, again)
@@ -269,7 +272,9 @@ def test_weights_that_become_zero_give_zero_and_not_nan() -> None:
         np.testing.assert_array_equal(layer(Tensor(draw(4, 3))).asnumpy(), 0)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "compiled", [pytest.param(False, marks=pytest.mark.slow), True], ids=["eager", "compiled"]
+)
 @pytest.mark.parametrize(
     "make",
     [

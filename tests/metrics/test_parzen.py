@@ -24,6 +24,7 @@ def test_one_centre_is_one_gaussian() -> None:
         np.testing.assert_allclose(log_densities(points, np.zeros((1, 7)), sigma), log_gaussian(points, sigma))
 
 
+@pytest.mark.slow
 def test_centres_of_a_known_gaussian_make_a_wider_one() -> None:
     # The mixture of N(c, s^2) over c from N(0, 1) is N(0, 1 + s^2).
     random = np.random.default_rng(1)

@@ -105,6 +105,7 @@ def test_probabilities_are_taken_where_the_discriminator_ends_in_a_sigmoid() -> 
         assert float(got) == pytest.approx(float(wanted), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_relativistic_generator_sees_what_the_updated_discriminator_says_of_real_images() -> None:
     made, (real, noise) = players(Perceptron, objective=RelativisticAverage()), batch()
     before = doubles(made)

@@ -46,7 +46,7 @@ def expected(penalty: object, score, real: np.ndarray, fake: np.ndarray, drawn: 
         (Perceptron, GradientPenalty(10.0)),
         pytest.param(Perceptron, GradientPenalty(3.0, one_sided=True), marks=pytest.mark.slow),
         pytest.param(Perceptron, DRAGAN(5.0), marks=pytest.mark.slow),
-        (Perceptron, R1(2.0)),
+        pytest.param(Perceptron, R1(2.0), marks=pytest.mark.slow),
         pytest.param(Convolutional, GradientPenalty(10.0), marks=pytest.mark.slow),
         pytest.param(Convolutional, R1(10.0), marks=pytest.mark.slow),
     ],
@@ -152,7 +152,7 @@ def some(names: Iterable[str], quick: Collection[str]) -> list[object]:
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
-@pytest.mark.parametrize("name", some(LACKING, ("ELU",)))
+@pytest.mark.parametrize("name", some(LACKING, ()))
 def test_layers_without_a_second_derivative_are_refused_in_one_line(name: str, images: np.ndarray) -> None:
     layer, width, named = LACKING[name]
     runner = penalised(layer, width)
