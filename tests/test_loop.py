@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_players
+from conftest import tiny_players, tiny_runner
 from numpy.typing import NDArray
 
-from ms_gan_callbacks import ArraySource, GradientPenalty
+from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, Every, GradientPenalty, thumbnails
 from ms_gan_callbacks.bus import CallbackBus
 from ms_gan_callbacks.data import noise, stream
-from ms_gan_callbacks.evaluation import Evaluation, Evaluator
+from ms_gan_callbacks.evaluation import Evaluator
 from ms_gan_callbacks.loop import AHEAD_BYTES, NoInterruption, TrainingLoop
 from ms_gan_callbacks.progress import Progress
 from ms_gan_callbacks.run import Run
@@ -81,6 +81,13 @@ def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: 
             np.testing.assert_array_equal(inputs.drawn, drawn)
 
 
+def test_every_step_of_a_conditional_run_is_given_the_labels_of_its_images() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, 20 * SIZE)
+    loop = make_loop(ArraySource(images_of(4, 20 * SIZE), SIZE, labels=labels), classes=3)
+    found = [inputs.labels for inputs in loop._batches(1, 0)]
+    assert np.concatenate(found).tolist() == labels[stream(7, "data", 1).permutation(20 * SIZE)].tolist()
+
+
 def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
     source = ArraySource(images, 4)
     loop = make_loop(source)
@@ -111,3 +118,42 @@ def test_a_run_begins_with_nothing_counted_and_an_epoch_ends_with_its_last_step(
         ends.append(progress.ends_epoch)
     assert [step for step, end in enumerate(ends) if end] == [5, 10]
     assert Progress(1, 1, step=1).ends_epoch
+
+
+class Means(Callback):
+    """Keeps every step's d_loss, and the mean of it that an epoch ends with."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.means: list[float] = []
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.losses.append(run.scalars["d_loss"])
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        self.means.append(run.epoch_means["d_loss"])
+
+
+def test_the_means_of_an_epoch_are_over_its_own_steps(images: np.ndarray) -> None:
+    seen = Means()
+    tiny_runner().train(2, images, seen, batch_size=4, quiet=True)
+    assert seen.means == pytest.approx([np.mean(seen.losses[:5]), np.mean(seen.losses[5:])], abs=1e-6)
+
+
+class Remembers(Callback):
+    def on_train_begin(self, run: Run) -> None:
+        self.metrics = dict(run.metrics)
+
+
+def test_a_run_goes_on_with_what_it_measured_and_keeps_the_checkpoint_that_it_goes_on_from(
+    images: np.ndarray,
+) -> None:
+    gap = Evaluation(
+        {"gap": lambda real, fake: abs(real.images.mean() - fake.images.mean())}, samples=8, extractor=thumbnails
+    )
+    first = tiny_runner().train(1, images, Checkpoint(keep=1), evaluation=gap, batch_size=4, quiet=True)
+    seen = Remembers()
+    later = [seen, Checkpoint(Every.steps(2), keep=1)]
+    tiny_runner(resume=True).train(2, images, later, evaluation=gap, batch_size=4, quiet=True)
+    assert seen.metrics == first.metrics and first.metrics["gap"] > 0
+    assert [path.name for path in sorted(Path("run/checkpoints").iterdir())] == ["step-00000005", "step-00000010"]

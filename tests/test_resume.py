@@ -86,6 +86,7 @@ def interrupted_at(step: int, out_dir: str, data: object) -> None:
         Interrupted, match=f"interrupted after step {step}, which is saved; go on with: ms-gan resume"
     ):
         tiny_runner(out_dir, interruption=stop.interruption).train(EPOCHS, data, callbacks(stop), quiet=True)
+    assert Path(out_dir, "checkpoints", f"step-{step:08d}").is_dir()
 
 
 def curves(out_dir: str) -> dict[str, list[tuple[int, float]]]:
