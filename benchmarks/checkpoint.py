@@ -13,8 +13,8 @@ from time import perf_counter
 from benchmarks import ROOT
 from benchmarks.numbers import Spread
 from ms_gan_callbacks import load_recipe
-from ms_gan_callbacks.store import CheckpointStore
-from ms_gan_callbacks.training import Players
+from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 
 def stalls(saves: int, folder: str | None = None) -> tuple[list[float], int]:

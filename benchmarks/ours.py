@@ -37,10 +37,10 @@ from ms_gan_callbacks import (
     UsageError,
     load_recipe,
 )
-from ms_gan_callbacks.fit import Fit
-from ms_gan_callbacks.networks import graph_mode
-from ms_gan_callbacks.step import TrainingStep
-from ms_gan_callbacks.training import Players
+from ms_gan_callbacks.models.networks import graph_mode
+from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.probe import Fit
+from ms_gan_callbacks.models.train_step import TrainingStep
 
 ENDLESS = 10**6  # epochs: the parent ends a worker
 

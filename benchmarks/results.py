@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks import ROOT, THREADS
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.files import replace_file
-from ms_gan_callbacks.provenance import cpu_name
+from ms_gan_callbacks.storage.environment import cpu_name
+from ms_gan_callbacks.storage.files import replace_file
 
 FORMAT = 1
 

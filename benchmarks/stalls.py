@@ -30,8 +30,8 @@ from ms_gan_callbacks import (
     TensorBoard,
     load_recipe,
 )
-from ms_gan_callbacks.evaluation import Evaluator
 from ms_gan_callbacks.testing import make_run
+from ms_gan_callbacks.training.evaluator import Evaluator
 
 
 class Listener(Callback):

@@ -1,6 +1,3 @@
-from .adapters import MindSporeCallback, for_model
-from .bus import CallbackBus
-from .callback import Callback, Event, Every, Periodic, Writer, optional
 from .callbacks import (
     BestCheckpoint,
     Checkpoint,
@@ -13,6 +10,8 @@ from .callbacks import (
     MetricsLog,
     TensorBoard,
 )
+from .config.evaluation import Evaluation
+from .config.recipe import Recipe, load_recipe
 from .data import (
     ArraySource,
     DatasetSource,
@@ -24,6 +23,7 @@ from .data import (
     mnist,
     stream,
 )
+from .data.images import image_grid, save_png
 from .errors import (
     CallbackError,
     DataError,
@@ -34,10 +34,12 @@ from .errors import (
     RunDirError,
     UsageError,
 )
-from .evaluation import Evaluation
-from .images import image_grid, save_png
-from .layers import SpectralNorm, accelerate
-from .method import Method
+from .events.bus import CallbackBus
+from .events.callback import Callback, Periodic, Writer, optional
+from .events.events import Event, Every
+from .events.progress import Progress
+from .events.run import Run
+from .interop import MindSporeCallback, for_model
 from .metrics import (
     Estimate,
     Sample,
@@ -63,7 +65,8 @@ from .metrics import (
     sanity_rows,
     thumbnails,
 )
-from .objectives import (
+from .models.layers import SpectralNorm, accelerate
+from .models.losses import (
     DRAGAN,
     R1,
     AuxiliaryClassifier,
@@ -77,11 +80,9 @@ from .objectives import (
     RelativisticAverage,
     Wasserstein,
 )
-from .progress import Progress
-from .recipe import Recipe, load_recipe
-from .result import RunResult
-from .run import Run
-from .runner import Runner
+from .models.settings import Method
+from .training.result import RunResult
+from .training.runner import Runner
 
 __all__ = [
     "DRAGAN",

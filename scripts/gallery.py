@@ -23,10 +23,10 @@ os.environ.setdefault("GLOG_v", "3")
 
 import click
 
+from ms_gan_callbacks.config.catalog import about
 from ms_gan_callbacks.errors import choices
-from ms_gan_callbacks.files import replace_file, to_json
-from ms_gan_callbacks.provenance import cpu_name, versions
-from ms_gan_callbacks.recipe_index import about
+from ms_gan_callbacks.storage.environment import cpu_name, versions
+from ms_gan_callbacks.storage.files import replace_file, to_json
 
 ROOT = Path(__file__).parent.parent
 PAGE, NUMBERS, PICTURES = ROOT / "docs/gallery.md", ROOT / "docs/gallery.json", ROOT / "docs/images/gallery"
@@ -83,8 +83,8 @@ def train(recipe: str, out: Path) -> float:
 
 def judge(out: Path) -> dict[str, Any]:
     """Return how good a run's last generator is, and what real images get."""
-    from ms_gan_callbacks.judgement import judge as judge_trained
-    from ms_gan_callbacks.trained import Trained
+    from ms_gan_callbacks.results.inference import Trained
+    from ms_gan_callbacks.results.report import judge as judge_trained
 
     trained = Trained(out)
     judgement = judge_trained(trained)

@@ -32,10 +32,10 @@ from ms_gan_callbacks import (
     load_recipe,
     parzen,
 )
-from ms_gan_callbacks.files import replace_file, to_json
-from ms_gan_callbacks.judgement import Judge
-from ms_gan_callbacks.provenance import cpu_name
-from ms_gan_callbacks.trained import Trained
+from ms_gan_callbacks.results.inference import Trained
+from ms_gan_callbacks.results.report import Judge
+from ms_gan_callbacks.storage.environment import cpu_name
+from ms_gan_callbacks.storage.files import replace_file, to_json
 
 SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes", "kl_to_uniform", "classifier_score")
 

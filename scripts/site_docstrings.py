@@ -14,7 +14,7 @@ PACKAGE = "ms_gan_callbacks"
 ROLE = re.compile(r":(?:class|meth|func|data|mod|attr|exc):`(~?)([\w.]+)`")
 LITERAL = re.compile(r"^([ \t]*)(.*?)::$", re.MULTILINE)
 # What only the library itself makes: its signature is nobody's business.
-MADE_BY_US = ("run.Run", "run.Progress", "result.RunResult")
+MADE_BY_US = ("events.run.Run", "events.progress.Progress", "training.result.RunResult")
 
 
 class HouseStyle(griffe.Extension):

@@ -31,7 +31,7 @@ from safetensors.numpy import save
 
 from ms_gan_callbacks import mnist, stream
 from ms_gan_callbacks.data.protocol import to_unit
-from ms_gan_callbacks.files import replace_file
+from ms_gan_callbacks.storage.files import replace_file
 
 SEED = 0
 EPOCHS = 12

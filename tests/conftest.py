@@ -24,10 +24,10 @@ import pytest
 from mindspore import nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
-from ms_gan_callbacks.method import Method
-from ms_gan_callbacks.networks import Network
+from ms_gan_callbacks.models.networks import Network
+from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.settings import Method
 from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
-from ms_gan_callbacks.training import Players
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "mnist_mlp.py"
@@ -177,8 +177,8 @@ def reused_players(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     ``@pytest.mark.fresh_players`` compiles them, as a run in a process of its own does.
     """
     if "fresh_players" not in request.keywords:
-        monkeypatch.setattr("ms_gan_callbacks.runner.Players", compiled_players.make)
-        monkeypatch.setattr("ms_gan_callbacks.trained.Players", compiled_players.make)
+        monkeypatch.setattr("ms_gan_callbacks.training.runner.Players", compiled_players.make)
+        monkeypatch.setattr("ms_gan_callbacks.results.inference.Players", compiled_players.make)
     compiled_players.taken = []
     yield
     compiled_players.free_all()
@@ -203,7 +203,7 @@ def tiny_runner(out_dir: Path | str = "run", *, fresh: bool = False, **changes: 
     }
     with pytest.MonkeyPatch.context() as patch:
         if fresh:
-            patch.setattr("ms_gan_callbacks.runner.Players", Players)
+            patch.setattr("ms_gan_callbacks.training.runner.Players", Players)
         return Runner(**(settings | changes))
 
 

@@ -18,7 +18,7 @@ import psutil
 from conftest import TinyDiscriminator, TinyGenerator
 
 from ms_gan_callbacks import Callback, Run, Runner
-from ms_gan_callbacks.recipe import load_recipe
+from ms_gan_callbacks.config.recipe import load_recipe
 
 STEPS_PER_EPOCH = 5
 # A hang, on any machine.

@@ -12,7 +12,7 @@ import pytest
 from mindspore import Tensor, dataset, nn, ops
 
 from ms_gan_callbacks.errors import describe, first_sentence
-from ms_gan_callbacks.networks import graph_mode
+from ms_gan_callbacks.models.networks import graph_mode
 
 
 def normalise() -> None:

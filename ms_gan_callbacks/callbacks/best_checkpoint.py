@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from ms_gan_callbacks.callbacks.watcher import Watcher
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.callbacks.monitor import Watcher
+from ms_gan_callbacks.events.run import Run
 
 
 class BestCheckpoint(Watcher):

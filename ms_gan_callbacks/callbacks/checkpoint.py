@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ms_gan_callbacks.callback import Every, Periodic
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.errors import CallbackError, is_whole
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Periodic
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
 
 
 class Checkpoint(Periodic):

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ms_gan_callbacks.callback import Every
 from ms_gan_callbacks.callbacks.guard import Action, Guard
 from ms_gan_callbacks.errors import CallbackError, is_whole
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Floats, Run
 from ms_gan_callbacks.metrics import FeatureExtractor, Sample, class_shares, diversity, lenet
 from ms_gan_callbacks.metrics.features import Features, Pixels
-from ms_gan_callbacks.run import Floats, Run
 
 LEAST_DIVERSITY = 0.25
 LEAST_OF_BEST = 0.6

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.errors import counted
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.run import Run
 
 COMPILING = "compiling the training step, once"
 SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(G(z))", "loss": "loss"}

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from ms_gan_callbacks.callback import Every
 from ms_gan_callbacks.callbacks.guard import Guard
 from ms_gan_callbacks.errors import CallbackError, DivergenceError
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
 
 LOSSES = ("d_loss", "g_loss", "loss")
 

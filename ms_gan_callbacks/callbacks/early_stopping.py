@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
-from ms_gan_callbacks.callbacks.watcher import Watcher
+from ms_gan_callbacks.callbacks.monitor import Watcher
 from ms_gan_callbacks.errors import CallbackError, GanWarning, counted, is_whole
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.run import Run
 
 
 class EarlyStopping(Watcher):

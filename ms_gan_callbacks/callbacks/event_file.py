@@ -16,7 +16,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
 from ms_gan_callbacks.errors import GanWarning
-from ms_gan_callbacks.files import list_folder, replace_file
+from ms_gan_callbacks.storage.files import list_folder, replace_file
 
 OURS = ".ms-gan"
 """What the names of our files end in: others write event files into the same folder, too."""

@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ms_gan_callbacks.callback import Callback, Every
 from ms_gan_callbacks.errors import CallbackError, GanWarning, choices, counted, is_whole
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
 
 Action = Literal["warn", "stop", "roll back"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ms_gan_callbacks.callback import Every, Periodic
+from ms_gan_callbacks.data.images import image_grid, save_png
 from ms_gan_callbacks.errors import CallbackError, is_whole
-from ms_gan_callbacks.images import image_grid, save_png
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Periodic
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
 
 COLUMNS = 5
 TAKEN = ("checkpoints",)

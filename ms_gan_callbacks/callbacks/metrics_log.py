@@ -10,9 +10,10 @@ from io import TextIOBase
 from types import TracebackType
 from typing import Any
 
-from ms_gan_callbacks.callback import Every, Writer
-from ms_gan_callbacks.files import replace_file
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Writer
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.storage.files import replace_file
 
 
 class MetricsLog(Writer):

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tensorboardX import summary
 from tensorboardX.proto.summary_pb2 import Summary
 
-from ms_gan_callbacks.callback import Every, Writer
 from ms_gan_callbacks.callbacks.event_file import EventFile, drop_events_after
-from ms_gan_callbacks.run import Run
+from ms_gan_callbacks.events.callback import Writer
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.events.run import Run
 
 
 def layout(critic: bool) -> dict[str, dict[str, list[Any]]]:

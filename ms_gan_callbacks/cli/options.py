@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ms_gan_callbacks.config.catalog import locate
 from ms_gan_callbacks.errors import RecipeError, UsageError
-from ms_gan_callbacks.recipe_index import locate
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.recipe import Recipe, RecipeFile
+    from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
 
 
 def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -73,9 +73,9 @@ def load(
 ) -> Recipe:
     """Return the recipe in a file, or of that name, with the parameters, callbacks and metrics that were typed."""
     path = locate(path)  # before MindSpore is imported
-    from ms_gan_callbacks.attach import attach
-    from ms_gan_callbacks.recipe import RecipeFile
-    from ms_gan_callbacks.typed import typed
+    from ms_gan_callbacks.config.attach import attach
+    from ms_gan_callbacks.config.components import typed
+    from ms_gan_callbacks.config.recipe import RecipeFile
 
     file = RecipeFile.open(path)
     return attach(file.build(with_seed(file, overrides, seed)), typed(callbacks, metrics))

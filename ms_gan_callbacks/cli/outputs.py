@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 
 from ms_gan_callbacks.errors import UsageError
-from ms_gan_callbacks.files import draft_of
+from ms_gan_callbacks.storage.files import draft_of
 
 OF_A_RUN = {".lock", "metrics.jsonl", "recipe.py", "run.json", "samples", "tensorboard"}
 """What lies in a run's folder that the run itself writes, beside its checkpoints."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import click
 
+from ms_gan_callbacks.config.catalog import about, shipped
+from ms_gan_callbacks.config.plugins import KINDS, Loaded, Plugin, load, plugins, recipe_file
 from ms_gan_callbacks.errors import GanError, describe
-from ms_gan_callbacks.plugins import KINDS, Loaded, Plugin, load, plugins, recipe_file
-from ms_gan_callbacks.recipe_index import about, shipped
 
 
 @click.command("plugins")
@@ -61,7 +61,7 @@ def _look_at(plugin: Plugin) -> tuple[str, str]:
     elif plugin.kind == "recipes":
         found = _opened(recipe_file(plugin))
     else:
-        from ms_gan_callbacks.typed import checked
+        from ms_gan_callbacks.config.components import checked
 
         found = checked(plugin.kind, load(plugin.target))
     if found.fault:
@@ -74,7 +74,7 @@ def _look_at(plugin: Plugin) -> tuple[str, str]:
 def _opened(file: Loaded) -> Loaded:
     if file.fault:
         return file
-    from ms_gan_callbacks.recipe import RecipeFile
+    from ms_gan_callbacks.config.recipe import RecipeFile
 
     try:
         RecipeFile.open(file.thing)
@@ -86,6 +86,6 @@ def _opened(file: Loaded) -> Loaded:
 def _built_in(kind: str) -> list[str]:
     if kind == "recipes":
         return list(shipped())
-    from ms_gan_callbacks.typed import BUILT_IN
+    from ms_gan_callbacks.config.components import BUILT_IN
 
     return sorted(BUILT_IN.get(kind, ()))

@@ -18,8 +18,8 @@ from ms_gan_callbacks.cli.options import (
     with_seed,
 )
 from ms_gan_callbacks.cli.outputs import Output
+from ms_gan_callbacks.config.catalog import about, locate, named, required, shipped, text_to_start_from
 from ms_gan_callbacks.errors import GanError, UsageError
-from ms_gan_callbacks.recipe_index import about, locate, named, required, shipped, text_to_start_from
 
 DEFAULT = "mnist_dcgan"
 
@@ -81,11 +81,11 @@ def show(
     Of a recipe whose parameters are not all given, the parameters.
     """
     path = locate(recipe_path)  # before MindSpore is imported
-    from ms_gan_callbacks.attach import attach
-    from ms_gan_callbacks.overview import overview, show_parameters
-    from ms_gan_callbacks.recipe import RecipeFile
-    from ms_gan_callbacks.tunables import Tunable
-    from ms_gan_callbacks.typed import typed
+    from ms_gan_callbacks.config.attach import attach
+    from ms_gan_callbacks.config.components import typed
+    from ms_gan_callbacks.config.overview import overview, show_parameters
+    from ms_gan_callbacks.config.parameters import Tunable
+    from ms_gan_callbacks.config.recipe import RecipeFile
 
     file, wanted = RecipeFile.open(path), typed(callbacks, metrics)
     try:
@@ -122,7 +122,7 @@ def verify_resume(
     """
     recipe_path = locate(recipe_path)
     load(recipe_path, overrides, None, callbacks, metrics)  # its mistakes are told here, not by a child
-    from ms_gan_callbacks.verify import verify_resume as verify
+    from ms_gan_callbacks.training.verify import verify_resume as verify
 
     with tempfile.TemporaryDirectory(prefix="ms-gan-") as folder:
         proof = verify(recipe_path, at, overrides, Path(folder), callbacks, metrics)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
 from ms_gan_callbacks.cli.outputs import Output, out_option
-from ms_gan_callbacks.interrupts import Interrupts
 
 
 @click.command()
@@ -59,10 +59,10 @@ def evaluate(
 
         from rich.console import Console as Terminal
 
-        from ms_gan_callbacks.files import to_json
-        from ms_gan_callbacks.judgement import judge
-        from ms_gan_callbacks.trained import Trained
-        from ms_gan_callbacks.typed import Typed
+        from ms_gan_callbacks.config.components import Typed
+        from ms_gan_callbacks.results.inference import Trained
+        from ms_gan_callbacks.results.report import judge
+        from ms_gan_callbacks.storage.files import to_json
 
         extractor = None if features is None else Typed.parse("features", features).make()
         judgement = judge(Trained(run_dir, checkpoint, device, overrides), samples, extractor)
@@ -83,8 +83,8 @@ def plot(run_dir: Path, out: Path | None, overwrite: bool) -> None:
 
     A run that is still training can be drawn, too. FILE may end in .png, .svg or .pdf.
     """
-    from ms_gan_callbacks.curves import draw_curves, is_curves
-    from ms_gan_callbacks.run_dir import read_facts
+    from ms_gan_callbacks.results.plots import draw_curves, is_curves
+    from ms_gan_callbacks.storage.run_dir import read_facts
 
     read_facts(run_dir)  # before its folder is looked at as a place to write to
     path = out or run_dir / "curves.png"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
 from ms_gan_callbacks.cli.outputs import Output, out_option
 from ms_gan_callbacks.errors import GanWarning, UsageError, counted
-from ms_gan_callbacks.interrupts import Interrupts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ms_gan_callbacks.trained import Trained
+    from ms_gan_callbacks.results.inference import Trained
 
 MOST_IN_A_PICTURE = 10_000
 PART = 1024
@@ -87,8 +87,8 @@ def sample(
         names = " and ".join(name for name, value in (("--columns", columns), ("--scale", scale)) if value)
         warnings.warn(f"{names}: only a picture has that; {output.path} holds images as they are", GanWarning, 1)
     with Interrupts():
-        from ms_gan_callbacks.images import write_npz
-        from ms_gan_callbacks.trained import Trained
+        from ms_gan_callbacks.data.images import write_npz
+        from ms_gan_callbacks.results.inference import Trained
 
         trained = Trained(run_dir, checkpoint, device, overrides)
         parts = _draw(trained, count, seed, label, interpolate)
@@ -110,7 +110,7 @@ def _draw(
     """Yield images, uint8 (N, C, H, W), at most PART at a time."""
     import numpy as np
 
-    from ms_gan_callbacks.images import to_uint8
+    from ms_gan_callbacks.data.images import to_uint8
 
     classes, parts = trained.recipe.classes, trained.noise_parts(count, PART, seed)
     if interpolate:
@@ -140,7 +140,7 @@ def _picture(
 ) -> bytes:
     import numpy as np
 
-    from ms_gan_callbacks.images import MOST_PIXELS, grid_shape, image_grid, to_png
+    from ms_gan_callbacks.data.images import MOST_PIXELS, grid_shape, image_grid, to_png
 
     shape = first.shape[1:]
     if len(shape) != 3 or shape[0] not in (1, 3):

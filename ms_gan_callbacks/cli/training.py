@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import (
     attach_options,
     device_option,
@@ -16,10 +17,9 @@ from ms_gan_callbacks.cli.options import (
     seed_option,
     set_option,
 )
-from ms_gan_callbacks.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.runner import Runner
+    from ms_gan_callbacks.training.runner import Runner
 
 
 @click.command()
@@ -57,7 +57,7 @@ def run(
     """
     with Interrupts() as interrupts:
         recipe = load(recipe_path, overrides, seed, callbacks, metrics)
-        from ms_gan_callbacks.runner import Runner
+        from ms_gan_callbacks.training.runner import Runner
 
         _train(Runner.from_recipe(recipe, out_dir, device=device, interruption=interrupts), quiet)
 
@@ -112,10 +112,10 @@ def resume(
     What was attached to the run by --callback and --metric is attached again.
     """
     with Interrupts() as interrupts:
-        from ms_gan_callbacks.lineage import recipe_of
-        from ms_gan_callbacks.run_dir import newest_run
-        from ms_gan_callbacks.runner import Runner
-        from ms_gan_callbacks.typed import typed
+        from ms_gan_callbacks.config.components import typed
+        from ms_gan_callbacks.storage.run_dir import newest_run
+        from ms_gan_callbacks.training.lineage import recipe_of
+        from ms_gan_callbacks.training.runner import Runner
 
         out_dir, more = run_dir or newest_run(), typed(callbacks, metrics)
         asked_for = ("callbacks", "metrics") if more or without else ()

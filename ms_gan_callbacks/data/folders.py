@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ms_gan_callbacks.errors import DataError, RecipeError
-from ms_gan_callbacks.files import list_folder
+from ms_gan_callbacks.storage.files import list_folder
 
 NAMED = 3  # files of a kind that a line has room for
 _HIDDEN = ("hidden file or folder", "hidden files and folders")

@@ -36,7 +36,7 @@ from ms_gan_callbacks.data.protocol import (
     check_usual_range,
     to_unit,
 )
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import DataError, RecipeError, describe
 
 if TYPE_CHECKING:

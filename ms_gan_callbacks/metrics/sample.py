@@ -15,9 +15,9 @@ from typing import Any, SupportsFloat, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.data.images import to_uint8
 from ms_gan_callbacks.data.protocol import Source, check_dtype, first_images
 from ms_gan_callbacks.errors import DataError, UsageError
-from ms_gan_callbacks.images import to_uint8
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
 from ms_gan_callbacks.metrics.lenet import lenet
 

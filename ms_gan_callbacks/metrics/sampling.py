@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.sample import Metric, Sample
 

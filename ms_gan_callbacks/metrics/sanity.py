@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Pixels
 from ms_gan_callbacks.metrics.sample import Sample

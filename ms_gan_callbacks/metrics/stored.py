@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ms_gan_callbacks.files import replace_file
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, extract, feature_name
 from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.storage.files import replace_file
 
 
 class StoredFeatures:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from ms_gan_callbacks.callback import Callback
+from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.testing.script import EQUILIBRIUM, Script
 from ms_gan_callbacks.testing.trace import Trace, first_difference
 

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.bus import CallbackBus
-from ms_gan_callbacks.callback import Callback, Event, Every
-from ms_gan_callbacks.data.streams import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import GanWarning, UsageError
-from ms_gan_callbacks.progress import Progress
-from ms_gan_callbacks.run import Floats, Run
-from ms_gan_callbacks.scalars import EpochMeans, Scalars, find_name_fault
+from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.events import Event, Every
+from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.events.run import Floats, Run
+from ms_gan_callbacks.events.scalars import EpochMeans, Scalars, find_name_fault
 from ms_gan_callbacks.testing.trace import Trace
 
 EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}

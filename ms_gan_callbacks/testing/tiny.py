@@ -12,10 +12,10 @@ import numpy as np
 from mindspore import Tensor, nn
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.callback import Callback
 from ms_gan_callbacks.data import stream
-from ms_gan_callbacks.run import Run
-from ms_gan_callbacks.runner import Runner
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.training.runner import Runner
 
 
 class TinyGenerator(nn.Cell):  # type: ignore[misc]

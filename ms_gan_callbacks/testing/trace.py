@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ms_gan_callbacks.callback import Event
-from ms_gan_callbacks.run import RollBack, Run
+from ms_gan_callbacks.events.events import Event
+from ms_gan_callbacks.events.run import RollBack, Run
 
 
 @dataclass

@@ -34,9 +34,9 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.callbacks.collapse_guard import _of_scores, pixels
 from ms_gan_callbacks.errors import DivergenceError, Interrupted
-from ms_gan_callbacks.loop import NoInterruption
-from ms_gan_callbacks.result import RunResult
 from ms_gan_callbacks.testing import drive
+from ms_gan_callbacks.training.loop import NoInterruption
+from ms_gan_callbacks.training.result import RunResult
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*back to step:ms_gan_callbacks.GanWarning")
 

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from ms_gan_callbacks import GanError, UsageError, mnist
 from ms_gan_callbacks.metrics import LeNet, Sample, lenet
-from ms_gan_callbacks.networks import graph_mode
+from ms_gan_callbacks.models.networks import graph_mode
 
 from .conftest import Digits
 

@@ -1,0 +1,1 @@
+"""What a run is asked for: recipes, their parameters, components and plugins."""

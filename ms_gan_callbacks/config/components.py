@@ -1,0 +1,211 @@
+"""Callbacks, metrics and features as they are typed on the command line: ``ImageGrid:every=50steps,rows=2``.
+
+The name is that of a built-in one, else of a plugin's, or is ``package.module:Class``. Settings are converted to
+the types of the parameters, as ``--set`` converts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ms_gan_callbacks import callbacks as all_callbacks
+from ms_gan_callbacks import metrics as all_metrics
+from ms_gan_callbacks.config.parameters import Tunable, convert, settings
+from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
+from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
+
+MEASURES = (
+    "classifier_score",
+    "coverage",
+    "density",
+    "diversity",
+    "fld",
+    "kid",
+    "kl_to_uniform",
+    "modes",
+    "precision",
+    "recall",
+)
+METRIC = "a metric is a function of a real and a fake Sample"
+EXTRACTOR = "features are made by a function of images (N, C, H, W)"
+WHAT = {"callbacks": "callback", "metrics": "metric", "features": "feature extractor"}
+BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "callbacks": {
+        name: getattr(all_callbacks, name) for name in all_callbacks.__all__ if name != "Guard"
+    },  # a base class
+    "metrics": {name: getattr(all_metrics, name) for name in MEASURES},
+    "features": {"lenet": all_metrics.LeNet, "thumbnails": all_metrics.thumbnails},
+}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed for a callback, a metric or features, taken apart.
+
+    Attributes:
+        kind: "callbacks", "metrics" or "features".
+        text: as it was typed.
+        name: ``ImageGrid``, or ``package.module:Class``.
+        settings: what stood behind it, by name.
+    """
+
+    kind: str
+    text: str
+    name: str
+    settings: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, kind: str, text: str) -> Typed:
+        """Take a text apart.
+
+        Raises:
+            UsageError: it is not NAME, or NAME:key=value,key=value.
+        """
+        parts = re.fullmatch(r"(?P<name>[^:=]+(:[^:=]+)?)(:(?P<rest>[^=]*=.*))?", text.strip(), re.DOTALL)
+        if parts is None:
+            raise UsageError(f"{text!r} is not NAME, or NAME:key=value,key=value")
+        given: dict[str, str] = {}
+        for pair in re.split(r",(?=\s*\w+\s*=)", parts["rest"]) if parts["rest"] else ():
+            key, equals, value = pair.partition("=")
+            if not equals or not key.strip():
+                raise UsageError(f"{text!r}: {pair!r} is not key=value")
+            if key.strip() in given:
+                raise UsageError(f"{text!r} sets {key.strip()} twice")
+            given[key.strip()] = value
+        return cls(kind, text.strip(), parts["name"], given)
+
+    @property
+    def short_name(self) -> str:
+        """The name without the module."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def option(self) -> str:
+        """The option that it was typed behind."""
+        return "--features" if self.kind == "features" else "--" + self.kind.removesuffix("s")
+
+    def package(self) -> tuple[str, str] | None:
+        """Return the name and version of the package that brings it, unless it is built in or nobody knows."""
+        if self.name in BUILT_IN[self.kind]:
+            return None
+        plugin = None if ":" in self.name else pick(self.kind, self.name)
+        return (plugin.distribution, plugin.version) if plugin else provider_of(self.name.partition(":")[0])
+
+    def make(self) -> Any:
+        """Return the callback, metric or feature extractor, made with its settings.
+
+        Raises:
+            UsageError: nothing goes by the name, it cannot be loaded, or a setting does not fit.
+        """
+        thing = find(self.kind, self.name)
+        arguments = self._arguments(thing)
+        if self.kind == "metrics" or (self.kind == "features" and not isinstance(thing, type)):
+            return partial(thing, **arguments) if arguments else thing
+        try:
+            made = thing(**arguments)
+        except GanError:
+            raise
+        except Exception as error:
+            raise CallbackError(f"{self.option} {self.name} raised {describe(error)}") from error
+        if self.kind == "features":
+            if not callable(made):
+                raise UsageError(f"{self.option} {self.name} makes {made!r}; {EXTRACTOR}")
+        elif not is_callback(made):
+            raise CallbackError(f"{self.option} {self.name} makes {made!r}, which is no Callback")
+        return made
+
+    def _arguments(self, thing: Callable[..., Any]) -> dict[str, Any]:
+        known = settings(thing)
+        if self.kind == "metrics":
+            known = dict([*known.items()][2:])  # the samples
+        elif self.kind == "features" and not isinstance(thing, type):
+            known = dict([*known.items()][1:])  # the images
+        for key in self.settings:
+            if key not in known:
+                raise CallbackError(f"{self.name} has no setting {key!r}; {choices(key, known)}")
+        for key, tunable in known.items():
+            if tunable.default is Tunable.REQUIRED and key not in self.settings:
+                raise CallbackError(f"{self.name} needs a value: {self.option} {self.name}:{key}=...")
+        try:
+            return {key: convert(known[key], text) for key, text in self.settings.items()}
+        except RecipeError as error:
+            raise CallbackError(f"{self.option} {self.name}: {error}") from error
+
+
+def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
+    """Take apart what was typed behind ``--callback`` and ``--metric``.
+
+    Raises:
+        UsageError: as :meth:`Typed.parse` does.
+    """
+    given = {"callbacks": callbacks, "metrics": metrics}
+    return [Typed.parse(kind, text) for kind, texts in given.items() for text in texts]
+
+
+def is_callback(thing: Any) -> bool:
+    """Whether something, or what a class makes, can be told of a run's events; those of MindSpore can, too."""
+    return callable(getattr(thing, "on_train_begin", None))
+
+
+def find(kind: str, name: str) -> Callable[..., Any]:
+    """Return the class, factory or metric of a name.
+
+    Raises:
+        UsageError: there is none, several packages bring one, or it cannot be used.
+    """
+    what = WHAT[kind]
+    if name in BUILT_IN[kind]:
+        return BUILT_IN[kind][name]
+    known = dict.fromkeys([*BUILT_IN[kind], *(plugin.name for plugin in plugins(kind))])
+    module, colon, rest = name.partition(":")
+    if colon and module in known:
+        raise UsageError(f"{name!r}: {rest!r} is not key=value")
+    plugin = None if colon else pick(kind, name)
+    if plugin is None and not colon:
+        raise UsageError(f"there is no {what} {name!r}; {choices(name, known)}")
+    loaded = checked(kind, load(plugin.target if plugin else name))
+    if loaded.fault:
+        owner = f" of {plugin.provider}" if plugin else ""
+        hint = (
+            _lies_here(module)
+            if not plugin and f"No module named {module.split('.')[0]!r}" in loaded.fault
+            else ""
+        )
+        raise UsageError(f"the {what} {name}{owner} cannot be used: {loaded.fault}{hint}")
+    return loaded.thing  # type: ignore[no-any-return]
+
+
+def checked(kind: str, loaded: Loaded) -> Loaded:
+    """Say also of what could be imported whether it is of its kind."""
+    if loaded.fault is None and (fault := _unlike(kind, loaded.thing)):
+        return Loaded(fault=fault)
+    return loaded
+
+
+def _unlike(kind: str, thing: Any) -> str | None:
+    if not callable(thing):
+        return f"it is {thing!r}, which cannot be called"
+    if kind == "callbacks" and isinstance(thing, type) and not is_callback(thing):
+        return f"{thing.__name__} is no Callback"
+    try:
+        signature = inspect.signature(thing)
+        if kind == "metrics":
+            signature.bind_partial("real", "fake")
+        elif kind == "features" and not isinstance(thing, type):
+            signature.bind_partial("images")
+    except ValueError as error:  # a function written in C that does not say what it takes
+        return describe(error)
+    except TypeError:
+        return EXTRACTOR if kind == "features" else METRIC
+    return METRIC if kind == "metrics" and isinstance(thing, type) else None
+
+
+def _lies_here(module: str) -> str:
+    file = Path(module.replace(".", "/") + ".py")
+    return f"; {file} here is not looked at: set PYTHONPATH=. if you mean it" if file.is_file() else ""

@@ -1,0 +1,248 @@
+"""A recipe: a Python file whose function ``recipe(...)`` describes a run, its signature being the tunables."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ms_gan_callbacks.config.evaluation import Evaluation
+from ms_gan_callbacks.config.parameters import Tunable, encode_arguments, take, tunables
+from ms_gan_callbacks.data.sources import Source
+from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.events import Every
+from ms_gan_callbacks.models.settings import Method, whole_number
+from ms_gan_callbacks.storage.environment import git_revision
+from ms_gan_callbacks.storage.files import decode_source, list_folder, sha256_of
+from ms_gan_callbacks.storage.source_text import pin_source, pin_sources
+
+if TYPE_CHECKING:
+    from ms_gan_callbacks.metrics import FeatureExtractor, Metric
+    from ms_gan_callbacks.models.networks import Network
+
+
+MODULE_PREFIX = "ms_gan_recipe_"
+"""What the names of the modules begin with that recipes are imported as."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recipe came from.
+
+    Attributes:
+        path: its file.
+        source: the file's text.
+        arguments: every argument that its function was called with.
+        content: the file, byte by byte.
+        tunables: the function's parameters.
+    """
+
+    path: Path
+    source: str
+    arguments: Mapping[str, Any]
+    content: bytes = field(repr=False)
+    tunables: Mapping[str, Tunable] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's ``run.json`` says of its recipe.
+
+        Raises:
+            RecipeError: an argument would not come back equal from there.
+        """
+        return {
+            "recipe": str(self.path),
+            "recipe_sha256": sha256_of(self.source),
+            "arguments": encode_arguments(self.tunables, self.arguments),
+            "git_revision": git_revision(self.path.parent),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Method):
+    """All that a run is made of: a method, and what it is applied to.
+
+    What is heavy is a factory, so that the runner seeds first and builds after. Beside what is listed here, a
+    recipe takes all that a :class:`Method` has.
+
+    Attributes:
+        generator: makes the cell that maps noise (N, noise_dim) to images (N, C, H, W).
+        discriminator: makes the cell that maps images to scores (N, 1).
+        data: makes the source of real images.
+        epochs: passes over the data, at least 1.
+        callbacks: what watches the run.
+        metrics: what measures the generator, by name: functions of a real and a fake :class:`Sample`.
+        evaluate_every: when; after every epoch by default.
+        evaluate_samples: how many generated images are held against as many real ones.
+        test_data: makes the source of real images that ``ms-gan evaluate`` judges by; without it, those it was
+            trained on.
+        features: turns images into the features that metrics compare; by default the LeNet for 28 x 28 digits.
+        origin: the file it was loaded from; set by :func:`load_recipe`.
+
+    Raises:
+        RecipeError: a number is out of its range, or a factory cannot be called.
+    """
+
+    generator: Network
+    discriminator: Network
+    data: Callable[[], Source]
+    epochs: int
+    callbacks: Sequence[Callback] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    evaluate_every: Every = Every.epochs(1)
+    evaluate_samples: int = 2000
+    test_data: Callable[[], Source] | None = None
+    features: FeatureExtractor | None = None
+    origin: Origin | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number("epochs", self.epochs, 1)
+        for name in ("generator", "discriminator", "optimizer", "data"):
+            _check_factory(name, getattr(self, name))
+        for name in ("discriminator_optimizer", "test_data"):
+            if getattr(self, name) is not None:
+                _check_factory(name, getattr(self, name))
+        self.evaluation()  # says what is wrong with its numbers
+
+    def evaluation(self) -> Evaluation:
+        """Return what to measure of the generator, and when."""
+        return Evaluation(self.metrics, self.evaluate_every, self.evaluate_samples, self.features)
+
+
+def _check_factory(name: str, factory: object) -> None:
+    if not callable(factory):
+        raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
+    if hasattr(factory, "construct") and not isinstance(factory, type):
+        # A cell can be called, but it was made before the seed was set.
+        made = type(factory).__name__
+        raise RecipeError(f"{name} must be a factory, not a {made} made already: write {made}, or a partial of it")
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe's file, imported but not called yet."""
+
+    path: Path
+    content: bytes
+    source: str
+    function: Callable[..., Any]
+    tunables: Mapping[str, Tunable]
+
+    @classmethod
+    def open(cls, path: str | Path) -> RecipeFile:
+        """Import a recipe's file under a module name of its own.
+
+        Raises:
+            RecipeError: there is no such file, it does not import, or it has no function ``recipe``.
+        """
+        path = Path(path)
+        content, source = _read(path)
+        module = _import(path, source)
+        function = getattr(module, "recipe", None)
+        if not inspect.isfunction(function):
+            found = "has no function recipe(...)" if function is None else f"has a recipe that is {function!r}"
+            raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
+        return cls(path, content, source, function, tunables(function, path))
+
+    def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return every argument: its default, ``Tunable.REQUIRED`` where it has none, or what overrides it.
+
+        Raises:
+            RecipeError: an override is unknown or untypable.
+        """
+        arguments = {name: tunable.default for name, tunable in self.tunables.items()}
+        for name, value in (overrides or {}).items():
+            if name not in self.tunables:
+                raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
+            arguments[name] = take(self.tunables[name], value)
+        return arguments
+
+    def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """Call ``recipe(...)`` with overrides; text is converted to the type of the parameter.
+
+        Raises:
+            RecipeError: an override is unknown or untypable, one without a default is missing, the function
+                raises, or returns something else than a Recipe.
+        """
+        arguments = self.bind(overrides)
+        missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
+        if missing:
+            raise RecipeError(
+                f"{self.path.name} needs a value: {' '.join(f'--set {name}=...' for name in missing)}"
+            )
+        try:
+            made = self.function(**arguments)
+        except GanError:
+            raise
+        except Exception as error:
+            raise RecipeError(f"recipe(...) raised {describe(error)}") from error
+        if not isinstance(made, Recipe):
+            raise RecipeError(f"recipe(...) in {self.path} returns {type(made).__name__}, not a Recipe")
+        return replace(made, origin=Origin(self.path, self.source, arguments, self.content, self.tunables))
+
+
+def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:
+    """Load a recipe from its file, with any of its parameters overridden.
+
+    Raises:
+        RecipeError: see :meth:`RecipeFile.open` and :meth:`RecipeFile.build`.
+    """
+    return RecipeFile.open(path).build(overrides)
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder; a recipe is a Python file")
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise RecipeError(f"there is no recipe {path}: there is no folder {path.parent}")
+        beside = [entry.name for entry in list_folder(path.parent) if entry.suffix == ".py"]
+        raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
+    try:
+        content = path.read_bytes()
+        return content, decode_source(content)
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+
+
+def _import(path: Path, source: str) -> ModuleType:
+    # A name per path and content: compiled functions find their globals through it, and two recipes under one
+    # name would silently share the newer one's.
+    digest = sha256_of(f"{path.resolve()}\n{source}")[:12]
+    name = f"{MODULE_PREFIX}{path.stem}_{digest}"
+    if path.suffix != ".py":
+        raise RecipeError(f"{path} is not a Python file: its name must end in .py")
+    file = pin_source(path, source)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"{path} cannot be imported as a recipe")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, Exception) and not isinstance(error, GanError):
+            raise RecipeError(_why_not_imported(error, path)) from error
+        raise
+    pin_sources()
+    return module
+
+
+def _why_not_imported(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{path}, line {error.lineno}: {error.msg}"
+    if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").exists():
+        return f"{path} imports {error.name}.py from its own folder; a recipe stands alone, one file"
+    return f"importing the recipe raised {describe(error)}"

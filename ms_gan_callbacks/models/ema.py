@@ -1,0 +1,68 @@
+"""A generator's moving average: what it has been of late, without the jitter of single steps."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+
+from ms_gan_callbacks.errors import RecipeError, describe
+from ms_gan_callbacks.models.layers.primitives import each
+
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+def _mixed(decay: Tensor, average: Parameter, weight: Tensor) -> Tensor:
+    return ops.assign(average, decay * average + (1 - decay) * weight)
+
+
+def _is_averaged(weight: Parameter) -> bool:
+    return bool(weight.requires_grad) or weight.name.endswith(STATISTICS)
+
+
+def _sides(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, ParameterTuple]:
+    return ParameterTuple([left for left, _ in pairs]), ParameterTuple([right for _, right in pairs])
+
+
+class Average(nn.Cell):  # type: ignore[misc]
+    """A copy of a generator whose weights follow its own (Polyak averaging; arXiv:1710.10196, section 5).
+
+    After the generator's update number t the average is decay * average + (1 - decay) * weights, the decay being
+    min(``decay``, (1 + t) / (10 + t)), so that a short run is not mostly its initial weights. So are the moving
+    statistics of batch normalisation: those of the last few batches alone would not fit averaged weights. What
+    else has no gradient is copied. Parameters are named ``ema.*``.
+
+    Args:
+        generator: whose; its parameters are named ``generator.*``.
+        decay: the final one, between 0 and 1.
+
+    Attributes:
+        network: the copy, to draw with.
+
+    Raises:
+        RecipeError: the generator cannot be copied.
+    """
+
+    def __init__(self, generator: nn.Cell, decay: float) -> None:
+        super().__init__(auto_prefix=False)
+        try:
+            self.network = copy.deepcopy(generator)
+        except Exception as error:
+            raise RecipeError(f"ema takes a copy of the generator, which fails: {describe(error)}") from error
+        for parameter in self.network.get_parameters():
+            parameter.name = "ema." + parameter.name.removeprefix("generator.")
+        self.decay = decay
+        self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name="ema.updates", requires_grad=False)
+        pairs = list(zip(self.network.get_parameters(), generator.get_parameters(), strict=True))
+        self.averages, self.weights = _sides([pair for pair in pairs if _is_averaged(pair[1])])
+        self.copies, self.originals = _sides([pair for pair in pairs if not _is_averaged(pair[1])])
+
+    def construct(self) -> Tensor:
+        """Follow the generator after one of its updates; return how many there were, (1,)."""
+        count = self.updates + 1
+        decay = ops.minimum((1 + count) / (10 + count), self.decay)
+        moved = each(ops.partial(_mixed, decay), self.averages, self.weights)
+        if self.copies:
+            moved = (moved, each(ops.assign, self.copies, self.originals))
+        return ops.depend(ops.assign(self.updates, count), moved)

@@ -1,0 +1,1 @@
+"""Everything on disk: each file is written whole or not at all."""

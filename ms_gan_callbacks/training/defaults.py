@@ -1,0 +1,20 @@
+"""The callbacks that every run has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ms_gan_callbacks.callbacks.console import Console
+from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.interop import adapted
+
+
+def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
+    """Adapt stock callbacks; add the metrics log, a guard and, unless quiet, the console where there is none."""
+    attached: list[Callback] = adapted(callbacks)
+    for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
+        if not any(isinstance(callback, kind) for callback in attached):
+            attached.append(kind())
+    return attached

@@ -1,0 +1,113 @@
+"""Measures the generator while it trains: images of fixed noise against fixed real ones, on a schedule."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import SupportsFloat
+
+import numpy as np
+
+from ms_gan_callbacks.config.evaluation import PROBE, Evaluation
+from ms_gan_callbacks.data import Source
+from ms_gan_callbacks.errors import GanWarning, UsageError, annotate
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.metrics import Estimate, Sample, StoredFeatures, sampling_noise
+from ms_gan_callbacks.storage.run_dir import describe_run
+
+
+class Evaluator:
+    """Carries an evaluation out against one source's images: the same ones for every seed.
+
+    Args:
+        evaluation: what to measure.
+        source: the real images; the first ``samples`` in the order of its first epoch for seed 0.
+        seed: what all other chance follows from.
+    """
+
+    def __init__(self, evaluation: Evaluation, source: Source, seed: int) -> None:
+        self.evaluation, self._source, self._seed = evaluation, source, seed
+        self._real: Sample | None = None
+        self._fake: Sample | None = None
+        self._estimates: dict[str, Estimate] = {}
+
+    def check(self, run: Run) -> None:
+        """Try the features on some images, so that what cannot work says so before the first step.
+
+        Raises:
+            GanError: the data has too few images, or the extractor cannot make anything of them.
+        """
+        if not self.evaluation.metrics:
+            return
+        for name in self.evaluation.metrics:
+            if name in run.monitors:
+                taken = "a scalar of every step is" if name in run.epoch_means.names else "a callback publishes it"
+                raise UsageError(f"a metric cannot be called {name!r}: {taken}")
+        if why := self.evaluation.every.why_never(run):
+            warnings.warn(f"metrics are never measured: {why}", GanWarning, stacklevel=5)
+        whole = self._source.steps_per_epoch * self._source.batch_size
+        if self.evaluation.samples > whole:
+            raise UsageError(
+                f"{self._source.name} has {whole:,} images an epoch, fewer than the {self.evaluation.samples:,} "
+                "samples of the evaluation: evaluate_samples says how many"
+            )
+        Sample(run.sample(PROBE, "evaluation"), self.evaluation.extractor).features  # noqa: B018
+
+    def due(self, run: Run) -> bool:
+        """Whether the step at hand is one to evaluate after."""
+        return bool(self.evaluation.metrics) and self.evaluation.every.due(run)
+
+    def evaluate(self, run: Run) -> None:
+        """Put every metric's value into ``run.metrics``, and how to ask for its noise into the run.
+
+        Raises:
+            Exception: what a metric raised, annotated with which.
+        """
+        images = run.sample(self.evaluation.samples, "evaluation")
+        self._estimates = {}
+        if not np.isfinite(images).all():
+            run.metrics.update(dict.fromkeys(self.evaluation.metrics, math.nan))  # the guards know what to do
+            return
+        if self._real is None:
+            self._real = self._real_images(run)
+        self._fake = Sample(images, self.evaluation.extractor)
+        results = self._measure(self._real, self._fake, run.step)
+        run.metrics.update({name: float(result) for name, result in results.items()})
+        self._estimates = {name: result for name, result in results.items() if isinstance(result, Estimate)}
+        run.metric_noise = self.noise
+
+    def _measure(self, real: Sample, fake: Sample, step: int) -> dict[str, SupportsFloat]:
+        results = {}
+        for name, metric in self.evaluation.metrics.items():
+            try:
+                results[name] = metric(real, fake)
+                float(results[name])
+            except Exception as error:
+                annotate(error, f"raised by the metric {name!r} at step {step}")
+                raise
+        return results
+
+    def _real_images(self, run: Run) -> Sample:
+        """Return the images to compare with; what they are, and each metric's floor, goes into ``run.json``."""
+        count, features = self.evaluation.samples, StoredFeatures(self.evaluation.extractor)
+        pair = 2 * count <= self._source.steps_per_epoch * self._source.batch_size
+        images = Sample.from_source(self._source, (1 + pair) * count, features)
+        real = images.take(np.arange(count))
+        told: dict[str, object] = {"samples": count, "features": real.feature_name}
+        if pair:
+            other = images.take(np.arange(count, 2 * count))
+            floors = self._measure(real, other, run.step)
+            told["floors"] = {name: float(floor) for name, floor in floors.items()}
+        run.facts = {**run.facts, "evaluation": told}
+        describe_run(run.out_dir, run.facts)
+        return real
+
+    def noise(self, name: str) -> float:
+        """Return the standard error of the newest value of a metric: its own, or else that of subsampled fakes."""
+        if self._real is None or self._fake is None or name not in self.evaluation.metrics:
+            return 0.0
+        if name not in self._estimates:
+            metric = self.evaluation.metrics[name]
+            error = sampling_noise(metric, self._real, self._fake, seed=self._seed)
+            self._estimates[name] = Estimate(0.0, error)
+        return self._estimates[name].standard_error

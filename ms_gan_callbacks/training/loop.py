@@ -1,0 +1,233 @@
+"""The loop of this library: a step is one real batch, every event is told, checkpoints have one place."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+import numpy as np
+
+from ms_gan_callbacks.data import Source, batches_with_labels, noise, stream
+from ms_gan_callbacks.errors import Interrupted
+from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.events import Event
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.models.networks import Floats, Labels
+from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore, grant
+from ms_gan_callbacks.training.evaluator import Evaluator
+
+AHEAD_BYTES = 2**22
+"""Images that are made before they are needed, at most."""
+
+
+class Interruption(Protocol):
+    """Tells a loop that somebody wants it to end: the command line's signals."""
+
+    received: int | None
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Be patient within: the loop looks at ``received`` between two steps."""
+        ...
+
+
+class NoInterruption:
+    """What a library does about signals: nothing."""
+
+    received: int | None = None
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
+
+
+class StepInputs(NamedTuple):
+    """What one step takes: real images, noise, and where the method wants them, labels and a penalty's chance."""
+
+    real: Floats
+    noise: Floats
+    labels: Labels | None = None
+    drawn: Floats | None = None
+
+
+@dataclass
+class TrainingLoop:
+    """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop.
+
+    Attributes:
+        evaluator: measures the generator when that is due.
+        interruption: looked at between two steps.
+        on_step: called after each step's updates: from then on there is something to lose.
+        kept: the steps whose checkpoints stay, by who asked for them.
+        resumed_from: the step whose checkpoint this run continues; it stays, too.
+    """
+
+    players: Players
+    source: Source
+    bus: CallbackBus
+    run: Run
+    store: CheckpointStore
+    evaluator: Evaluator
+    interruption: Interruption
+    on_step: Callable[[], None] = field(default=lambda: None)
+    kept: dict[str, list[int]] = field(default_factory=dict)
+    resumed_from: int | None = None
+
+    def train(self) -> bool:
+        """Train; what a network or a callback raises is raised, after every callback has released.
+
+        Returns:
+            Whether the run has ended; if not, a callback has asked to roll it back.
+        """
+        with self.interruption.deferred(), self.bus:
+            if self.interruption.received:
+                self._leave(self.interruption.received)
+            self._emit(Event.TRAIN_BEGIN)
+            self._commit()
+            for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
+                self._train_epoch(epoch)
+                if self.run.requests.roll_back:
+                    return False
+                if self.run.stop_reason:
+                    break
+            self._emit(Event.TRAIN_END)
+            best = self.run.requests.end_with
+            self._commit()
+        if best is not None:
+            self.players.load_weights(self.store.load(best, self.players.weights()).weights)
+        return True
+
+    def _train_epoch(self, epoch: int) -> None:
+        done = self.run.progress.begin(epoch)  # batches of this epoch consumed already
+        if done == 0:
+            self.run.epoch_means.restart()
+            self._emit(Event.TRAIN_EPOCH_BEGIN)
+        for batch in self._batches(epoch, done):
+            self._train_step(batch)
+            if self.run.requests.roll_back:
+                return  # and nothing is saved of what is to be given up
+            number = self.interruption.received  # looked at once: one that comes during the save waits for a step
+            if number:
+                self.run.request_checkpoint(keep=1, owner="interruption")
+            self._commit()  # the one place a checkpoint is written
+            if self.run.stop_reason or self.run.step == self.run.steps:
+                return  # the run ends by itself
+            if number:
+                self._leave(number)
+
+    def _batches(self, epoch: int, done: int) -> Iterator[StepInputs]:
+        """Return an epoch's real batches from the given one on, each with what its step draws.
+
+        Some are made at a time: a step leaves nothing of ours in the processor's caches, and the first batch made
+        after it takes six times as long as the next.
+        """
+        run, source = self.run, self.source
+        ahead = max(1, min(16, AHEAD_BYTES // (4 * source.batch_size * math.prod(source.image_shape))))
+        batches, step = self._real_batches(epoch, done), run.step
+        while some := list(islice(batches, ahead)):
+            drawn = [self._drawn(step + number, *one) for number, one in enumerate(some, 1)]
+            step += len(some)
+            yield from drawn
+
+    def _real_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
+        seed, classes = self.run.seed, self.players.method.classes
+        if classes is not None:
+            return batches_with_labels(self.source, classes, seed, epoch, done)
+        return ((images, None) for images in self.source.batches(seed, epoch, start=done))
+
+    def _drawn(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
+        """Return a step's inputs; whatever it leaves to chance is a function of (seed, what for, step)."""
+        run, penalty = self.run, self.players.method.penalty
+        again = f" after rollback {len(run.rollbacks)}" if run.rollbacks else ""
+        draw = noise(run.seed, f"noise{again}", step, len(real), run.noise_dim)
+        if penalty is None:
+            return StepInputs(real, draw, labels)
+        chance = penalty.draw(stream(run.seed, f"penalty{again}", step), real.shape)
+        return StepInputs(real, draw, labels, np.ascontiguousarray(chance, np.float32))
+
+    def _train_step(self, inputs: StepInputs) -> None:
+        """Use one real batch: STEP_BEGIN, the updates, STEP_END, then EVAL_END and EPOCH_END where due."""
+        self.run.progress.step += 1
+        self._emit(Event.TRAIN_STEP_BEGIN)
+        both = self.run.step % self.players.method.generator_every == 0
+        scalars = self.players.train_step(*inputs, both=both)
+        self.on_step()
+        self.run.progress.d_updates += 1
+        self.run.progress.g_updates += both
+        self.run.scalars.publish(SCALARS, scalars)
+        self.run.epoch_means.add(scalars)
+        self._emit(Event.TRAIN_STEP_END)
+        if self.evaluator.due(self.run):
+            self.evaluator.evaluate(self.run)
+            self._emit(Event.EVAL_END)
+        if self.run.progress.ends_epoch:
+            self._emit(Event.TRAIN_EPOCH_END)
+
+    def _emit(self, event: Event) -> None:
+        self.bus.emit(event, self.run)
+
+    def _leave(self, number: int) -> NoReturn:
+        step = self.run.step
+        if self.run.checkpoint is None:
+            raise Interrupted("interrupted before the first step; there is nothing to resume", number)
+        folder = shlex.quote(str(self.run.out_dir))
+        raise Interrupted(
+            f"interrupted after step {step:,}, which is saved; go on with: ms-gan resume {folder}", number
+        )
+
+    def _commit(self) -> None:
+        """Write the checkpoint that was asked for, if one was: the step's events are all delivered."""
+        asked, step = self.run.requests.checkpoints, self.run.step
+        if not asked:
+            return
+        self.run.requests.checkpoints = {}
+        grant(self.kept, asked, step)
+        self.save()
+        self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
+        self._emit(Event.CHECKPOINT)
+
+    def save(self) -> None:
+        """Write a checkpoint of where the run stands."""
+        self.run.checkpoint = self.store.save(self.run.step, self.players.weights(copy=False), self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "progress": asdict(self.run.progress),
+            "batch_size": self.source.batch_size,
+            "epoch_means": self.run.epoch_means.state(),
+            "metrics": self.run.metrics,
+            "rollbacks": self.run.rollbacks,
+            "kept": self.kept,
+            "callbacks": self.bus.state(),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stand where a checkpoint stood: call it before the first step."""
+        state = checkpoint.state
+        self.players.load_weights(checkpoint.weights)
+        self._restore_progress(state["progress"], state.get("batch_size"))
+        self.run.epoch_means.load_state(state["epoch_means"])
+        self.run.metrics.clear()
+        self.run.metrics.update(state["metrics"])
+        self.run.rollbacks = list(state.get("rollbacks", ()))
+        self.bus.load_state(state["callbacks"])
+        self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
+        self.resumed_from = checkpoint.step
+        self.run.checkpoint = self.store.path(checkpoint.step)
+
+    def _restore_progress(self, then: Mapping[str, int], batch_size: int | None) -> None:
+        progress = self.run.progress
+        length, progress.steps_per_epoch = progress.steps_per_epoch, int(then["steps_per_epoch"])
+        for counter in ("step", "epoch", "d_updates", "g_updates"):
+            setattr(progress, counter, int(then[counter]))
+        progress.epochs_before = int(then.get("epochs_before", 0))
+        progress.steps_before = int(then.get("steps_before", 0))
+        if length != progress.steps_per_epoch:
+            # Older checkpoints do not tell their batch size: then an epoch's share counts.
+            images = (batch_size, self.source.batch_size) if batch_size else (length, progress.steps_per_epoch)
+            progress.change_length(length, images)

@@ -1,0 +1,288 @@
+"""A generator against a discriminator, Model-style: ``train``, ``sample``, ``eval``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from mindspore import nn
+from numpy.typing import ArrayLike, NDArray
+
+from ms_gan_callbacks.config.evaluation import Evaluation
+from ms_gan_callbacks.config.recipe import Recipe
+from ms_gan_callbacks.data import ArraySource, Source, as_source, noise
+from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.models.losses import NonSaturating, Objective, Penalty
+from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, make, use_device
+from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.models.settings import Method, whole_number
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.run_dir import RunFolder, read_facts
+from ms_gan_callbacks.training.defaults import with_defaults
+from ms_gan_callbacks.training.lineage import begin, recipe_of
+from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
+from ms_gan_callbacks.training.result import RunResult
+from ms_gan_callbacks.training.resume import go_on
+from ms_gan_callbacks.training.rollback import roll_back
+from ms_gan_callbacks.training.setup import check_same_data, fit_to, new_run, ready
+
+
+class Runner:
+    """Owns one run: both players, where it stands, and its folder.
+
+    ::
+
+        runner = Runner(Generator, Discriminator, optimizer=partial(nn.Adam, learning_rate=2e-4), noise_dim=128)
+        result = runner.train(10, images, callbacks=[TensorBoard(), ImageGrid(), Checkpoint()])
+        pictures = runner.sample(64)
+
+    Args:
+        generator: a cell that maps noise (N, noise_dim) to images (N, C, H, W), or a factory for one. A factory
+            is called with the seed set, so that the initial weights follow from it.
+        discriminator: a cell that maps images to scores (N, 1), or a factory.
+        objective: the losses; by default the non-saturating ones, on logits.
+        optimizer: makes an optimizer from a player's parameters.
+        noise_dim: length of a noise vector.
+        seed: what every random number of the run follows from.
+        discriminator_optimizer: the discriminator's optimizer, where it is made otherwise.
+        penalty: what is added to the discriminator's loss, such as ``GradientPenalty(10.0)``.
+        generator_every: the generator is updated in every so many steps.
+        clip_norm: the greatest length of either player's gradient.
+        ema: the decay of the generator's moving average, which then draws all pictures.
+        classes: of a conditional run, whose networks take labels, too; see :class:`Method` for all of these.
+        accelerate: replace stock layers by their fast equals, on a CPU; see :func:`accelerate`.
+        out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
+        device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
+        name: what a default folder is called after.
+        resume: go on with the run in ``out_dir`` from its newest whole checkpoint (True) or from that of a step;
+            the first :meth:`train` then takes the number of epochs in all.
+        allow_change: names of what may differ from the run that is resumed.
+        interruption: tells the loop to end between two steps; the command line's signals.
+
+    Raises:
+        RecipeError: a network, the optimizer or a number cannot be used.
+        RunDirError: the folder is taken; or, to resume, holds no run.
+    """
+
+    def __init__(
+        self,
+        generator: Network,
+        discriminator: Network,
+        *,
+        objective: Objective | None = None,
+        optimizer: OptimizerFactory,
+        noise_dim: int,
+        seed: int = 0,
+        discriminator_optimizer: OptimizerFactory | None = None,
+        penalty: Penalty | None = None,
+        generator_every: int = 1,
+        clip_norm: float | None = None,
+        ema: float | None = None,
+        classes: int | None = None,
+        accelerate: bool = True,
+        out_dir: str | Path | None = None,
+        device: str | None = None,
+        name: str = "gan",
+        resume: bool | int = False,
+        allow_change: Collection[str] = (),
+        interruption: Interruption | None = None,
+    ) -> None:
+        method = Method(
+            objective=NonSaturating() if objective is None else objective,
+            optimizer=optimizer,
+            noise_dim=noise_dim,
+            seed=seed,
+            discriminator_optimizer=discriminator_optimizer,
+            penalty=penalty,
+            generator_every=generator_every,
+            clip_norm=clip_norm,
+            ema=ema,
+            classes=classes,
+            accelerate=accelerate,
+        )
+        self._folder = RunFolder(out_dir, name)
+        if resume is False:
+            self._folder.check_free()
+        else:
+            read_facts(self.out_dir)
+        use_device(device)
+        self._resume, self._allowed = resume, allow_change
+        self._interruption = interruption or NoInterruption()
+        self._recipe: Recipe | None = None
+        self._players = Players(generator, discriminator, method)
+        self._progress = Progress(epochs=0, steps_per_epoch=1)
+        self._epoch_means = EpochMeans(SCALARS)
+        self._content: Mapping[str, object] | None = None
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, out_dir: str | Path | None = None, **options: Any) -> Runner:
+        """Return a runner for a recipe; its :meth:`train` then needs no arguments.
+
+        Args:
+            recipe: networks, objective, optimizer, data, seed, epochs and callbacks.
+            out_dir: the run's folder, as for the class.
+            **options: ``device``, ``resume``, ``allow_change``, ``interruption``, as for the class.
+
+        Raises:
+            RecipeError, RunDirError: as the class does.
+        """
+        name = recipe.origin.name if recipe.origin else "gan"
+        options = {**recipe.settings(), "out_dir": out_dir, "name": name, **options}
+        runner = cls(recipe.generator, recipe.discriminator, **options)
+        runner._recipe = recipe
+        return runner
+
+    @classmethod
+    def resume(
+        cls,
+        out_dir: str | Path,
+        *,
+        from_step: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Runner:
+        """Return a runner that goes on with the run in a folder, by the recipe that lies in it.
+
+        Args:
+            out_dir: the run's folder, wherever it has been moved to.
+            from_step: the step whose checkpoint to go on from; by default the newest that is whole.
+            overrides: parameters of the recipe to change; ``epochs`` may always, others with ``allow_change``.
+            **options: ``device``, ``allow_change``, ``interruption``, as for the class.
+
+        Raises:
+            RunDirError: the folder holds no run, or one that was not made by a recipe.
+            RecipeError: as :func:`load_recipe` does.
+        """
+        recipe = recipe_of(Path(out_dir), overrides or {})
+        return cls.from_recipe(recipe, out_dir, resume=True if from_step is None else from_step, **options)
+
+    def train(
+        self,
+        epochs: int | None = None,
+        data: Any = None,
+        callbacks: Iterable[Callback] | None = None,
+        *,
+        evaluation: Evaluation | None = None,
+        batch_size: int = 32,
+        quiet: bool = False,
+    ) -> RunResult:
+        """Train for some epochs; called again, train on from there.
+
+        Args:
+            epochs: passes over the data; by default the recipe's.
+            data: images as an array (N, C, H, W), a Source, or a batched ``mindspore.dataset`` pipeline; by
+                default the recipe's.
+            callbacks: by default the recipe's; those of ``mindspore.train`` are adapted. The metrics log, and the
+                console unless ``quiet``, are added.
+            evaluation: what to measure of the generator, and when; by default the recipe's, else nothing.
+            batch_size: images in a batch, for an array.
+            quiet: leave the console and the closing summary out.
+
+        Raises:
+            GanError: something does not fit; nothing has been trained or written yet.
+            Exception: what a network or a callback raised, annotated with where.
+        """
+        began = perf_counter()
+        recipe = self._recipe
+        if recipe is not None:
+            epochs = recipe.epochs if epochs is None else epochs
+            data = make("data", recipe.data) if data is None else data
+            callbacks = recipe.callbacks if callbacks is None else callbacks
+            evaluation = recipe.evaluation() if evaluation is None else evaluation
+        if epochs is None or data is None:
+            raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
+        whole_number("epochs", epochs, 1)
+        bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
+        fresh = self._progress.step == 0 and self._resume is False
+        with self._folder.reserved(fresh):
+            loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
+        with self._interruption.deferred(), self._folder.held(fresh, bus.writes()):
+            if fresh:
+                begin(loop, recipe)
+            elif self._resume is not False:
+                go_on(loop, self._resume, self._allowed, recipe)
+                self._resume = False
+            first_step = self._progress.step
+            while not loop.train():
+                roll_back(loop)
+        result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
+        if not quiet:
+            print(result.summary(), flush=True)
+        return result
+
+    @property
+    def out_dir(self) -> Path:
+        """The run's folder; where it was left to a default, its name is settled when the training begins."""
+        return self._folder.path
+
+    @property
+    def generator(self) -> nn.Cell:
+        """The generator's cell."""
+        return self._players.generator
+
+    @property
+    def discriminator(self) -> nn.Cell:
+        """The discriminator's cell."""
+        return self._players.discriminator
+
+    def sample(self, count: int, name: str = "preview", labels: ArrayLike | None = None) -> Floats:
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name.
+
+        Where the generator normalises by the batch's statistics in evaluation, too, a picture depends on the batch
+        it is drawn with.
+
+        Args:
+            count: how many.
+            name: of the noise.
+            labels: in a conditional run, of which classes, (count,); by default they go through them in turn.
+
+        Raises:
+            UsageError: labels do not fit.
+        """
+        method = self._players.method
+        return self._players.generate(noise(method.seed, name, 0, count, method.noise_dim), labels)
+
+    def eval(self, images: NDArray[Any], labels: ArrayLike | None = None) -> dict[str, float]:
+        """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
+
+        As many images are generated; both networks are in evaluation mode. Losses are those of the scores alone,
+        without a penalty.
+
+        Args:
+            images: (N, C, H, W), uint8 or floats in [-1, 1].
+            labels: theirs, (N,), in a conditional run; the generated ones have the same.
+
+        Raises:
+            UsageError: labels do not fit, or are missing.
+        """
+        method = self._players.method
+        if method.classes is not None and labels is None:
+            raise UsageError("a conditional run judges images by their labels, too: eval(images, labels)")
+        source = ArraySource(images, batch_size=len(images), labels=np.arange(len(images)))
+        real, places = next(source.labelled_batches(method.seed, epoch=1))
+        told = None if labels is None else np.asarray(labels)[places]
+        return self._players.evaluate(real, self.sample(len(real), "eval", told), told)
+
+    def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
+        """Look for everything that can go wrong before the first step; touch the disk last."""
+        self._content = check_same_data(self._content, source)
+        fit_to(self._players, source)
+        # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
+        self._progress.epochs += epochs
+        self._progress.steps_per_epoch = source.steps_per_epoch
+        if self._resume is False:
+            self._players.check_rates(self._progress)
+        origin = self._recipe.origin if self._recipe else None
+        run = new_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
+        evaluator = ready(run, bus, evaluation, source)
+        store = CheckpointStore(self.out_dir / "checkpoints")
+        return TrainingLoop(
+            self._players, source, bus, run, store, evaluator, self._interruption, on_step=self._folder.keep
+        )

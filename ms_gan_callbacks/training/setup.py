@@ -1,0 +1,115 @@
+"""What is looked at before a run's first step, so that what cannot work says so while nothing is lost."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ms_gan_callbacks.config.evaluation import Evaluation
+from ms_gan_callbacks.config.recipe import Origin
+from ms_gan_callbacks.data import (
+    ArraySource,
+    DatasetSource,
+    Source,
+    check_batch,
+    check_labels,
+    first_images,
+    noise,
+    stream,
+)
+from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.models.losses import Reading
+from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.training.evaluator import Evaluator
+from ms_gan_callbacks.training.lineage import made_of
+
+
+def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:
+    """Refuse to go on with other data: the epochs counted so far would lose their meaning.
+
+    Args:
+        before: what this returned of the data so far.
+        source: what to train on.
+    """
+    told = ("batch_size", "count", "image_shape")
+    content = {**{name: getattr(source, name) for name in told}, "sha256": source.sha256()}
+    if before not in (None, content):
+        raise UsageError(
+            f"this run goes on with the data and batch size it began with, not with {source.name} in "
+            f"batches of {source.batch_size}; for other data make a new Runner, which takes the same cells"
+        )
+    return content
+
+
+def fit_to(players: Players, source: Source) -> None:
+    """Try both players on images like a source's, and look at its labels where they matter.
+
+    Raises:
+        GanError: something does not fit.
+    """
+    method = players.method
+    if not isinstance(source, (ArraySource, DatasetSource)):  # which look at their images themselves
+        check_batch(source, next(iter(source.batches(method.seed, 1)), None))
+    if method.classes is not None:
+        check_labels(source, method.classes)
+    draw = stream(method.seed, "probe", 0)
+    real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
+    players.compile_for(real, noise(method.seed, "probe", 1, source.batch_size, method.noise_dim))
+
+
+def new_run(
+    players: Players,
+    source: Source,
+    bus: CallbackBus,
+    progress: Progress,
+    means: EpochMeans,
+    out_dir: Path,
+    origin: Origin | None,
+) -> Run:
+    """Return what the callbacks of a run will see of it."""
+    method = players.method
+    return Run(
+        progress=progress,
+        out_dir=out_dir,
+        seed=method.seed,
+        noise_dim=method.noise_dim,
+        generator=players.generator,
+        discriminator=players.discriminator,
+        train_network=players.step(),
+        generate=players.generate,
+        draw_real=partial(first_images, source),
+        learning_rates=players.learning_rates,
+        scale_learning_rates=players.scale_learning_rates,
+        epoch_means=means,
+        classes=method.classes,
+        critic=Reading.of(method.objective).critic,
+        facts=made_of(players, source, progress.epochs, origin),
+        recipe_source=origin.source if origin else None,
+        monitors=frozenset(SCALARS) | bus.publishes(),
+    )
+
+
+def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
+    """Try the metrics, and let the callbacks look at the run, which is to know of both.
+
+    Raises:
+        GanError: a metric or a callback cannot do what it is to do.
+    """
+    evaluator = Evaluator(evaluation, source, run.seed)
+    evaluator.check(run)
+    run.metric_names = frozenset(evaluation.metrics)
+    run.monitors |= run.metric_names
+    run.evaluate_every = evaluation.every
+    run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
+    for warning in bus.check(run):
+        warnings.warn(warning, GanWarning, stacklevel=4)
+    return evaluator

@@ -1,0 +1,200 @@
+"""Losses, against their papers' formulas in NumPy, and the compiled step that is made of them."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from conftest import TinyDiscriminator, TinyGenerator, tiny_players, tiny_runner
+from mindspore import Tensor, ops
+
+from models.losses.plain import Perceptron, batch, doubles, draw, gradient, perceptron, players
+from ms_gan_callbacks import (
+    AuxiliaryClassifier,
+    GanWarning,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RecipeError,
+    RelativisticAverage,
+    Wasserstein,
+)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def log_sigmoid(x: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0, -x)
+
+
+def relativistic(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the cross entropy of left being more real than the average right, and right less."""
+    return -log_sigmoid(left - right.mean()).mean() - log_sigmoid(-(right - left.mean())).mean()
+
+
+FORMULAS = {
+    # Each discriminator's loss of (real, fake), and each generator's of (fake, real).
+    NonSaturating(): (
+        lambda r, f: -log_sigmoid(r).mean() - log_sigmoid(-f).mean(),
+        lambda f, r: -log_sigmoid(f).mean(),
+    ),
+    NonSaturating(smoothing=0.1): (
+        lambda r, f: -(0.9 * log_sigmoid(r) + 0.1 * log_sigmoid(-r)).mean() - log_sigmoid(-f).mean(),
+        lambda f, r: -log_sigmoid(f).mean(),
+    ),
+    Minimax(): (
+        lambda r, f: -log_sigmoid(r).mean() - log_sigmoid(-f).mean(),
+        lambda f, r: log_sigmoid(-f).mean(),
+    ),
+    LeastSquares(): (
+        lambda r, f: 0.5 * ((r - 1) ** 2).mean() + 0.5 * (f**2).mean(),
+        lambda f, r: 0.5 * ((f - 1) ** 2).mean(),
+    ),
+    Hinge(): (
+        lambda r, f: np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(),
+        lambda f, r: -f.mean(),
+    ),
+    Wasserstein(): (lambda r, f: f.mean() - r.mean(), lambda f, r: -f.mean()),
+    RelativisticAverage(): (relativistic, relativistic),
+}
+
+
+def slopes(loss, *at: np.ndarray) -> list[np.ndarray]:
+    """Return a loss's gradient with respect to each array of scores, by central differences."""
+    found = []
+    for place, scores in enumerate(at):
+        moves = 1e-6 * np.eye(len(scores))
+        sides = [
+            [loss(*(one + sign * move if n == place else one for n, one in enumerate(at))) for move in moves]
+            for sign in (1, -1)
+        ]
+        found.append((np.array(sides[0]) - sides[1]) / 2e-6)
+    return found
+
+
+@pytest.mark.parametrize("objective", FORMULAS, ids=repr)
+def test_losses_and_their_gradients_are_those_of_the_papers(objective) -> None:
+    rng = np.random.default_rng(1)
+    real, fake = rng.normal(0.5, 2, 9), rng.normal(-0.5, 2, 9)
+    of_discriminator, of_generator = FORMULAS[objective]
+    sees_real = getattr(objective, "generator_sees_real", False)
+
+    def seen(fakes: Tensor, reals: Tensor) -> Tensor:
+        return objective.generator_loss(fakes, reals) if sees_real else objective.generator_loss(fakes)
+
+    for ours, theirs, at in (
+        (objective.discriminator_loss, of_discriminator, (real, fake)),
+        (seen, of_generator, (fake, real)),
+    ):
+        tensors = [Tensor(one[:, None].astype(np.float32)) for one in at]
+        value, gradients = ms.value_and_grad(ours, (0, 1))(*tensors)
+        assert float(value.asnumpy()) == pytest.approx(theirs(*at), rel=1e-5)
+        for got, wanted in zip(gradients, slopes(theirs, *at), strict=True):
+            np.testing.assert_allclose(got.asnumpy()[:, 0], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_probabilities_are_taken_where_the_discriminator_ends_in_a_sigmoid() -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (9, 1)).astype(np.float32)
+    scores = Tensor(sigmoid(logits)), Tensor(sigmoid(logits[::-1].copy()))
+    for kind in (NonSaturating, Minimax):
+        got = kind(from_logits=False, smoothing=0.2).discriminator_loss(*scores).asnumpy()
+        wanted = kind(smoothing=0.2).discriminator_loss(Tensor(logits), Tensor(logits[::-1].copy())).asnumpy()
+        assert float(got) == pytest.approx(float(wanted), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_relativistic_generator_sees_what_the_updated_discriminator_says_of_real_images() -> None:
+    made, (real, noise) = players(Perceptron, objective=RelativisticAverage()), batch()
+    before = doubles(made)
+    scalars = made.train_step(real, noise).asnumpy()
+    after = doubles(made)
+    middle = {name: (after if name.startswith("disc") else before)[name] for name in before}
+
+    def d_loss(w) -> float:
+        return relativistic(perceptron(w, real), perceptron(w, draw(w, noise)))
+
+    def g_loss(w) -> float:
+        return relativistic(perceptron(w, draw(w, noise)), perceptron(w, real))
+
+    assert scalars[:2] == pytest.approx([d_loss(before), g_loss(middle)], rel=1e-5)
+    for player, loss, at in (("discriminator", d_loss, before), ("generator", g_loss, middle)):
+        for name, value in gradient(loss, at, player).items():
+            np.testing.assert_allclose(before[name] - after[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+    means = [perceptron(before, images).mean() for images in (real, draw(before, noise))]
+    assert scalars[2:] == pytest.approx([*means, means[0] - means[1]], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_clipped_critics_weights_end_every_step_within_bounds() -> None:
+    made, (real, noise) = players(Perceptron, objective=Wasserstein(clip=0.05)), batch()
+    before, plain = doubles(made), players(Perceptron, objective=Wasserstein())
+    made.train_step(real, noise, both=False)
+    plain.train_step(real, noise, both=False)
+    for name, value in doubles(plain).items():
+        if name.startswith("discriminator."):
+            np.testing.assert_allclose(doubles(made)[name], np.clip(value, -0.05, 0.05), atol=1e-6)
+        else:
+            assert np.array_equal(doubles(made)[name], before[name])
+    middle = doubles(made)
+    d_loss, g_loss = made.train_step(real, noise).asnumpy()[:2]
+    fake = perceptron(middle, draw(middle, noise)).mean()
+    assert d_loss == pytest.approx(fake - perceptron(middle, real).mean(), abs=1e-6)
+    # The generator meets the critic as it is after its clipping.
+    clipped = {**doubles(made), **{name: middle[name] for name in middle if name.startswith("generator.")}}
+    assert g_loss == pytest.approx(-perceptron(clipped, draw(clipped, noise)).mean(), abs=1e-6)
+
+
+class Cauchy:
+    """A user's own: everything an objective may have, in one class."""
+
+    generator_sees_real = True
+    clip = 0.5
+
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return 1 / (1 + ops.square(real_scores.mean() - fake_scores.mean()))
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor) -> Tensor:
+        return ops.square(real_scores.mean() - fake_scores.mean())
+
+
+def test_a_new_objective_is_a_new_class_and_nothing_else(images: np.ndarray) -> None:
+    runner = tiny_runner(objective=Cauchy())
+    result = runner.train(2, images, batch_size=4, quiet=True)
+    assert result.scalars["value"] == pytest.approx(result.scalars["d_real"] - result.scalars["d_fake"], abs=1e-6)
+    assert max(np.abs(p.asnumpy()).max() for p in runner.discriminator.trainable_params()) <= 0.5
+    table = runner.eval(images)
+    gap = table["d_real"] - table["d_fake"]
+    assert table["d_loss"] == pytest.approx(1 / (1 + gap**2), rel=1e-5)
+    assert table["g_loss"] == pytest.approx(gap**2, rel=1e-4)
+
+
+class EndsInSigmoid(TinyDiscriminator):
+    def construct(self, images: Tensor) -> Tensor:
+        return ops.sigmoid(super().construct(images))
+
+
+@pytest.mark.parametrize("objective", [Wasserstein(), Hinge(), RelativisticAverage()], ids=repr)
+def test_a_critic_that_ends_in_a_sigmoid_is_warned_of(objective) -> None:
+    made = tiny_players(TinyGenerator, EndsInSigmoid, objective=objective)
+    with pytest.warns(GanWarning, match="takes scores without bounds, but all lie between 0 and 1"):
+        made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NonSaturating(smoothing=1.0), "smoothing=...*from 0 up to below 1, got 1.0"),
+        (lambda: Minimax(smoothing=-0.1), "Minimax.smoothing"),
+        (lambda: tiny_players(objective=Wasserstein(clip=0.0)), "clip must be a number above 0, got 0.0"),
+        (lambda: tiny_players(objective=NonSaturating), "objective must be an object with a method"),
+        (lambda: tiny_players(objective="hinge"), "objective must be an object with a method"),
+        (lambda: AuxiliaryClassifier(NonSaturating(), weight=0), "weight of more than 0, got 0"),
+        (lambda: AuxiliaryClassifier("hinge"), "objective must be an object with a method"),
+    ],
+)
+def test_what_is_no_objective_says_so(make, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        make()

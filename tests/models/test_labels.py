@@ -1,0 +1,229 @@
+"""Conditional runs: labels go with their images, to both networks, and out again through samples and grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from conftest import (
+    TinyDiscriminator,
+    TinyGenerator,
+    assert_same_weights,
+    tiny_players,
+    tiny_runner,
+    weights_of,
+)
+from mindspore import Tensor, nn
+from PIL import Image
+
+from models.losses.plain import batch, doubles, players
+from ms_gan_callbacks import (
+    ArraySource,
+    AuxiliaryClassifier,
+    Checkpoint,
+    DataError,
+    DatasetSource,
+    Every,
+    Hinge,
+    ImageGrid,
+    RecipeError,
+    RunDirError,
+    UsageError,
+)
+from ms_gan_callbacks.data import batches_with_labels, check_labels
+
+CLASSES = 3
+LABELS = np.array([2, 0, 1, 1, 2], np.int32)
+
+
+class Generator(nn.Cell):
+    """Noise (N, 3) and labels (N,) to images (N, 1, 4, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.classes, self.tanh = nn.Dense(3, 16), nn.Embedding(CLASSES, 16), nn.Tanh()
+
+    def construct(self, noise: Tensor, labels: Tensor) -> Tensor:
+        return self.tanh(self.dense(noise) + self.classes(labels)).reshape(-1, 1, 4, 4)
+
+
+class Projection(nn.Cell):
+    """Images and labels to scores, by a projection (Miyato & Koyama, 2018, arXiv:1802.05637)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.classes = nn.Dense(16, 1), nn.Embedding(CLASSES, 16)
+
+    def construct(self, images: Tensor, labels: Tensor) -> Tensor:
+        pixels = images.reshape(-1, 16)
+        return self.dense(pixels) + (pixels * self.classes(labels)).sum(1, keepdims=True)
+
+
+class Classifier(nn.Cell):
+    """Images to (scores, class logits)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.classify = nn.Dense(16, 1), nn.Dense(16, CLASSES)
+
+    def construct(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = images.reshape(-1, 16)
+        return self.dense(pixels), self.classify(pixels)
+
+
+def drawn(w: dict[str, np.ndarray], noise: np.ndarray) -> np.ndarray:
+    by_class = w["generator.classes.embedding_table"][LABELS]
+    return np.tanh(noise @ w["generator.dense.weight"].T + w["generator.dense.bias"] + by_class)
+
+
+def scored(w: dict[str, np.ndarray], pixels: np.ndarray) -> np.ndarray:
+    return pixels @ w["discriminator.dense.weight"][0] + w["discriminator.dense.bias"]
+
+
+def hinge(real: np.ndarray, fake: np.ndarray) -> float:
+    return np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean()
+
+
+def test_real_images_and_fakes_of_a_step_have_the_same_labels() -> None:
+    made, (real, noise) = players(Projection, Generator, objective=Hinge(), classes=CLASSES), batch()
+    before = doubles(made)
+    by_class = before["discriminator.classes.embedding_table"][LABELS]
+    scores = [scored(before, x) + (x * by_class).sum(1) for x in (real.reshape(-1, 16), drawn(before, noise))]
+    d_loss, _, d_real, d_fake, _ = made.train_step(real, noise, LABELS).asnumpy()
+    assert [d_loss, d_real, d_fake] == pytest.approx([hinge(*scores), *(s.mean() for s in scores)], abs=1e-5)
+    after = doubles(made)
+    # Every class that was there has learned, in both networks.
+    for name in ("generator.classes.embedding_table", "discriminator.classes.embedding_table"):
+        assert (np.abs(after[name] - before[name]).max(1) > 0).all()
+
+
+@pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_classifier_teaches_both_players_the_classes(both: bool) -> None:
+    objective = AuxiliaryClassifier(Hinge(), weight=0.5)
+    made, (real, noise) = players(Classifier, Generator, objective=objective, classes=CLASSES), batch()
+
+    def class_loss(w: dict[str, np.ndarray], pixels: np.ndarray) -> float:
+        logits = pixels @ w["discriminator.classify.weight"].T + w["discriminator.classify.bias"]
+        likely = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        return 0.5 * -likely[np.arange(len(LABELS)), LABELS].mean()
+
+    before = doubles(made)
+    got = made.train_step(real, noise, LABELS, both=both).asnumpy()
+    fake, pixels = drawn(before, noise), real.reshape(-1, 16)
+    wanted = (
+        hinge(scored(before, pixels), scored(before, fake)) + class_loss(before, pixels) + class_loss(before, fake)
+    )
+    then = {**before, **{k: v for k, v in doubles(made).items() if both and k.startswith("disc")}}
+    assert got[:2] == pytest.approx([wanted, class_loss(then, fake) - scored(then, fake).mean()], rel=1e-5)
+
+
+def numbered(count: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Return images that tell their labels: all pixels of one are its label, but for a white corner."""
+    labels = np.arange(count) % CLASSES
+    images = np.broadcast_to(labels[:, None, None, None], (count, 1, 4, 4)).astype(np.uint8)
+    images[..., -1, -1] = 255
+    return images, labels
+
+
+@pytest.mark.parametrize("kind", ["array", "pipeline"])
+def test_labels_keep_to_their_images(kind: str) -> None:
+    images, labels = numbered()
+    if kind == "array":
+        source = ArraySource(images, 4, labels=labels)
+    else:
+        pipeline = ms.dataset.NumpySlicesDataset((labels, images), ["label", "image"], shuffle=True)
+        source = DatasetSource(pipeline.batch(4, drop_remainder=True), column="image", labels="label")
+    check_labels(source, CLASSES)
+    plain = list(source.batches(1, 2, start=1))
+    for place, (batch_of, told) in enumerate(batches_with_labels(source, CLASSES, 1, 2, start=1)):
+        assert np.array_equal(batch_of, plain[place])
+        assert told.dtype == np.int32
+        assert np.array_equal(np.rint((batch_of[:, 0, 0, 0] + 1) * 127.5), told)
+    assert place == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "array has no labels, which a conditional run"),
+        (np.arange(20), "labels go from 0 to 19, but classes=3 takes 0 to 2"),
+        (np.arange(20) % 3 - 1, "labels go from -1 to 1, but classes=3 takes 0 to 2"),
+        (np.arange(20) % 3 / 2, "labels must be whole numbers from 0 to 2, got float64"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_one_line_and_no_folder(labels: np.ndarray | None, message: str) -> None:
+    runner = conditional()
+    with pytest.raises(DataError, match=message):
+        runner.train(1, ArraySource(numbered()[0], 4, labels=labels), quiet=True)
+    assert not Path("run").exists()
+
+
+def conditional(out_dir: str = "run", **changes: object):
+    settings = {"generator": Generator, "discriminator": Projection, "classes": CLASSES}
+    return tiny_runner(out_dir, **(settings | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": None}, r"the generator takes 2 inputs; .* is for a conditional run: .*classes="),
+        ({"classes": None, "generator": TinyGenerator}, "the discriminator takes 2 inputs"),
+        ({"generator": TinyGenerator}, r"the generator takes none: write construct\(self, noise, labels\)"),
+        (
+            {"discriminator": TinyDiscriminator},
+            r"discriminator takes none: write construct\(self, images, labels\)",
+        ),
+        ({"discriminator": Classifier, "objective": Hinge()}, "discriminator takes none"),
+        (
+            {"objective": AuxiliaryClassifier(Hinge())},
+            r"must return \(scores, class logits\), \(4, 1\) and \(4, 3\)",
+        ),
+        ({"objective": AuxiliaryClassifier(Hinge()), "classes": None}, "AuxiliaryClassifier needs labels"),
+        ({"classes": 4}, r"generator does not take noise of shape \(4, 3\) with labels 0 to 3"),
+    ],
+)
+def test_networks_and_classes_must_agree(changes: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        conditional(**changes).train(1, ArraySource(*numbered()[:1], 4, labels=numbered()[1]), quiet=True)
+
+
+def test_an_unconditional_discriminator_that_returns_class_logits_is_told_of(images: np.ndarray) -> None:
+    made = tiny_players(TinyGenerator, Classifier)
+    with pytest.raises(RecipeError, match=r"not 2 outputs; .* AuxiliaryClassifier"):
+        made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
+
+
+@pytest.mark.slow
+def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> None:
+    images, labels = numbered()
+    source = ArraySource(images, 4, labels=labels)
+    runner = conditional(fresh=True)
+    runner.train(2, source, [Checkpoint(Every.steps(4)), ImageGrid(rows=2, scale=1)], quiet=True)
+    with Image.open("run/samples/epoch-0001.png") as grid:
+        assert grid.size == (CLASSES * 4 + (CLASSES + 1) * 2, 2 * 4 + 3 * 2)
+    noise = np.tile(np.ones((1, 3), np.float32), (6, 1))
+    turns = runner._players.generate(noise)
+    assert np.array_equal(turns[:3], turns[3:])
+    assert np.abs(turns[0] - turns[1]).max() > 1e-3
+    assert np.array_equal(runner._players.generate(noise, [1] * 6)[0], turns[1])
+    assert np.array_equal(runner.sample(4, labels=[2, 2, 2, 2])[2], runner.sample(4)[2])
+    table = runner.eval(images, labels)
+    scores = runner._players.judge((images / 127.5 - 1).astype(np.float32), labels)
+    assert table["d_real"] == pytest.approx((1 / (1 + np.exp(-scores.astype(np.float64)))).mean(), abs=1e-5)
+    other = conditional(resume=4)
+    other.train(2, source, [Checkpoint(Every.steps(4))], quiet=True)
+    assert_same_weights(weights_of(runner), weights_of(other))
+    with pytest.raises(RunDirError, match="this run has labels = "):
+        conditional(resume=True).train(3, ArraySource(images, 4, labels=labels[::-1].copy()), quiet=True)
+    for wrong, message in (
+        ([0, 3], "labels go from 0 to 2, not from 0 to 3"),
+        ([0.0, 1.0], "take 2 whole numbers"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            runner.sample(2, labels=wrong)
+    with pytest.raises(UsageError, match=r"eval\(images, labels\)"):
+        runner.eval(images)
+    with pytest.raises(UsageError, match="take no labels"):
+        tiny_runner("plain").sample(2, labels=[0, 1])

@@ -1,0 +1,159 @@
+"""The loop's inputs: what each step is given, however many are made ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_players, tiny_runner
+from numpy.typing import NDArray
+
+from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, Every, GradientPenalty, thumbnails
+from ms_gan_callbacks.data import noise, stream
+from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.training.evaluator import Evaluator
+from ms_gan_callbacks.training.loop import AHEAD_BYTES, NoInterruption, TrainingLoop
+
+SIZE = 4
+
+
+class Counted(ArraySource):
+    """Counts the batches that are taken from it."""
+
+    taken = 0
+
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[NDArray[np.float32]]:
+        for batch in super().batches(seed, epoch, start):
+            self.taken += 1
+            yield batch
+
+
+def make_loop(source: ArraySource, step: int = 0, **changes: object) -> TrainingLoop:
+    progress = Progress(9, source.steps_per_epoch, step=step)
+    run = Run(progress, Path("run"), seed=7, noise_dim=3)
+    evaluator = Evaluator(Evaluation(), source, 7)
+    players = tiny_players(**changes)
+    store = CheckpointStore(Path("run/checkpoints"))
+    return TrainingLoop(players, source, CallbackBus([]), run, store, evaluator, NoInterruption())
+
+
+def images_of(side: int, count: int) -> NDArray[np.float32]:
+    draw = np.random.default_rng(0)
+    return np.tile(draw.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32), (1, 1, side, side))
+
+
+@pytest.mark.parametrize(
+    ("side", "ahead"),
+    [(4, 16), (256, 4), (296, 2), (512, 1), (700, 1)],
+)
+def test_batches_are_made_ahead_as_far_as_memory_allows_and_one_at_least(side: int, ahead: int) -> None:
+    bytes_of_batch = 4 * SIZE * side * side
+    assert ahead == max(1, min(16, AHEAD_BYTES // bytes_of_batch))
+    source = Counted(images_of(side, 20 * SIZE), SIZE)
+    batches = make_loop(source)._batches(1, 0)
+    for number in range(1, min(2 * ahead + 2, 21)):
+        next(batches)
+        assert source.taken == min(-(-number // ahead) * ahead, 20)
+
+
+@pytest.mark.parametrize("done", [0, 1, 15, 16, 17, 19])
+@pytest.mark.parametrize("penalty", [None, GradientPenalty()])
+def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: GradientPenalty | None) -> None:
+    source = ArraySource(images_of(4, 20 * SIZE), SIZE)
+    epoch = 2
+    step = source.steps_per_epoch + done
+    loop = make_loop(source, step, penalty=penalty)
+    found = list(loop._batches(epoch, done))
+    expected = list(source.batches(7, epoch, done))
+    assert len(found) == len(expected) == 20 - done
+    for number, (inputs, real) in enumerate(zip(found, expected, strict=True), step + 1):
+        np.testing.assert_array_equal(inputs.real, real)
+        np.testing.assert_array_equal(inputs.noise, noise(7, "noise", number, SIZE, 3))
+        if penalty is None:
+            assert inputs.drawn is None
+        else:
+            drawn = penalty.draw(stream(7, "penalty", number), real.shape)
+            np.testing.assert_array_equal(inputs.drawn, drawn)
+
+
+def test_every_step_of_a_conditional_run_is_given_the_labels_of_its_images() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, 20 * SIZE)
+    loop = make_loop(ArraySource(images_of(4, 20 * SIZE), SIZE, labels=labels), classes=3)
+    found = [inputs.labels for inputs in loop._batches(1, 0)]
+    assert np.concatenate(found).tolist() == labels[stream(7, "data", 1).permutation(20 * SIZE)].tolist()
+
+
+def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
+    source = ArraySource(images, 4)
+    loop = make_loop(source)
+    loop.run.rollbacks = [{}, {}]
+    first = next(loop._batches(1, 0))
+    np.testing.assert_array_equal(first.noise, noise(7, "noise after rollback 2", 1, 4, 3))
+
+
+def test_counters_of_an_older_checkpoint_begin_at_the_beginning(images: np.ndarray) -> None:
+    loop = make_loop(ArraySource(images, 4))
+    then = {"steps_per_epoch": 5, "step": 7, "epoch": 2, "d_updates": 7, "g_updates": 7}
+    loop._restore_progress(then, None)
+    assert loop.run.progress == Progress(9, 5, 7, 2, 7, 7)
+    assert loop.run.progress.next_epoch == 2
+    # It does not tell its batch size either: half of an epoch stays half of one.
+    longer = make_loop(ArraySource(np.concatenate((images, images)), 4))
+    longer._restore_progress(then, None)
+    assert (longer.run.progress.next_epoch, longer.run.progress.begin(2)) == (2, 4)
+
+
+def test_a_run_begins_with_nothing_counted_and_an_epoch_ends_with_its_last_step() -> None:
+    progress = Progress(3, 5)
+    counted = (progress.step, progress.epoch, progress.d_updates, progress.g_updates)
+    assert counted == (0, 0, 0, 0)
+    assert (progress.steps, progress.next_epoch) == (15, 1)
+    ends = []
+    for progress.step in range(12):
+        ends.append(progress.ends_epoch)
+    assert [step for step, end in enumerate(ends) if end] == [5, 10]
+    assert Progress(1, 1, step=1).ends_epoch
+
+
+class Means(Callback):
+    """Keeps every step's d_loss, and the mean of it that an epoch ends with."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.means: list[float] = []
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.losses.append(run.scalars["d_loss"])
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        self.means.append(run.epoch_means["d_loss"])
+
+
+def test_the_means_of_an_epoch_are_over_its_own_steps(images: np.ndarray) -> None:
+    seen = Means()
+    tiny_runner().train(2, images, seen, batch_size=4, quiet=True)
+    assert seen.means == pytest.approx([np.mean(seen.losses[:5]), np.mean(seen.losses[5:])], abs=1e-6)
+
+
+class Remembers(Callback):
+    def on_train_begin(self, run: Run) -> None:
+        self.metrics = dict(run.metrics)
+
+
+def test_a_run_goes_on_with_what_it_measured_and_keeps_the_checkpoint_that_it_goes_on_from(
+    images: np.ndarray,
+) -> None:
+    gap = Evaluation(
+        {"gap": lambda real, fake: abs(real.images.mean() - fake.images.mean())}, samples=8, extractor=thumbnails
+    )
+    first = tiny_runner().train(1, images, Checkpoint(keep=1), evaluation=gap, batch_size=4, quiet=True)
+    seen = Remembers()
+    later = [seen, Checkpoint(Every.steps(2), keep=1)]
+    tiny_runner(resume=True).train(2, images, later, evaluation=gap, batch_size=4, quiet=True)
+    assert seen.metrics == first.metrics and first.metrics["gap"] > 0
+    assert [path.name for path in sorted(Path("run/checkpoints").iterdir())] == ["step-00000005", "step-00000010"]
