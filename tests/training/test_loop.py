@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, Every, GradientPenalty, thumbnails
 from ms_gan_callbacks.data import noise, stream
+from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
@@ -157,3 +158,36 @@ def test_a_run_goes_on_with_what_it_measured_and_keeps_the_checkpoint_that_it_go
     tiny_runner(resume=True).train(2, images, later, evaluation=gap, batch_size=4, quiet=True)
     assert seen.metrics == first.metrics and first.metrics["gap"] > 0
     assert [path.name for path in sorted(Path("run/checkpoints").iterdir())] == ["step-00000005", "step-00000010"]
+
+
+def test_a_run_that_goes_back_forgets_what_it_measured_since(images: np.ndarray) -> None:
+    loop = make_loop(ArraySource(images, 4))
+    loop.run.metrics["gap"] = 1.0
+    loop.save()
+    loop.run.metrics.update(gap=2.0, other=3.0)
+    loop.restore(loop.store.load(0, loop.players.weights()))
+    assert loop.run.metrics == {"gap": 1.0}
+
+
+class AsksAtOnce(Callback):
+    def on_train_begin(self, run: Run) -> None:
+        run.request_checkpoint()
+
+    def on_train_epoch_begin(self, run: Run) -> None:
+        self.found = run.checkpoint
+
+
+def test_a_checkpoint_that_is_asked_for_at_the_beginning_is_written_before_the_first_step(
+    images: np.ndarray,
+) -> None:
+    asks = AsksAtOnce()
+    tiny_runner().train(1, images, asks, batch_size=4, quiet=True)
+    assert asks.found is not None and asks.found.name == "step-00000000" and asks.found.is_dir()
+
+
+def test_an_interruption_before_the_first_step_trains_none(images: np.ndarray) -> None:
+    interruption = NoInterruption()
+    interruption.received = 15
+    with pytest.raises(Interrupted, match="before the first step; there is nothing to resume") as caught:
+        tiny_runner(interruption=interruption).train(1, images, [], batch_size=4, quiet=True)
+    assert caught.value.exit_code == 128 + 15

@@ -18,6 +18,7 @@ from ms_gan_callbacks import (
     Callback,
     Checkpoint,
     EarlyStopping,
+    Evaluation,
     Every,
     GanWarning,
     ImageGrid,
@@ -26,10 +27,12 @@ from ms_gan_callbacks import (
     Runner,
     TensorBoard,
     UsageError,
+    thumbnails,
 )
 from ms_gan_callbacks.errors import CheckpointError, Interrupted
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.training.loop import NoInterruption
+from ms_gan_callbacks.training.resume import allowed_changes
 
 EPOCHS, STEPS = 3, 15
 
@@ -292,3 +295,38 @@ def test_epochs_of_another_length_are_counted_from_where_they_begin(old: int, ne
         assert progress.steps == step + (9 - done_before) * new - done
         progress.step += new - done
         assert progress.ends_epoch
+
+
+class SeesMetrics(Callback):
+    def on_train_begin(self, run: Run) -> None:
+        self.seen = dict(run.metrics)
+
+
+def test_a_metric_that_is_not_measured_any_more_is_forgotten(images: np.ndarray) -> None:
+    def measure(*names: str) -> Evaluation:
+        metrics = {name: lambda real, fake: float(abs(real.images.mean() - fake.images.mean())) for name in names}
+        return Evaluation(metrics, samples=8, extractor=thumbnails)
+
+    first = tiny_runner().train(1, array(images), Checkpoint(), evaluation=measure("gap", "other"), quiet=True)
+    sees = SeesMetrics()
+    tiny_runner(resume=True).train(2, array(images), [Checkpoint(), sees], evaluation=measure("gap"), quiet=True)
+    assert sees.seen == {"gap": first.metrics["gap"]}
+
+
+def test_a_state_without_its_callback_is_dropped_with_a_warning(images: np.ndarray) -> None:
+    tiny_runner().train(1, array(images), [Checkpoint(), Counts()], quiet=True)
+    with pytest.warns(GanWarning, match="holds the state of a callback Counts, which this run does not have"):
+        tiny_runner(resume=True).train(2, array(images), Checkpoint(), quiet=True)
+
+
+OLD = {"seed": 0, "noise_dim": 3, "batch_size": 4, "data": {"sha256": "a"}}
+
+
+def test_what_an_older_run_did_not_write_down_it_did_not_have() -> None:
+    now = {**OLD, "objective": "NonSaturating()", "generator_every": 1, "ema": None, "classes": None}
+    assert allowed_changes(OLD, now, ()) == {}
+    assert allowed_changes(OLD, {**now, "ema": 0.9}, ["ema"]) == {"ema": (None, 0.9)}
+    with pytest.raises(RunDirError, match=r"has generator_every = 1, not 2; .*--allow-change generator_every"):
+        allowed_changes(OLD, {**now, "generator_every": 2}, ())
+    with pytest.raises(RunDirError, match=r"has objective = 'Hinge\(\)', not 'NonSaturating\(\)'"):
+        allowed_changes({**OLD, "objective": "Hinge()"}, now, ())
