@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -165,6 +167,14 @@ def _of_a_library(filename: str) -> bool:
     if filename.startswith("<frozen ") or "site-packages" in path.parts:
         return True
     return any(path.is_relative_to(folder) for folder in _LIBRARIES)
+
+
+def warn(message: str) -> None:
+    """Issue a :class:`GanWarning` at the innermost line that belongs to no library: the user's own."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _of_a_library(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, GanWarning, stacklevel=level)
 
 
 def annotate(error: BaseException, note: str) -> None:

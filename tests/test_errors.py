@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pytest
+from conftest import tiny_runner
 from mindspore import Tensor, dataset, nn, ops
 
+from ms_gan_callbacks import ArraySource, Every, GanWarning, ImageGrid
 from ms_gan_callbacks.errors import describe, first_sentence
 from ms_gan_callbacks.models.networks import graph_mode
 
@@ -103,3 +106,16 @@ def test_a_users_line_is_told_wherever_their_folder_is_and_a_librarys_is_not(tmp
         scope["fails"]()
     assert describe(caught.value).endswith(f"({folder / 'mine.py'}, line 2)")
     assert describe(caught.value).startswith("KeyError: no such thing")
+
+
+def test_a_warning_names_the_users_own_line_however_deep_it_comes_from() -> None:
+    with pytest.warns(GanWarning) as warned:
+        made = ArraySource(np.linspace(0, 1, 128).reshape(8, 1, 4, 4), batch_size=4)
+    assert made.count == 8
+    assert [(one.filename, linecache.getline(one.filename, one.lineno).split()[0]) for one in warned] == [
+        (__file__, "made")
+    ]
+    late = ImageGrid(Every.epochs(9), rows=2, columns=2)
+    with pytest.warns(GanWarning, match="lies beyond this run's 1 epoch") as warned:
+        tiny_runner().train(1, np.eye(16).reshape(16, 1, 4, 4) * 2 - 1, late, batch_size=4, quiet=True)
+    assert {one.filename for one in warned} == {__file__}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.callbacks.monitor import Watcher
-from ms_gan_callbacks.errors import CallbackError, GanWarning, counted, is_whole
+from ms_gan_callbacks.errors import CallbackError, counted, is_whole, warn
 from ms_gan_callbacks.events.run import Run
 
 
@@ -75,7 +74,7 @@ class EarlyStopping(Watcher):
     def on_train_begin(self, run: Run) -> None:
         # Not in check: only now is it known where a run that goes on stands, and how long this has waited.
         if not run.rollbacks and (why := self._why_never(run)):
-            warnings.warn(f"{self.name}: {why}; it will never stop the run", GanWarning, stacklevel=2)
+            warn(f"{self.name}: {why}; it will never stop the run")
 
     def _why_never(self, run: Run) -> str | None:
         """Return why patience cannot run out, where it could not from the run's beginning either."""

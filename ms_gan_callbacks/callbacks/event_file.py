@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import monotonic, time
@@ -15,7 +14,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from ms_gan_callbacks.errors import GanWarning
+from ms_gan_callbacks.errors import warn
 from ms_gan_callbacks.storage.files import list_folder, replace_file
 
 OURS = ".ms-gan"
@@ -80,7 +79,7 @@ def drop_events_after(folder: Path, step: int) -> None:
         try:
             events = [(Event.FromString(record), frame) for record, frame in _records(content)]
         except (DecodeError, ValueError):
-            warnings.warn(f"{path} is damaged and left as it is", GanWarning, stacklevel=3)
+            warn(f"{path} is damaged and left as it is")
             continue
         kept = [(event, frame) for event, frame in events if event.step <= step]
         if all(event.HasField("file_version") for event, _ in kept):

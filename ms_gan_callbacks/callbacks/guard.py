@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ms_gan_callbacks.errors import CallbackError, GanWarning, choices, counted, is_whole
+from ms_gan_callbacks.errors import CallbackError, choices, counted, is_whole, warn
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
@@ -111,7 +110,7 @@ class Guard(Callback):
         reason = f"{self.name}: {trouble} at step {run.step:,}"
         if self.action == "warn":
             if self.unhealthy == self.patience:
-                warnings.warn(reason, GanWarning, stacklevel=2)
+                warn(reason)
         elif self.unhealthy >= self.patience:
             self._act(run, reason)
 

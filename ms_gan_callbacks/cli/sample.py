@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
 from ms_gan_callbacks.cli.outputs import Output, out_option
-from ms_gan_callbacks.errors import GanWarning, UsageError, counted
+from ms_gan_callbacks.errors import UsageError, counted, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +84,7 @@ def sample(
         )
     if not picture and (columns or scale):
         names = " and ".join(name for name, value in (("--columns", columns), ("--scale", scale)) if value)
-        warnings.warn(f"{names}: only a picture has that; {output.path} holds images as they are", GanWarning, 1)
+        warn(f"{names}: only a picture has that; {output.path} holds images as they are")
     with Interrupts():
         from ms_gan_callbacks.data.images import write_npz
         from ms_gan_callbacks.results.inference import Trained
@@ -125,11 +124,9 @@ def _draw(
         images = trained.generate(noise, labels)
         if finite and not np.isfinite(images).all():
             finite = False
-            warnings.warn(
+            warn(
                 "the generator makes values that are not finite (NaN or infinity), which are drawn in black: "
-                "its run has diverged; --checkpoint takes an older one",
-                GanWarning,
-                stacklevel=1,
+                "its run has diverged; --checkpoint takes an older one"
             )
         yield to_uint8(images)
         start += len(noise)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.recipe import Origin, Recipe
-from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.interop import adapted
 
 
@@ -83,5 +82,5 @@ def with_metrics(recipe: Recipe, facts: Mapping[str, Any]) -> Recipe:
         try:
             recipe = attach(recipe, [one])
         except UsageError as error:
-            warnings.warn(f"{error}; it is left out", GanWarning, stacklevel=3)
+            warn(f"{error}; it is left out")
     return recipe

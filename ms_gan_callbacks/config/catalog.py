@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ast
 import shlex
-import warnings
 from pathlib import Path
 
 from ms_gan_callbacks.config.plugins import pick, plugins, recipe_file
-from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, choices
+from ms_gan_callbacks.errors import RecipeError, UsageError, choices, warn
 from ms_gan_callbacks.storage.files import decode_source, encoding_of, list_folder
 
 _PACKAGE = Path(__file__).parent.parent
@@ -30,11 +29,7 @@ def named() -> dict[str, Path]:
     for plugin in plugins("recipes"):
         found = recipe_file(plugin)
         if found.fault:
-            warnings.warn(
-                f"the recipe {plugin.name} of {plugin.provider} is left out: {found.fault}",
-                GanWarning,
-                stacklevel=2,
-            )
+            warn(f"the recipe {plugin.name} of {plugin.provider} is left out: {found.fault}")
         else:
             recipes.setdefault(plugin.name, found.thing)
     return recipes

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import list_data, name_some, need_folder
 from ms_gan_callbacks.data.idx import read_images, read_labels
-from ms_gan_callbacks.data.protocol import check_batch_size, warn
-from ms_gan_callbacks.errors import DataError, RecipeError, choices
+from ms_gan_callbacks.data.protocol import check_batch_size
+from ms_gan_callbacks.errors import DataError, RecipeError, choices, warn
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
 _DIMENSIONS = {"images": 3, "labels": 1}

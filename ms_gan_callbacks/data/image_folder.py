@@ -17,8 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import FileTree, name_some, need_folder
-from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels, warn
-from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe
+from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
+from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe, warn
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 

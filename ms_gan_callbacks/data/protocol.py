@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError
+from ms_gan_callbacks.errors import DataError, RecipeError, warn
 
 Batch = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -157,14 +154,6 @@ def check_batch(source: Source, images: object) -> None:
         raise DataError(f"{source.name}: a batch is {images.dtype}, expected floats in [-1, 1] (x / 127.5 - 1)")
     check_range(source.name, images)
     check_usual_range(source.name, images)
-
-
-def warn(message: str) -> None:
-    """Warn at the line that called into this folder."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and Path(frame.f_code.co_filename).parent == Path(__file__).parent:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, GanWarning, stacklevel=level)
 
 
 def _doubt_bytes(low: float, high: float) -> str | None:

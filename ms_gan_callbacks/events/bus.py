@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import Any
 from weakref import ref
 
-from ms_gan_callbacks.errors import GanError, GanWarning, annotate, describe, first_sentence
+from ms_gan_callbacks.errors import GanError, annotate, describe, first_sentence, warn
 from ms_gan_callbacks.events.as_made import lend, note_left
 from ms_gan_callbacks.events.bus_checks import (
     check_kinds,
@@ -180,7 +179,7 @@ class CallbackBus:
         if one.fault is None:
             one.fault = fault
             self._subscribe()
-            warnings.warn(f"{fault}; the run goes on without it", GanWarning, stacklevel=2)
+            warn(f"{fault}; the run goes on without it")
 
     def check(self, run: Run) -> list[str]:
         """Ask every callback whether it can work in this run; return the warnings.

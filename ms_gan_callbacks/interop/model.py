@@ -14,7 +14,6 @@ on_train_end                        on_train_end
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 from mindspore.train import Callback as StockCallback
 
-from ms_gan_callbacks.errors import CallbackError, GanWarning, UsageError, choices, counted
+from ms_gan_callbacks.errors import CallbackError, UsageError, choices, counted, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback, Writer
 from ms_gan_callbacks.events.events import Event, Every
@@ -128,14 +127,13 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         with model.folder.reserved(model.fresh):
             run = model.prepare(parameters, start)
             for warning in [*self._bus.check(run), *self._seldom(parameters)]:
-                warnings.warn(warning, GanWarning, stacklevel=4)
+                warn(warning)
         self._exits = ExitStack()
         self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
         self._training = True  # from here on there is something to release
         model.open()
         self._exits.enter_context(self._bus)
-        model.emit(Event.TRAIN_BEGIN)
-        model.commit()
+        model.session.begin()
 
     def _seldom(self, parameters: Any) -> Iterable[str]:
         """Say which schedules suffer from a device that tells of one step an epoch."""
@@ -165,7 +163,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         self._model.publish(run_context.original_args().net_outputs)
         self._emit(Event.TRAIN_STEP_END, run_context)
         if not self._model.current.progress.ends_epoch:
-            self._model.commit()
+            self._model.session.commit()
 
     def on_eval_end(self, run_context: Any) -> None:
         """Tell of it: of one in fit to everybody, of Model.eval by itself to those that write."""
@@ -183,17 +181,14 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         """Tell of it, if it is complete."""
         if self._model.current.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END, run_context)
-            self._model.commit()
+            self._model.session.commit()
             if self._model.current.metrics:  # without any, fit may be about to measure them in a later epoch
                 self._look_for_monitors()
 
     def on_train_end(self, run_context: Any) -> None:
         """Tell of it, and leave the weights that somebody wants."""
         self._look_for_monitors()
-        self._model.emit(Event.TRAIN_END)
-        best = self._model.current.requests.end_with
-        self._model.commit()
-        if best is not None:
+        if (best := self._model.session.end()) is not None:
             self._model.load_weights(best)
 
     def _emit(self, event: Event, run_context: Any) -> None:
@@ -209,11 +204,9 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         for callback in () if looked else self._bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:
-                warnings.warn(
+                warn(
                     f"{callback.name} monitors {monitor!r}, which nobody has measured in {when}; "
-                    + choices(monitor, sorted(known)),
-                    GanWarning,
-                    stacklevel=3,
+                    + choices(monitor, sorted(known))
                 )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,15 +13,16 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import CheckpointError, GanWarning, UsageError, counted
+from ms_gan_callbacks.errors import CheckpointError, UsageError, counted, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Floats, Requests, Run
 from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.optimizers import rates
 from ms_gan_callbacks.storage import environment
-from ms_gan_callbacks.storage.checkpoints import CheckpointStore, grant
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.run_dir import RunFolder, describe_run
 
 BETTER = {"loss": "min", "eval_loss": "min"}
@@ -53,6 +52,24 @@ class Outputs:
         return np.array([np.mean(getattr(one, "asnumpy", lambda one=one: one)()) for one in self._outputs], float)
 
 
+class _ModelSession(Session):
+    """Checkpoints hold the network that is trained, with its optimizer.
+
+    Attributes:
+        network: the cell whose call is a training step.
+    """
+
+    network: Any = None
+
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        found: dict[str, NDArray[Any]] = {}
+        for parameter in self.network.get_parameters():
+            if parameter.name in found:
+                raise CheckpointError(f"two parameters of the network are called {parameter.name!r}: rename one")
+            found[parameter.name] = parameter.asnumpy().copy()
+        return found
+
+
 class ModelRun:
     """Keeps a run up to date with what a Model tells.
 
@@ -71,11 +88,11 @@ class ModelRun:
 
     def __init__(self, folder: RunFolder, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
         self.folder, self.outputs, self._bus = folder, outputs, bus
-        self._kept: dict[str, list[int]] = {}
         self._from: int | None = None
         self._network: Any = None
         self._base, self._sunk = 0, False
         self.run: Run | None = None
+        self._session: _ModelSession | None = None
         self.epoch, self.fresh, self.trained = 0, not resume, False
         if resume:
             self._from, self.epoch = _newest_epoch(self._store)
@@ -115,6 +132,9 @@ class ModelRun:
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
         run.learning_rates = partial(rates, "model", optimizer) if optimizer is not None else dict
         run.facts = self._facts(parameters, progress, optimizer)
+        if self._session is None:
+            self._session = _ModelSession(run, self._bus, self._store)
+        self._session.network, self._session.store = self._network, self._store
         self.run = run
         return run
 
@@ -159,10 +179,7 @@ class ModelRun:
         describe_run(self.out_dir, run.facts)
         if self._from is not None:
             state = self.load_weights(self._from)
-            self._bus.load_state(state["callbacks"])
-            self._kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
-            run.metrics.update(state["metrics"])
-            run.checkpoint = self._store.path(self._from)
+            self.session.restore(state, self._from, self._store.path(self._from))
             self._from = None
         if not self.fresh:
             self._store.go_back_to(run.step)
@@ -187,37 +204,18 @@ class ModelRun:
         self.current.scalars.publish(self.outputs, values)
         self.current.epoch_means.add(values)
 
+    @property
+    def session(self) -> Session:
+        """The run with its callbacks, once it is prepared."""
+        if self._session is None:
+            raise RuntimeError("the run has not begun")
+        return self._session
+
     def emit(self, event: Event) -> None:
-        """Tell everybody who listens."""
-        run = self.current
-        self._bus.emit(event, run)
-        if run.progress.ends_epoch:
-            self.epoch = run.epoch
-
-    def commit(self) -> None:
-        """Write the checkpoint that was asked for, if one was."""
-        run = self.current
-        asked, run.requests.checkpoints = run.requests.checkpoints, {}
-        if not asked:
-            return
-        grant(self._kept, asked, run.step)
-        state = {
-            "progress": asdict(run.progress),
-            "metrics": run.metrics,
-            "kept": self._kept,
-            "callbacks": self._bus.state(),
-        }
-        run.checkpoint = self._store.save(run.step, self._weights(), state)
-        self._store.prune(step for steps in self._kept.values() for step in steps)
-        self.emit(Event.CHECKPOINT)
-
-    def _weights(self) -> dict[str, NDArray[Any]]:
-        found: dict[str, NDArray[Any]] = {}
-        for parameter in self._network.get_parameters():
-            if parameter.name in found:
-                raise CheckpointError(f"two parameters of the network are called {parameter.name!r}: rename one")
-            found[parameter.name] = parameter.asnumpy().copy()
-        return found
+        """Call the hooks of an event."""
+        self.session.emit(event)
+        if self.current.progress.ends_epoch:
+            self.epoch = self.current.epoch
 
     def load_weights(self, step: int) -> dict[str, Any]:
         """Give the network and its optimizer the parameters of a step's checkpoint, and return its state.
@@ -225,7 +223,7 @@ class ModelRun:
         Raises:
             CheckpointError: it is not there, damaged, or of another network.
         """
-        checkpoint = self._store.load(step, self._weights())
+        checkpoint = self._store.load(step, self.session.weights())
         for parameter in self._network.get_parameters():
             ops.assign(parameter, Tensor(checkpoint.weights[parameter.name]))
         return checkpoint.state
@@ -266,7 +264,7 @@ def numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, flo
         if np.ndim(value) == 0:
             found[f"eval_{name}" if name in taken else name] = float(value)
         else:
-            warnings.warn(f"the metric {name!r} is no number, and not seen by callbacks", GanWarning, stacklevel=3)
+            warn(f"the metric {name!r} is no number, and not seen by callbacks")
     return found
 
 
@@ -277,7 +275,7 @@ def _newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
             progress = json.loads((store.path(step) / "state.json").read_bytes())["progress"]
             epoch, within = divmod(step, progress["steps_per_epoch"])
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            warnings.warn(f"{store.path(step)} is damaged; going back behind it", GanWarning, stacklevel=4)
+            warn(f"{store.path(step)} is damaged; going back behind it")
             continue
         if within == 0 and epoch > 0:
             return step, epoch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -14,7 +13,7 @@ from mindspore import Parameter, Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.rng import stream
-from ms_gan_callbacks.errors import GanError, GanWarning, RecipeError, UsageError, describe
+from ms_gan_callbacks.errors import GanError, RecipeError, UsageError, describe, warn
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -136,11 +135,7 @@ def leave_compile_cache() -> None:
     if ms.get_context("enable_compile_cache") is False:
         return  # as this function leaves it, which wins over the variable
     ms.set_context(enable_compile_cache=False)
-    warnings.warn(
-        "MindSpore's compile cache is left off: of a network that was edited it would run the graph of old",
-        GanWarning,
-        stacklevel=3,
-    )
+    warn("MindSpore's compile cache is left off: of a network that was edited it would run the graph of old")
 
 
 def use_device(device: str | None) -> None:

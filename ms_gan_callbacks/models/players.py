@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotate
+from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers import accelerate
@@ -120,7 +119,7 @@ class Players:
         fit = check_fit(self.generator, self.discriminator, real, noise, self.method.classes, classifies)
         check_scores(objective, fit.scores)
         for told in self._doubts(fit):
-            warnings.warn(told, GanWarning, stacklevel=2)
+            warn(told)
         self._fit = fit
 
     def _doubts(self, fit: Fit) -> Iterator[str]:

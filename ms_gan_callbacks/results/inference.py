@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data import noise, stream
-from ms_gan_callbacks.errors import CheckpointError, GanWarning, RunDirError, UsageError, choices
+from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, choices, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
@@ -51,7 +50,7 @@ class Trained:
         self.recipe: Recipe = recipe_in(run_dir, overrides or {})
         self.facts: Mapping[str, Any] = read_facts(run_dir)
         if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.facts.get("recipe_sha256"):
-            warnings.warn(f"{run_dir / 'recipe.py'} was changed since the run wrote it", GanWarning, stacklevel=2)
+            warn(f"{run_dir / 'recipe.py'} was changed since the run wrote it")
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
         like = self._players.weights()

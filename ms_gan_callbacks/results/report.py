@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,9 +12,9 @@ from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data import Source, first_images
 from ms_gan_callbacks.errors import (
     DataError,
-    GanWarning,
     UsageError,
     annotate,
+    warn,
 )
 from ms_gan_callbacks.metrics import (
     FeatureExtractor,
@@ -195,11 +194,7 @@ def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | No
     if then.get("sha256") != judge.source.sha256():
         now = judge.source.name
         as_now = ", as it is now" if then.get("name") == now else ""
-        warnings.warn(
-            f"the run was trained on {then.get('name')}, {then.get('count', 0):,} images, not on {now}{as_now}",
-            GanWarning,
-            stacklevel=2,
-        )
+        warn(f"the run was trained on {then.get('name')}, {then.get('count', 0):,} images, not on {now}{as_now}")
     generator, noise = judge.measure_generator(trained)
     values = {"generator": generator, **judge.measure_known()}
     return Judgement(trained.step, judge.count, judge.real.feature_name, judge.name, values, noise)
@@ -213,7 +208,7 @@ def _real_images(train: Source, test_data: Callable[[], Source] | None, count: i
             test = make("test_data", test_data)
             return test.name, first_images(test, min(count, _whole(test))), known
         except DataError as error:
-            warnings.warn(f"{error}; judging by images that it was trained on", GanWarning, stacklevel=4)
+            warn(f"{error}; judging by images that it was trained on")
     half = len(known) // 2
     return f"{train.name} (trained on)", known[:half], known[half:]
 

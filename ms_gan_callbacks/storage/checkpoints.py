@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ms_gan_callbacks.errors import CheckpointError, GanWarning
+from ms_gan_callbacks.errors import CheckpointError, warn
 from ms_gan_callbacks.storage.checkpoint_files import (
     FILES,
     FORMAT,
@@ -163,7 +162,7 @@ class CheckpointStore:
                 wrong.append(str(error))
                 continue
             for reason in wrong:
-                warnings.warn(f"{reason}; going back to {self.path(step).name}", GanWarning, stacklevel=2)
+                warn(f"{reason}; going back to {self.path(step).name}")
             return found
         if wrong:
             raise CheckpointError("no checkpoint can be used: " + "; ".join(wrong))
@@ -224,19 +223,6 @@ class CheckpointStore:
             aside.mkdir(exist_ok=True)
             names = (f"{path.name}{'' if number == 1 else f'-{number}'}" for number in count(1))
             path.rename(next(free for name in names if not os.path.lexists(free := aside / name)))
-
-
-def grant(kept: dict[str, list[int]], asked: Mapping[str, int | None], step: int) -> None:
-    """Let a step's checkpoint be kept for those who asked for it, with as many of their older ones as they want.
-
-    Args:
-        kept: the steps whose checkpoints stay, by who asked for them; changed.
-        asked: how many each of them wants to keep; None for all.
-        step: the step.
-    """
-    for owner, keep in asked.items():
-        steps = [*(other for other in kept.get(owner, []) if other != step), step]
-        kept[owner] = steps if keep is None else steps[-keep:]
 
 
 @contextmanager

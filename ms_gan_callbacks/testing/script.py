@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from ms_gan_callbacks.events.events import Event, Every
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Floats, Run
 from ms_gan_callbacks.events.scalars import EpochMeans, Scalars, find_name_fault
+from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.testing.trace import Trace
 
 EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}
@@ -157,6 +158,25 @@ def drive(
     return script.play(*callbacks, out_dir=out_dir)
 
 
+class _TracedSession(Session):
+    """Records checkpoints in a trace instead of writing them."""
+
+    def __init__(self, trace: Trace, bus: CallbackBus) -> None:
+        super().__init__(trace.run, bus, store=None, note=trace.note)
+        self._trace = trace
+
+    def save(self) -> None:
+        """Name the checkpoint's folder."""
+        self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{self.run.step:08d}"
+
+    def commit(self) -> None:
+        """Record the callbacks' state after the step, and the requests."""
+        step, asked = self.run.step, self.run.requests.checkpoints
+        self._trace.states[step] = json.loads(json.dumps(self.bus.state()))
+        self._trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
+        super().commit()
+
+
 class _Play:
     """One performance of a script."""
 
@@ -181,41 +201,41 @@ class _Play:
             folder, step=0, epochs=script.epochs, steps_per_epoch=script.steps_per_epoch, scalars={}, **fields
         )
         self.trace = Trace(self.run, scratch)  # the folder lives as long as the trace
+        self.session = _TracedSession(self.trace, self.bus)
         self._evaluations = 0
 
     def perform(self) -> None:
-        """Do as the loop does."""
-        with self.bus:
-            for event in self._events():
-                self.bus.emit(event, self.run, self.trace.note)
-
-    def _events(self) -> Iterator[Event]:
-        progress = self.run.progress
-        for step in range(1, self.start + 1):  # what had happened before it was resumed, untold
+        """Emit the events of a run, in the loop's order."""
+        for step in range(1, self.start + 1):  # the steps before the resume, of which callbacks are not told
             self._update(step)
             self._evaluated()
         self.run.scalars = Scalars()
-        yield Event.TRAIN_BEGIN
-        yield from self._commit()
-        for step in range(self.start + 1, self.run.steps + 1):
-            if progress.next_epoch != progress.epoch:
-                progress.epoch = progress.next_epoch
-                self.run.epoch_means.restart()
-                yield Event.TRAIN_EPOCH_BEGIN
-            progress.step = step
-            yield Event.TRAIN_STEP_BEGIN
-            self._update(step)
-            yield Event.TRAIN_STEP_END
-            yield from [Event.EVAL_END] if self._evaluated() else []
-            yield from [Event.TRAIN_EPOCH_END] if progress.ends_epoch else []
-            if self.run.requests.roll_back:
-                self.trace.roll_backs.append(self.run.requests.roll_back)
-                return
-            yield from self._commit()
-            if self.run.stop_reason:
-                break
-        yield Event.TRAIN_END
-        yield from self._commit()
+        with self.bus:
+            self.session.begin()
+            for step in range(self.start + 1, self.run.steps + 1):
+                self._step(step)
+                if self.run.requests.roll_back:
+                    self.trace.roll_backs.append(self.run.requests.roll_back)
+                    return
+                self.session.commit()
+                if self.run.stop_reason:
+                    break
+            self.session.end()
+
+    def _step(self, step: int) -> None:
+        progress, emit = self.run.progress, self.session.emit
+        if progress.next_epoch != progress.epoch:
+            progress.epoch = progress.next_epoch
+            self.run.epoch_means.restart()
+            emit(Event.TRAIN_EPOCH_BEGIN)
+        progress.step = step
+        emit(Event.TRAIN_STEP_BEGIN)
+        self._update(step)
+        emit(Event.TRAIN_STEP_END)
+        if self._evaluated():
+            emit(Event.EVAL_END)
+        if progress.ends_epoch:
+            emit(Event.TRAIN_EPOCH_END)
 
     def _update(self, step: int) -> None:
         """Let both players be updated."""
@@ -235,16 +255,6 @@ class _Play:
         found = {name: _value(values, self._evaluations) for name, values in script.metrics.items()}
         self.run.metrics.update(found)
         return True
-
-    def _commit(self) -> Iterator[Event]:
-        step, asked = self.run.step, self.run.requests.checkpoints
-        state = json.loads(json.dumps(self.bus.state()))
-        self.trace.states[step] = state
-        if asked:
-            self.run.requests.checkpoints = {}
-            self.trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
-            self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{step:08d}"
-            yield Event.CHECKPOINT
 
 
 def _check_names(scalars: Mapping[str, Values], metrics: Mapping[str, Values]) -> None:

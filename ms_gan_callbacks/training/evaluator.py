@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import SupportsFloat
 
 import numpy as np
 
 from ms_gan_callbacks.config.evaluation import PROBE, Evaluation
 from ms_gan_callbacks.data import Source
-from ms_gan_callbacks.errors import GanWarning, UsageError, annotate
+from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics import Estimate, Sample, StoredFeatures, sampling_noise
 from ms_gan_callbacks.storage.run_dir import describe_run
@@ -44,7 +43,7 @@ class Evaluator:
                 taken = "a scalar of every step is" if name in run.epoch_means.names else "a callback publishes it"
                 raise UsageError(f"a metric cannot be called {name!r}: {taken}")
         if why := self.evaluation.every.why_never(run):
-            warnings.warn(f"metrics are never measured: {why}", GanWarning, stacklevel=5)
+            warn(f"metrics are never measured: {why}")
         whole = self._source.steps_per_epoch * self._source.batch_size
         if self.evaluation.samples > whole:
             raise UsageError(

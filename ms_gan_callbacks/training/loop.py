@@ -6,20 +6,22 @@ import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ms_gan_callbacks.data import Source, batches_with_labels, noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.players import SCALARS, Players
-from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore, grant
+from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator
 
 AHEAD_BYTES = 2**22
@@ -55,6 +57,26 @@ class StepInputs(NamedTuple):
     drawn: Floats | None = None
 
 
+class _RunSession(Session):
+    """Checkpoints hold both players with their optimizers."""
+
+    def __init__(
+        self, run: Run, bus: CallbackBus, store: CheckpointStore, players: Players, source: Source
+    ) -> None:
+        super().__init__(run, bus, store)
+        self._players, self._source = players, source
+
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        return self._players.weights(copy=False)
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {
+            "batch_size": self._source.batch_size,
+            "epoch_means": self.run.epoch_means.state(),
+            "rollbacks": self.run.rollbacks,
+        }
+
+
 @dataclass
 class TrainingLoop:
     """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop.
@@ -63,8 +85,7 @@ class TrainingLoop:
         evaluator: measures the generator when that is due.
         interruption: looked at between two steps.
         on_step: called after each step's updates: from then on there is something to lose.
-        kept: the steps whose checkpoints stay, by who asked for them.
-        resumed_from: the step whose checkpoint this run continues; it stays, too.
+        session: the run with its callbacks and the checkpoints they ask for.
     """
 
     players: Players
@@ -75,8 +96,10 @@ class TrainingLoop:
     evaluator: Evaluator
     interruption: Interruption
     on_step: Callable[[], None] = field(default=lambda: None)
-    kept: dict[str, list[int]] = field(default_factory=dict)
-    resumed_from: int | None = None
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = _RunSession(self.run, self.bus, self.store, self.players, self.source)
 
     def train(self) -> bool:
         """Train; what a network or a callback raises is raised, after every callback has released.
@@ -87,17 +110,14 @@ class TrainingLoop:
         with self.interruption.deferred(), self.bus:
             if self.interruption.received:
                 self._leave(self.interruption.received)
-            self._emit(Event.TRAIN_BEGIN)
-            self._commit()
+            self.session.begin()
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
                 if self.run.requests.roll_back:
                     return False
                 if self.run.stop_reason:
                     break
-            self._emit(Event.TRAIN_END)
-            best = self.run.requests.end_with
-            self._commit()
+            best = self.session.end()
         if best is not None:
             self.players.load_weights(self.store.load(best, self.players.weights()).weights)
         return True
@@ -106,7 +126,7 @@ class TrainingLoop:
         done = self.run.progress.begin(epoch)  # batches of this epoch consumed already
         if done == 0:
             self.run.epoch_means.restart()
-            self._emit(Event.TRAIN_EPOCH_BEGIN)
+            self.session.emit(Event.TRAIN_EPOCH_BEGIN)
         for batch in self._batches(epoch, done):
             self._train_step(batch)
             if self.run.requests.roll_back:
@@ -114,7 +134,7 @@ class TrainingLoop:
             number = self.interruption.received  # looked at once: one that comes during the save waits for a step
             if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
-            self._commit()  # the one place a checkpoint is written
+            self.session.commit()  # the one place a checkpoint is written
             if self.run.stop_reason or self.run.step == self.run.steps:
                 return  # the run ends by itself
             if number:
@@ -153,7 +173,8 @@ class TrainingLoop:
     def _train_step(self, inputs: StepInputs) -> None:
         """Use one real batch: STEP_BEGIN, the updates, STEP_END, then EVAL_END and EPOCH_END where due."""
         self.run.progress.step += 1
-        self._emit(Event.TRAIN_STEP_BEGIN)
+        emit = self.session.emit
+        emit(Event.TRAIN_STEP_BEGIN)
         both = self.run.step % self.players.method.generator_every == 0
         scalars = self.players.train_step(*inputs, both=both)
         self.on_step()
@@ -161,15 +182,12 @@ class TrainingLoop:
         self.run.progress.g_updates += both
         self.run.scalars.publish(SCALARS, scalars)
         self.run.epoch_means.add(scalars)
-        self._emit(Event.TRAIN_STEP_END)
+        emit(Event.TRAIN_STEP_END)
         if self.evaluator.due(self.run):
             self.evaluator.evaluate(self.run)
-            self._emit(Event.EVAL_END)
+            emit(Event.EVAL_END)
         if self.run.progress.ends_epoch:
-            self._emit(Event.TRAIN_EPOCH_END)
-
-    def _emit(self, event: Event) -> None:
-        self.bus.emit(event, self.run)
+            emit(Event.TRAIN_EPOCH_END)
 
     def _leave(self, number: int) -> NoReturn:
         step = self.run.step
@@ -180,45 +198,14 @@ class TrainingLoop:
             f"interrupted after step {step:,}, which is saved; go on with: ms-gan resume {folder}", number
         )
 
-    def _commit(self) -> None:
-        """Write the checkpoint that was asked for, if one was: the step's events are all delivered."""
-        asked, step = self.run.requests.checkpoints, self.run.step
-        if not asked:
-            return
-        self.run.requests.checkpoints = {}
-        grant(self.kept, asked, step)
-        self.save()
-        self.store.prune({step for steps in self.kept.values() for step in steps} | {self.resumed_from or 0})
-        self._emit(Event.CHECKPOINT)
-
-    def save(self) -> None:
-        """Write a checkpoint of where the run stands."""
-        self.run.checkpoint = self.store.save(self.run.step, self.players.weights(copy=False), self._state())
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "progress": asdict(self.run.progress),
-            "batch_size": self.source.batch_size,
-            "epoch_means": self.run.epoch_means.state(),
-            "metrics": self.run.metrics,
-            "rollbacks": self.run.rollbacks,
-            "kept": self.kept,
-            "callbacks": self.bus.state(),
-        }
-
     def restore(self, checkpoint: Checkpoint) -> None:
         """Stand where a checkpoint stood: call it before the first step."""
         state = checkpoint.state
         self.players.load_weights(checkpoint.weights)
         self._restore_progress(state["progress"], state.get("batch_size"))
         self.run.epoch_means.load_state(state["epoch_means"])
-        self.run.metrics.clear()
-        self.run.metrics.update(state["metrics"])
         self.run.rollbacks = list(state.get("rollbacks", ()))
-        self.bus.load_state(state["callbacks"])
-        self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
-        self.resumed_from = checkpoint.step
-        self.run.checkpoint = self.store.path(checkpoint.step)
+        self.session.restore(state, checkpoint.step, self.store.path(checkpoint.step))
 
     def _restore_progress(self, then: Mapping[str, int], batch_size: int | None) -> None:
         progress = self.run.progress

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.errors import GanWarning, RunDirError, UsageError, counted
+from ms_gan_callbacks.errors import RunDirError, UsageError, counted, warn
 from ms_gan_callbacks.models.settings import TOLD
 from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
 from ms_gan_callbacks.training.loop import TrainingLoop
@@ -58,7 +57,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
         raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
     loop.players.check_rates(run.progress)
     if checkpoint is None:
-        warnings.warn(f"{run.out_dir} has no checkpoint: it starts from its first step", GanWarning, stacklevel=4)
+        warn(f"{run.out_dir} has no checkpoint: it starts from its first step")
     elif not {"callbacks", "recipe"} & changes.keys():
         _look_for_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
     _compare_versions(_versions(then), _versions(run.facts))
@@ -82,21 +81,13 @@ def _drop_metrics(loop: TrainingLoop) -> None:
 
 def _look_for_callbacks(states: Iterable[str], present: Collection[str]) -> None:
     for name in sorted(set(states) - set(present)):
-        warnings.warn(
-            f"the checkpoint holds the state of a callback {name}, which this run does not have: it is dropped",
-            GanWarning,
-            stacklevel=5,
-        )
+        warn(f"the checkpoint holds the state of a callback {name}, which this run does not have: it is dropped")
 
 
 def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:
     for package, version in then.items():
         if (other := now.get(package, version)) != version:
-            warnings.warn(
-                f"this run was made with {package} {version}, not {other}: bytes may differ",
-                GanWarning,
-                stacklevel=5,
-            )
+            warn(f"this run was made with {package} {version}, not {other}: bytes may differ")
 
 
 def allowed_changes(

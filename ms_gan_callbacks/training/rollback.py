@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from datetime import datetime, timezone
 
 import numpy as np
 
-from ms_gan_callbacks.errors import CheckpointError, DivergenceError, GanWarning
+from ms_gan_callbacks.errors import CheckpointError, DivergenceError, warn
 from ms_gan_callbacks.events.run import Requests, RollBack
 from ms_gan_callbacks.storage.checkpoints import Checkpoint
 from ms_gan_callbacks.storage.run_dir import describe_run
@@ -42,11 +41,11 @@ def roll_back(loop: TrainingLoop) -> None:
     run.scale_learning_rates(math.prod(one["learning_rate"] for one in undone))
     run.rollbacks = [*tries, entry]
     run.requests = Requests()
-    loop.save()
+    loop.session.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     run.facts = {**run.facts, "history": [*run.facts.get("history", []), {"rolled_back": now, **entry}]}
     describe_run(run.out_dir, run.facts)
-    warnings.warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}", GanWarning, stacklevel=4)
+    warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}")
 
 
 def _newest_good(loop: TrainingLoop, wish: RollBack) -> Checkpoint:
@@ -57,7 +56,7 @@ def _newest_good(loop: TrainingLoop, wish: RollBack) -> Checkpoint:
         try:
             found = loop.store.load(step, like)
         except CheckpointError as error:
-            warnings.warn(f"{error}; going back behind it", GanWarning, stacklevel=5)
+            warn(f"{error}; going back behind it")
             continue
         if all(np.isfinite(values).all() for values in found.weights.values()):
             return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from ms_gan_callbacks.data import (
     noise,
     stream,
 )
-from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
@@ -111,5 +110,5 @@ def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) ->
     run.evaluate_every = evaluation.every
     run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
     for warning in bus.check(run):
-        warnings.warn(warning, GanWarning, stacklevel=4)
+        warn(warning)
     return evaluator

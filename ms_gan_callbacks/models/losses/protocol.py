@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import GanWarning, RecipeError
+from ms_gan_callbacks.errors import RecipeError, warn
 
 METHODS = ("discriminator_loss", "generator_loss")
 
@@ -110,18 +109,14 @@ def check_scores(objective: object, scores: NDArray[np.float32]) -> None:
     kind = type(getattr(objective, "base", objective)).__name__
     inside = bool(((scores >= 0) & (scores <= 1)).all())
     if from_logits and inside:
-        warnings.warn(
+        warn(
             f"{kind}(from_logits=True) takes logits, but all scores lie between 0 and 1: "
-            f"take the sigmoid off the discriminator's end, or use {kind}(from_logits=False)",
-            GanWarning,
-            stacklevel=2,
+            f"take the sigmoid off the discriminator's end, or use {kind}(from_logits=False)"
         )
     if getattr(objective, "unbounded", False) and inside:
-        warnings.warn(
+        warn(
             f"{kind} takes scores without bounds, but all lie between 0 and 1: take the sigmoid off the "
-            "discriminator's end",
-            GanWarning,
-            stacklevel=2,
+            "discriminator's end"
         )
     if from_logits is False and not inside:
         raise RecipeError(
