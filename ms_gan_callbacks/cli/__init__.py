@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import tempfile
 import warnings
 
 import click
 
+from ms_gan_callbacks.cli import commands
 from ms_gan_callbacks.cli.front import CommandLine, show_warning
-from ms_gan_callbacks.cli.plugins import list_plugins
-from ms_gan_callbacks.cli.recipes import new, show, verify_resume
-from ms_gan_callbacks.cli.results import evaluate, plot
-from ms_gan_callbacks.cli.sample import sample
-from ms_gan_callbacks.cli.training import resume, run
 
 __all__ = ["main"]
 
@@ -24,14 +22,8 @@ def main() -> None:
     """Train GANs in MindSpore from recipes.
 
     \b
-    ms-gan run mnist_mlp                train, with everything the recipe attaches
-    ms-gan resume                       go on with the newest run, as if it had never ended
-    ms-gan sample runs/mine             draw images from what was trained
-    ms-gan evaluate runs/mine           see how good they are
-    ms-gan plot runs/mine               see its curves as a picture
-    ms-gan show mnist_mlp               see its parameters, networks and callbacks
-    ms-gan new mine                     write mine.py, a recipe of your own to start from
-    ms-gan plugins                      see what other packages bring
+    ms-gan run mnist_mlp     train the first recipe
+    ms-gan new mine          write mine.py, a recipe of your own to start from
 
     RECIPE is a Python file, or a name that ms-gan new --list shows.
     """
@@ -42,5 +34,5 @@ def main() -> None:
     warnings.showwarning = show_warning
 
 
-for command in (new, run, resume, sample, evaluate, plot, show, verify_resume, list_plugins):
-    main.add_command(command)
+for _module in pkgutil.iter_modules(commands.__path__):
+    main.add_command(importlib.import_module(f"{commands.__name__}.{_module.name}").command)

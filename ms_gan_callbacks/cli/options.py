@@ -13,6 +13,7 @@ from ms_gan_callbacks.errors import RecipeError, UsageError
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
+    from ms_gan_callbacks.training.runner import Runner
 
 
 def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -95,3 +96,10 @@ def with_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> 
     if "seed" in overrides:
         raise UsageError(f"--seed {seed} and --set seed={overrides['seed']} are both given; leave one out")
     return {**overrides, "seed": str(seed)}
+
+
+def train(runner: Runner, quiet: bool) -> None:
+    """Train, and print the closing summary where nothing else has."""
+    result = runner.train(quiet=quiet)
+    if quiet:
+        click.echo(result.summary())

@@ -167,7 +167,7 @@ def test_entry_points_that_are_no_text_are_no_plugins(site: Path) -> None:
 
 
 def test_without_plugins_there_is_a_friendly_line_and_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ms_gan_callbacks.cli.plugins.plugins", lambda: [])
+    monkeypatch.setattr("ms_gan_callbacks.cli.commands.plugins.plugins", lambda: [])
     result = ms_gan("plugins")
     assert result.exit_code == 0
     assert result.stdout.startswith("No plugins are installed.")

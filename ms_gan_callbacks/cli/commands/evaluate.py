@@ -1,4 +1,4 @@
-"""``ms-gan evaluate`` and ``plot``: what can be told of a run that has been trained."""
+"""``ms-gan evaluate``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_d
 from ms_gan_callbacks.cli.outputs import Output, out_option
 
 
-@click.command()
+@click.command("evaluate")
 @run_dir_argument
 @click.option(
     "-n",
@@ -30,7 +30,7 @@ from ms_gan_callbacks.cli.outputs import Output, out_option
 @checkpoint_option
 @set_option
 @device_option
-def evaluate(
+def command(
     run_dir: Path,
     samples: int,
     features: str | None,
@@ -40,7 +40,7 @@ def evaluate(
     overrides: dict[str, str],
     device: str | None,
 ) -> None:
-    """Judge the generator of the run in RUN_DIR by every metric.
+    """Measure the quality of the run in RUN_DIR by every metric.
 
     Its images are held against test images it has not seen, where its recipe names them. Beside its
     numbers stand those of real images (the floor) and of fakes whose quality is known.
@@ -70,26 +70,3 @@ def evaluate(
         if output is not None:
             content = to_json(asdict(judgement))
             click.echo(f"all digits: {output.write(lambda file: file.write(content))}")
-
-
-@click.command()
-@run_dir_argument
-@out_option(
-    "[default: curves.png in the run's folder, in place of an older one; curves-2.png and so on where that name"
-    " is another file's]"
-)
-def plot(run_dir: Path, out: Path | None, overwrite: bool) -> None:
-    """Draw the curves of the run in RUN_DIR: losses, D(x) and D(G(z)), and metrics with their floors.
-
-    A run that is still training can be drawn, too. FILE may end in .png, .svg or .pdf.
-    """
-    from ms_gan_callbacks.results.plots import draw_curves, is_curves
-    from ms_gan_callbacks.storage.run_dir import read_facts
-
-    read_facts(run_dir)  # before its folder is looked at as a place to write to
-    path = out or run_dir / "curves.png"
-    ours = out is None and is_curves(path)
-    output = Output(path, overwrite or ours, (".png", ".svg", ".pdf"), numbered=out is None)
-    output.check()
-    content = draw_curves(run_dir, output.ending)
-    click.echo(f"curves: {output.write(lambda file: file.write(content))}")

@@ -25,7 +25,7 @@ PART = 1024
 """Images drawn at a time: a multiple of what the generator is compiled for, so that parts do not show."""
 
 
-@click.command()
+@click.command("sample")
 @run_dir_argument
 @click.option(
     "-n",
@@ -52,7 +52,7 @@ PART = 1024
 @checkpoint_option
 @set_option
 @device_option
-def sample(
+def command(
     run_dir: Path,
     count: int,
     out: Path | None,

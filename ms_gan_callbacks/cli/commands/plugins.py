@@ -14,8 +14,8 @@ from ms_gan_callbacks.errors import GanError, describe
 
 
 @click.command("plugins")
-def list_plugins() -> None:
-    """List what other installed packages bring: callbacks, metrics and recipes, and what of it does not load.
+def command() -> None:
+    """List what other installed packages provide. Plugins that cannot be loaded are listed with the reason.
 
     \b
     ms-gan run mnist_mlp --callback NAME    any of these callbacks, or package.module:Class

@@ -1,0 +1,1 @@
+"""The commands of ``ms-gan``, one module each, which defines ``command``."""

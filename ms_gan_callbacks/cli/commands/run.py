@@ -1,0 +1,59 @@
+"""``ms-gan run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ms_gan_callbacks.cli.interrupts import Interrupts
+from ms_gan_callbacks.cli.options import (
+    attach_options,
+    device_option,
+    load,
+    quiet_option,
+    recipe_argument,
+    seed_option,
+    set_option,
+    train,
+)
+
+
+@click.command("run")
+@recipe_argument
+@click.option(
+    "--out",
+    "out_dir",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="The run's folder, new or empty. [default: runs/<recipe>-<time>]",
+)
+@set_option
+@attach_options
+@seed_option
+@device_option
+@quiet_option
+def command(
+    recipe_path: Path,
+    out_dir: Path | None,
+    overrides: dict[str, str],
+    callbacks: tuple[str, ...],
+    metrics: tuple[str, ...],
+    seed: int | None,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Train the GAN that RECIPE describes.
+
+    \b
+    ms-gan run mnist_mlp --set epochs=3
+    ms-gan run mnist_mlp --callback ImageGrid:every=50steps,folder=often --metric kid
+
+    Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
+    typed or written has to change; 130 interrupted.
+    """
+    with Interrupts() as interrupts:
+        recipe = load(recipe_path, overrides, seed, callbacks, metrics)
+        from ms_gan_callbacks.training.runner import Runner
+
+        train(Runner.from_recipe(recipe, out_dir, device=device, interruption=interrupts), quiet)
