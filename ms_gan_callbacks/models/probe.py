@@ -10,9 +10,9 @@ from typing import NamedTuple
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.nn.layer.normalization import _BatchNorm
 
 from ms_gan_callbacks.errors import RecipeError, describe
+from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.probe_warnings import doubts_of_classes, doubts_of_images, doubts_of_scores
 
@@ -79,7 +79,7 @@ def check_fit(
     _check_finite("the discriminator's scores", both)
     ours = _chancy("generator", generator, _same(fake, *_try("generator", generator, "noise", noise, *told)))
     theirs = _chancy("discriminator", discriminator, _same(scores, judge.scores(fake)))
-    normalised = any(isinstance(cell, _BatchNorm) for _, cell in discriminator.cells_and_names())
+    normalised = any(isinstance(cell, BatchNorm) for _, cell in discriminator.cells_and_names())
     alone = not normalised and _same(both[: len(fake)], scores)
     doubts = [*doubts_of_images(generator, fake), *doubts_of_scores(np.concatenate((both, loud)))]
     if classes_of_both is not None and classes_of_loud is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from mindspore import nn
-from mindspore.nn.layer.normalization import _BatchNorm
 
+from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats
 
 
@@ -19,7 +19,7 @@ def doubts_of_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
             "[-1, 1]: end it in nn.Tanh"
         )
     cells = [cell for _, cell in generator.cells_and_names()]
-    if any(isinstance(cell, _BatchNorm) and cell.use_batch_statistics for cell in cells):
+    if any(isinstance(cell, BatchNorm) and cell.use_batch_statistics for cell in cells):
         yield (
             "the generator has a BatchNorm with use_batch_statistics=True, which takes the statistics of the "
             "batch at hand when it draws, too: a picture then depends on those it is drawn with"

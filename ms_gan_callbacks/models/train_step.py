@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
-from mindspore.nn.cell import _cell_graph_executor
 
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers.primitives import add_n, each
 from ms_gan_callbacks.models.losses import Reading, critic_value, game_value
+from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
 from ms_gan_callbacks.models.networks import graph_mode
 from ms_gan_callbacks.models.probe import Fit
 from ms_gan_callbacks.models.settings import Method
@@ -209,9 +209,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         with graph_mode():
             self._expect(tuple([one.shape for one in inputs]))
             self.compile(*inputs)
-        # Not a public name. A Parameter of a function's surroundings is in the graph, and in no cell's list.
-        find = getattr(_cell_graph_executor._graph_executor, "get_params", None)
-        return list(find(self.current_phase)) if find else []
+        return list_graph_parameters(self.current_phase)
 
     def _expect(self, shapes: tuple[Any, ...]) -> None:
         # What the networks are compiled as is decided by this flag at the first call for each shape.

@@ -7,7 +7,8 @@ Not their functional forms: the gradient of ``ops.matmul`` transposes matrices i
 from __future__ import annotations
 
 from mindspore import ops
-from mindspore.ops.operations._grad_ops import ReluGrad
+
+from ms_gan_callbacks.models.mindspore_private import ReluGrad
 
 times = ops.MatMul()
 times_transposed = ops.MatMul(transpose_b=True)

@@ -1,0 +1,91 @@
+"""All private names of MindSpore that this package uses, as seen in MindSpore 2.10.0; no other module names one.
+
+MindSpore may rename them in any release. ``PRIVATE`` says what each is for, and :func:`find_missing` which of them
+the installed version lacks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from mindspore import nn
+from mindspore.nn.cell import _cell_graph_executor
+from mindspore.nn.layer.normalization import _BatchNorm as BatchNorm
+from mindspore.ops.operations._grad_ops import ReluGrad
+
+__all__ = [
+    "BatchNorm",
+    "ReluGrad",
+    "call_alters_construct",
+    "find_missing",
+    "has_parameter_hooks",
+    "list_graph_parameters",
+]
+
+SEEN_IN = "2.10.0"
+
+PRIVATE = {
+    "mindspore.nn.cell:_cell_graph_executor._graph_executor.get_params": "lists the Parameters of a graph",
+    "mindspore.nn.layer.normalization:_BatchNorm": "is the base class of all batch normalisations",
+    "mindspore.ops.operations._grad_ops:ReluGrad": "is the gradient of ReLU, for gradients of gradients",
+}
+"""Names in modules, ``module:name``, with their use."""
+
+CELL_METHODS = ("_predict", "phase_cache")
+"""What a step calls to run its graph without looking it up again."""
+
+CALL_OPTIONS = (
+    "mixed_precision_type",  # to_float(), mindspore.amp
+    "_forward_pre_hook",
+    "_forward_hook",
+    "_backward_pre_hook",
+    "_backward_hook",
+    "_saved_tensors_pack_hook",
+    "_has_config_recompute",  # recompute(), of the layer or of a cell that holds it
+    "_shard_fn",
+    "_dynamic_shape_inputs",  # set_inputs()
+    "_jit_config_dict",
+    "_bprop_debug",
+)
+"""Attributes of a cell that change what a call does beside ``construct``; none has an effect where it is empty."""
+
+PARAMETER_HOOKS = "__no_parameter_forward_hook__"
+"""A cell's attribute: False once ``register_parameter_forward_hook`` was called. Cells without hooks lack it."""
+
+
+def find_missing() -> list[str]:
+    """Return the private names that the installed MindSpore does not have."""
+    cell = nn.Cell()
+    of_cells = [name for name in (*CELL_METHODS, *CALL_OPTIONS) if not hasattr(cell, name)]
+    return [name for name in PRIVATE if not _exists(name)] + [f"mindspore.nn.Cell.{name}" for name in of_cells]
+
+
+def _exists(name: str) -> bool:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def call_alters_construct(layer: nn.Cell) -> bool:
+    """Return whether calling a layer does more than its ``construct``: casts, hooks or recomputation."""
+    return any(getattr(layer, name, None) for name in CALL_OPTIONS)
+
+
+def has_parameter_hooks(cell: nn.Cell) -> bool:
+    """Return whether ``register_parameter_forward_hook`` was called on a cell."""
+    return vars(cell).get(PARAMETER_HOOKS) is False
+
+
+def list_graph_parameters(phase: str) -> list[str]:
+    """Return the names of the Parameters in the graph of a phase; empty where MindSpore does not tell.
+
+    A Parameter that a function refers to is in the graph, and in no cell's list.
+    """
+    find = getattr(_cell_graph_executor._graph_executor, "get_params", None)
+    return list(find(phase)) if find else []
