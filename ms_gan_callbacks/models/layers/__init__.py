@@ -3,6 +3,9 @@
 ``SpectralNorm`` is what MindSpore has no equal of.
 """
 
+import importlib
+import pkgutil
+
 from ms_gan_callbacks.models.layers.accelerate import accelerate
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
 from ms_gan_callbacks.models.layers.convolution import Conv2d, Conv2dTranspose
@@ -21,3 +24,6 @@ __all__ = [
     "SpectralNorm",
     "accelerate",
 ]
+
+for _module in pkgutil.iter_modules(__path__):  # each fast layer registers itself
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from mindspore import nn
 
 
 class Fast:
-    """Goes before the stock layer, ``class Dense(Fast, nn.Dense)``, and takes its arguments."""
+    """Goes before the stock layer, ``class Dense(Fast, nn.Dense)``, and takes its arguments.
+
+    Attributes:
+        of_stock: every fast class, by the stock one that it replaces.
+    """
+
+    of_stock: ClassVar[dict[type[nn.Cell], type[Fast]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.of_stock[cls.__bases__[1]] = cls
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
