@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -13,7 +14,7 @@ from ms_gan_callbacks.events.run import Run
 Action = Literal["warn", "stop", "roll back"]
 
 
-class Guard(Callback):
+class Guard(Callback, ABC):
     """Looks when it is due and at the end of every epoch; its subclasses say what is wrong, if anything is.
 
     Args:
@@ -62,9 +63,9 @@ class Guard(Callback):
         self.healthy = 0  # the last step that was found so before any trouble
         self.unhealthy = 0  # looks in a row
 
+    @abstractmethod
     def examine(self, run: Run) -> str | None:
         """Return what is wrong, as a clause such as "d_loss is nan"; None where nothing is."""
-        raise NotImplementedError
 
     def give_up(self, run: Run, reason: str) -> None:
         """End the run, whose state is as the reason says."""

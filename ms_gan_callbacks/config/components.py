@@ -6,42 +6,53 @@ the types of the parameters, as ``--set`` converts.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from ms_gan_callbacks import callbacks as all_callbacks
-from ms_gan_callbacks import metrics as all_metrics
+import ms_gan_callbacks
+from ms_gan_callbacks import callbacks, metrics
 from ms_gan_callbacks.config.parameters import Tunable, convert, settings
 from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
 from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
+from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.metrics import LeNet, mode_of, thumbnails
 
-MEASURES = (
-    "classifier_score",
-    "coverage",
-    "density",
-    "diversity",
-    "fld",
-    "kid",
-    "kl_to_uniform",
-    "modes",
-    "precision",
-    "recall",
-)
 METRIC = "a metric is a function of a real and a fake Sample"
 EXTRACTOR = "features are made by a function of images (N, C, H, W)"
 WHAT = {"callbacks": "callback", "metrics": "metric", "features": "feature extractor"}
+
+
+def _public(room: ModuleType, wanted: Callable[[Any], bool]) -> dict[str, Callable[..., Any]]:
+    """Return the public things of a kind that are defined in the modules of a room, by name."""
+    modules = (
+        importlib.import_module(f"{room.__name__}.{one.name}") for one in pkgutil.iter_modules(room.__path__)
+    )
+    return {
+        name: thing
+        for module in modules
+        for name, thing in vars(module).items()
+        if name in ms_gan_callbacks.__all__ and thing.__module__ == module.__name__ and wanted(thing)
+    }
+
+
+def _is_built_in_callback(thing: Any) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Callback) and not inspect.isabstract(thing)
+
+
 BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "callbacks": {
-        name: getattr(all_callbacks, name) for name in all_callbacks.__all__ if name != "Guard"
-    },  # a base class
-    "metrics": {name: getattr(all_metrics, name) for name in MEASURES},
-    "features": {"lenet": all_metrics.LeNet, "thumbnails": all_metrics.thumbnails},
+    "callbacks": _public(callbacks, _is_built_in_callback),
+    "metrics": _public(metrics, lambda thing: mode_of(thing) is not None),
+    "features": {"lenet": LeNet, "thumbnails": thumbnails},
 }
+"""What goes by a plain name: public callbacks, and public metrics that say which way they are better."""
 
 
 @dataclass(frozen=True)
