@@ -17,7 +17,7 @@ from ms_gan_callbacks.errors import GanWarning, RecipeError, UsageError, annotat
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers import accelerate
-from ms_gan_callbacks.models.losses import Reading, check_scores, critic_value, game_value, state_of
+from ms_gan_callbacks.models.losses import check_scores, critic_value, game_value, state_of
 from ms_gan_callbacks.models.networks import (
     Floats,
     Forward,
@@ -115,10 +115,10 @@ class Players:
         """
         if self._fit is not None:
             return
-        objective = self.method.objective
-        classifies = Reading.of(objective).classifies
+        traits = self.method.traits
+        classifies = traits.class_loss is not None
         fit = check_fit(self.generator, self.discriminator, real, noise, self.method.classes, classifies)
-        check_scores(objective, fit.scores)
+        check_scores(traits, fit.scores)
         for told in self._doubts(fit):
             warnings.warn(told, GanWarning, stacklevel=2)
         self._fit = fit
@@ -259,18 +259,16 @@ class Players:
         Losses are those of the scores: without a penalty, and without what a class costs. Labels, in a conditional
         run, are those of both.
         """
-        objective = self.method.objective
-        reading = Reading.of(objective)
+        traits = self.method.traits
         real_scores, fake_scores = Tensor(self.judge(real, labels)), Tensor(self.judge(fake, labels))
-        seen = (fake_scores, real_scores) if reading.sees_real else (fake_scores,)
-        read = (lambda scores: scores) if reading.critic else objective.probability  # type: ignore[attr-defined]
+        seen = (fake_scores, real_scores) if traits.generator_sees_real else (fake_scores,)
         with unchanged(self._state):
-            d_loss, g_loss = (
-                objective.discriminator_loss(real_scores, fake_scores),
-                objective.generator_loss(*seen),
-            )
-        d_real, d_fake = read(real_scores), read(fake_scores)
-        value = (critic_value if reading.critic else game_value)(d_real, d_fake)
+            d_loss, g_loss = traits.discriminator_loss(real_scores, fake_scores), traits.generator_loss(*seen)
+        if traits.probability is None:
+            d_real, d_fake, value = real_scores, fake_scores, critic_value(real_scores, fake_scores)
+        else:
+            d_real, d_fake = traits.probability(real_scores), traits.probability(fake_scores)
+            value = game_value(d_real, d_fake)
         values = (d_loss, g_loss, d_real.mean(), d_fake.mean(), value)
         return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
 

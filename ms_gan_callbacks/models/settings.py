@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ms_gan_callbacks.errors import RecipeError, is_whole
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.models.losses import Objective, Penalty
+    from ms_gan_callbacks.models.losses import Losses, Objective, Penalty
     from ms_gan_callbacks.models.networks import OptimizerFactory
 
 TOLD = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
@@ -45,7 +45,7 @@ class Method:
         RecipeError: a number is out of its range, or a part is not what it should be.
     """
 
-    objective: Objective
+    objective: Losses
     optimizer: OptimizerFactory
     noise_dim: int
     seed: int = 0
@@ -72,14 +72,20 @@ class Method:
         self._check_objective()
 
     def _check_objective(self) -> None:
-        # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
-        from ms_gan_callbacks.models.losses import Reading, check_objective, check_penalty
-
-        check_objective(self.objective)
-        if self.penalty is not None:
-            check_penalty(self.penalty)
-        if Reading.of(self.objective).classifies and self.classes is None:
+        if self.traits.class_loss is not None and self.classes is None:
             raise RecipeError(f"{type(self.objective).__name__} needs labels: say how many with classes=...")
+        if self.penalty is not None:
+            from ms_gan_callbacks.models.losses import check_penalty
+
+            check_penalty(self.penalty)
+
+    @property
+    def traits(self) -> Objective:
+        """The objective, with a default for each attribute that it does not have."""
+        # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
+        from ms_gan_callbacks.models.losses import complete_objective
+
+        return complete_objective(self.objective)
 
     def settings(self) -> dict[str, Any]:
         """Return every field by name: what another method like this one is made from."""

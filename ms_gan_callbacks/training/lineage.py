@@ -21,7 +21,6 @@ from ms_gan_callbacks.errors import (
     UsageError,
     choices,
 )
-from ms_gan_callbacks.models.losses import Reading
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import TOLD
 from ms_gan_callbacks.storage import environment
@@ -43,7 +42,7 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
         "seed": method.seed,
         "noise_dim": method.noise_dim,
         **method.facts(),
-        "critic": Reading.of(method.objective).critic,
+        "critic": method.traits.probability is None,
         "epochs": epochs,
         "data": data,
         "batch_size": source.batch_size,

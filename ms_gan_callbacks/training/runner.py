@@ -19,7 +19,7 @@ from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans
-from ms_gan_callbacks.models.losses import NonSaturating, Objective, Penalty
+from ms_gan_callbacks.models.losses import Losses, NonSaturating, Penalty
 from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.models.settings import Method, whole_number
@@ -76,7 +76,7 @@ class Runner:
         generator: Network,
         discriminator: Network,
         *,
-        objective: Objective | None = None,
+        objective: Losses | None = None,
         optimizer: OptimizerFactory,
         noise_dim: int,
         seed: int = 0,

@@ -16,15 +16,15 @@ from ms_gan_callbacks.models.losses.adversarial import (
     RelativisticAverage,
     Wasserstein,
 )
-from ms_gan_callbacks.models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty, check_penalty
-from ms_gan_callbacks.models.losses.protocol import (
+from ms_gan_callbacks.models.losses.objective import (
+    Losses,
     Objective,
-    Reading,
-    check_objective,
     check_scores,
+    complete_objective,
     critic_value,
     game_value,
 )
+from ms_gan_callbacks.models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty, check_penalty
 from ms_gan_callbacks.models.losses.state import state_of
 
 __all__ = [
@@ -34,16 +34,16 @@ __all__ = [
     "GradientPenalty",
     "Hinge",
     "LeastSquares",
+    "Losses",
     "Minimax",
     "NonSaturating",
     "Objective",
     "Penalty",
-    "Reading",
     "RelativisticAverage",
     "Wasserstein",
-    "check_objective",
     "check_penalty",
     "check_scores",
+    "complete_objective",
     "critic_value",
     "game_value",
     "state_of",
