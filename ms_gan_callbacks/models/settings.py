@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ms_gan_callbacks.models.losses import Losses, Objective, Penalty
     from ms_gan_callbacks.models.networks import OptimizerFactory
 
-TOLD = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
-"""What of a method decides the bytes of a run and can be told in ``run.json``."""
+RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
+"""What of a method decides the bytes of a run and can be recorded in ``run.json``."""
 
 
-def whole_number(name: str, value: object, least: int) -> None:
+def check_whole_number(name: str, value: object, least: int) -> None:
     """Raise RecipeError unless a value is an int of at least ``least``."""
     if not is_whole(value, least):
         raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
@@ -59,9 +59,9 @@ class Method:
 
     def __post_init__(self) -> None:
         for name, least in (("noise_dim", 1), ("seed", 0), ("generator_every", 1)):
-            whole_number(name, getattr(self, name), least)
+            check_whole_number(name, getattr(self, name), least)
         if self.classes is not None:
-            whole_number("classes", self.classes, 2)
+            check_whole_number("classes", self.classes, 2)
         for name, most in (("clip_norm", math.inf), ("ema", 1.0)):
             value = getattr(self, name)
             if value is not None and (
@@ -92,11 +92,11 @@ class Method:
         return {field.name: getattr(self, field.name) for field in fields(Method)}
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``run.json`` tells of a method: numbers as they are, objects as text."""
-        return {name: _told(getattr(self, name)) for name in TOLD}
+        """Return what ``run.json`` records of a method: numbers as they are, objects as text."""
+        return {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
 
 
-def _told(value: object) -> object:
+def _describe_value(value: object) -> object:
     if value is None or isinstance(value, (int, float)):
         return value
     if type(value).__repr__ is object.__repr__:

@@ -22,12 +22,20 @@ from ms_gan_callbacks.errors import (
     choices,
 )
 from ms_gan_callbacks.models.players import Players
-from ms_gan_callbacks.models.settings import TOLD
+from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
 from ms_gan_callbacks.training.loop import TrainingLoop
 
-MADE_OF = (*TOLD, "generator", "discriminator", "optimizer", "discriminator_optimizer", "noise_dim", "seed")
+MADE_OF = (
+    *RECORDED_SETTINGS,
+    "generator",
+    "discriminator",
+    "optimizer",
+    "discriminator_optimizer",
+    "noise_dim",
+    "seed",
+)
 """What of a recipe makes the run that its checkpoints belong to."""
 
 
