@@ -149,7 +149,7 @@ class RelativisticAverage(Objective):
 
 @dataclass(frozen=True)
 class AuxiliaryClassifier(Objective):
-    """Odena et al., 2016 (arXiv:1610.09585): the discriminator tells the class, and both players want it told.
+    """Odena et al., 2016 (arXiv:1610.09585): both players minimise the cross entropy of an image's class, too.
 
     The discriminator returns (scores, class logits (N, classes)); it need not take labels. The run must be
     conditional: ``Recipe(classes=10)``.
@@ -169,7 +169,7 @@ class AuxiliaryClassifier(Objective):
         if not self.weight > 0:
             raise RecipeError(f"AuxiliaryClassifier takes a weight of more than 0, got {self.weight!r}")
         base = complete_objective(self.base)
-        # The bound methods of the base, for the compiler follows no object that holds another.
+        # The base's own bound methods: MindSpore's compiler cannot follow self.base from a method.
         vars(self).update({name: getattr(base, name) for name in TRAITS if name != "class_loss"})
 
     def class_loss(self, class_logits: Tensor, labels: Tensor) -> Tensor:

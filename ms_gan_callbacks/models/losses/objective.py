@@ -101,7 +101,7 @@ def critic_value(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
 
 
 def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
-    """Look whether a discriminator's scores are of the kind that an objective is written for.
+    """Check that a discriminator's scores are of the kind that an objective is written for.
 
     Warns:
         GanWarning: logits or unbounded scores are expected, and every score is a probability.
@@ -110,7 +110,7 @@ def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
         RecipeError: probabilities are expected, and scores lie outside of [0, 1].
     """
     if np.all(scores == scores[0]):
-        return  # one number for all images tells nothing of its kind; that it is one is told elsewhere
+        return  # a constant says nothing about its kind; check_fit warns about it
     kind, from_logits = objective._name, objective.from_logits
     inside = bool(((scores >= 0) & (scores <= 1)).all())
     if from_logits and inside:

@@ -124,10 +124,10 @@ class R1(Penalty):
 
 
 def check_penalty(penalty: object) -> None:
-    """Look whether an object is a penalty.
+    """Check that an object is a penalty.
 
     Raises:
-        RecipeError: it has not the methods of one.
+        RecipeError: it does not have both methods.
     """
     for method in ("draw", "loss"):
         if isinstance(penalty, type) or not callable(getattr(penalty, method, None)):
