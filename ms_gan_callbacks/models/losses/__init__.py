@@ -2,7 +2,7 @@
 
 Scores are what the discriminator returns, of shape ``(N, 1)`` or ``(N,)``: probabilities in (0, 1) where it
 ends in a sigmoid, logits or a critic's numbers where it does not. All of this is compiled into the training step,
-so that it may only use MindSpore operations.
+so it may only use MindSpore operations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ms_gan_callbacks.models.losses.objective import (
     game_value,
 )
 from ms_gan_callbacks.models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty, check_penalty
-from ms_gan_callbacks.models.losses.state import state_of
+from ms_gan_callbacks.models.losses.state import collect_state
 
 __all__ = [
     "DRAGAN",
@@ -43,8 +43,8 @@ __all__ = [
     "Wasserstein",
     "check_penalty",
     "check_scores",
+    "collect_state",
     "complete_objective",
     "critic_value",
     "game_value",
-    "state_of",
 ]
