@@ -17,7 +17,7 @@ from ms_gan_callbacks.data.sources import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
-from ms_gan_callbacks.models.settings import Method, whole_number
+from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.storage.environment import git_revision
 from ms_gan_callbacks.storage.files import decode_source, list_folder, sha256_of
 from ms_gan_callbacks.storage.source_text import pin_source, pin_sources
@@ -107,7 +107,7 @@ class Recipe(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole_number("epochs", self.epochs, 1)
+        check_whole_number("epochs", self.epochs, 1)
         for name in ("generator", "discriminator", "optimizer", "data"):
             _check_factory(name, getattr(self, name))
         for name in ("discriminator_optimizer", "test_data"):

@@ -13,7 +13,7 @@ from ms_gan_callbacks.models.layers.primitives import each
 STATISTICS = ("moving_mean", "moving_variance")
 
 
-def _mixed(decay: Tensor, average: Parameter, weight: Tensor) -> Tensor:
+def _mix(decay: Tensor, average: Parameter, weight: Tensor) -> Tensor:
     return ops.assign(average, decay * average + (1 - decay) * weight)
 
 
@@ -21,7 +21,7 @@ def _is_averaged(weight: Parameter) -> bool:
     return bool(weight.requires_grad) or weight.name.endswith(STATISTICS)
 
 
-def _sides(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, ParameterTuple]:
+def _split(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, ParameterTuple]:
     return ParameterTuple([left for left, _ in pairs]), ParameterTuple([right for _, right in pairs])
 
 
@@ -55,14 +55,14 @@ class Average(nn.Cell):  # type: ignore[misc]
         self.decay = decay
         self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name="ema.updates", requires_grad=False)
         pairs = list(zip(self.network.get_parameters(), generator.get_parameters(), strict=True))
-        self.averages, self.weights = _sides([pair for pair in pairs if _is_averaged(pair[1])])
-        self.copies, self.originals = _sides([pair for pair in pairs if not _is_averaged(pair[1])])
+        self.averages, self.weights = _split([pair for pair in pairs if _is_averaged(pair[1])])
+        self.copies, self.originals = _split([pair for pair in pairs if not _is_averaged(pair[1])])
 
     def construct(self) -> Tensor:
         """Follow the generator after one of its updates; return how many there were, (1,)."""
         count = self.updates + 1
         decay = ops.minimum((1 + count) / (10 + count), self.decay)
-        moved = each(ops.partial(_mixed, decay), self.averages, self.weights)
+        moved = each(ops.partial(_mix, decay), self.averages, self.weights)
         if self.copies:
             moved = (moved, each(ops.assign, self.copies, self.originals))
         return ops.depend(ops.assign(self.updates, count), moved)

@@ -16,17 +16,10 @@ from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers import accelerate
-from ms_gan_callbacks.models.losses import Reading, check_scores, critic_value, game_value, state_of
-from ms_gan_callbacks.models.networks import (
-    Floats,
-    Forward,
-    Labels,
-    Network,
-    build_network,
-    leave_compile_cache,
-)
+from ms_gan_callbacks.models.losses import check_scores, collect_state, critic_value, game_value
+from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network, build_network, leave_compile_cache
 from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, rates, scale_rates
-from ms_gan_callbacks.models.probe import Fit, check_fit, takes_labels, unchanged
+from ms_gan_callbacks.models.probe import Fit, check_fit, restore_values, takes_labels
 from ms_gan_callbacks.models.settings import Method
 from ms_gan_callbacks.models.train_step import SCALARS, TrainingStep
 from ms_gan_callbacks.storage.source_text import pin_sources
@@ -74,7 +67,7 @@ class Players:
         self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")
         self.average = None if method.ema is None else Average(self.generator, method.ema)
         taken = [*self.generator.get_parameters(), *self.discriminator.get_parameters()]
-        self._state = state_of({"objective": method.objective, "penalty": method.penalty}, taken)
+        self._state = collect_state({"objective": method.objective, "penalty": method.penalty}, taken)
         self._generate = Forward(self.generator if self.average is None else self.average.network)
         self._judge = Forward(self.discriminator)
         self._fit: Fit | None = None
@@ -114,16 +107,15 @@ class Players:
         """
         if self._fit is not None:
             return
-        objective = self.method.objective
-        classifies = Reading.of(objective).classifies
-        fit = check_fit(self.generator, self.discriminator, real, noise, self.method.classes, classifies)
-        check_scores(objective, fit.scores)
-        for told in self._doubts(fit):
-            warn(told)
+        traits, classes = self.method.traits, self.method.classes
+        fit = check_fit(self.generator, self.discriminator, real, noise, classes, traits.class_loss is not None)
+        check_scores(traits, fit.scores)
+        for doubt in self._find_doubts(fit):
+            warn(doubt)
         self._fit = fit
 
-    def _doubts(self, fit: Fit) -> Iterator[str]:
-        """Tell what will train, but not quite as its author may think."""
+    def _find_doubts(self, fit: Fit) -> Iterator[str]:
+        """Yield a warning for each thing that will train, but not quite as its author may think."""
         if fit.chancy:
             what = ", ".join(fit.chancy)
             yield f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
@@ -228,28 +220,26 @@ class Players:
         Raises:
             UsageError: labels are out of range, not one for each noise vector, or of no use.
         """
-        return self._generate.all(np.ascontiguousarray(noise, np.float32), *self._told(labels, len(noise)))
+        return self._generate.all(np.ascontiguousarray(noise, np.float32), *self._check_labels(labels, len(noise)))
 
     def judge(self, images: Floats, labels: Any = None) -> Floats:
         """Return the discriminator's scores for images (N, C, H, W), in evaluation mode."""
-        told = self._told(labels, len(images)) if takes_labels(self.discriminator) else ()
-        return self._judge.all(np.ascontiguousarray(images, np.float32), *told)
+        given = self._check_labels(labels, len(images)) if takes_labels(self.discriminator) else ()
+        return self._judge.all(np.ascontiguousarray(images, np.float32), *given)
 
-    def _told(self, labels: Any, count: int) -> tuple[Labels, ...]:
+    def _check_labels(self, labels: Any, count: int) -> tuple[Labels, ...]:
         if labels is None:
             turns = self.labels_for(count)
             return () if turns is None else (turns,)
-        if self.method.classes is None:
+        if (classes := self.method.classes) is None:
             raise UsageError("this run is not conditional: its networks take no labels")
         given = np.asarray(labels)
         if given.shape != (count,) or given.dtype.kind not in "iu":
             raise UsageError(
                 f"{count} images take {count} whole numbers as labels, not {given.dtype} of shape {given.shape}"
             )
-        if count and not (given.min() >= 0 and given.max() < self.method.classes):
-            raise UsageError(
-                f"labels go from 0 to {self.method.classes - 1}, not from {given.min()} to {given.max()}"
-            )
+        if count and not (given.min() >= 0 and given.max() < classes):
+            raise UsageError(f"labels go from 0 to {classes - 1}, not from {given.min()} to {given.max()}")
         return (np.ascontiguousarray(given, np.int32),)
 
     def evaluate(self, real: Floats, fake: Floats, labels: Any = None) -> dict[str, float]:
@@ -258,18 +248,16 @@ class Players:
         Losses are those of the scores: without a penalty, and without what a class costs. Labels, in a conditional
         run, are those of both.
         """
-        objective = self.method.objective
-        reading = Reading.of(objective)
+        traits = self.method.traits
         real_scores, fake_scores = Tensor(self.judge(real, labels)), Tensor(self.judge(fake, labels))
-        seen = (fake_scores, real_scores) if reading.sees_real else (fake_scores,)
-        read = (lambda scores: scores) if reading.critic else objective.probability  # type: ignore[attr-defined]
-        with unchanged(self._state):
-            d_loss, g_loss = (
-                objective.discriminator_loss(real_scores, fake_scores),
-                objective.generator_loss(*seen),
-            )
-        d_real, d_fake = read(real_scores), read(fake_scores)
-        value = (critic_value if reading.critic else game_value)(d_real, d_fake)
+        seen = (fake_scores, real_scores) if traits.generator_sees_real else (fake_scores,)
+        with restore_values(self._state):
+            d_loss, g_loss = traits.discriminator_loss(real_scores, fake_scores), traits.generator_loss(*seen)
+        if traits.probability is None:
+            d_real, d_fake, value = real_scores, fake_scores, critic_value(real_scores, fake_scores)
+        else:
+            d_real, d_fake = traits.probability(real_scores), traits.probability(fake_scores)
+            value = game_value(d_real, d_fake)
         values = (d_loss, g_loss, d_real.mean(), d_fake.mean(), value)
         return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
 

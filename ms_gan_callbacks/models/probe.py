@@ -14,7 +14,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from ms_gan_callbacks.errors import RecipeError, describe
 from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats, Labels
-from ms_gan_callbacks.models.probe_warnings import doubts_of_classes, doubts_of_images, doubts_of_scores
+from ms_gan_callbacks.models.probe_warnings import inspect_classes, inspect_images, inspect_scores
 
 GLARE = 1000.0
 
@@ -66,24 +66,26 @@ def check_fit(
             where there are none, or the other way round.
     """
     labels: Labels = (np.arange(len(real)) % (classes or 1)).astype(np.int32)
-    told = [labels] if _check_takes_labels("generator", generator, classes, needed=True) else []
+    given = [labels] if _check_takes_labels("generator", generator, classes, needed=True) else []
     labelled = _check_takes_labels("discriminator", discriminator, classes, needed=not classifies)
     judge = Judge(discriminator, labels if labelled else None, classes if classifies else None)
     along = f" with labels 0 to {classes - 1}" if classes else ""
-    fakes = _try("generator", generator, f"noise of shape {noise.shape}{along}", noise, *told)
+    fakes = _try("generator", generator, f"noise of shape {noise.shape}{along}", noise, *given)
     fake = _check_images(fakes, real)
     scores = judge.scores(fake, f"the generator's images, {fake.shape}")
     both, classes_of_both = judge.outputs(np.concatenate((fake, real)))
     # An untrained network's scores huddle together: images out of all proportion drive them apart.
     loud, classes_of_loud = judge.outputs(GLARE * real)
     _check_finite("the discriminator's scores", both)
-    ours = _chancy("generator", generator, _same(fake, *_try("generator", generator, "noise", noise, *told)))
-    theirs = _chancy("discriminator", discriminator, _same(scores, judge.scores(fake)))
+    ours = _find_chancy(
+        "generator", generator, _agree(fake, *_try("generator", generator, "noise", noise, *given))
+    )
+    theirs = _find_chancy("discriminator", discriminator, _agree(scores, judge.scores(fake)))
     normalised = any(isinstance(cell, BatchNorm) for _, cell in discriminator.cells_and_names())
-    alone = not normalised and _same(both[: len(fake)], scores)
-    doubts = [*doubts_of_images(generator, fake), *doubts_of_scores(np.concatenate((both, loud)))]
+    alone = not normalised and _agree(both[: len(fake)], scores)
+    doubts = [*inspect_images(generator, fake), *inspect_scores(np.concatenate((both, loud)))]
     if classes_of_both is not None and classes_of_loud is not None:
-        doubts += doubts_of_classes(np.concatenate((classes_of_both, classes_of_loud)))
+        doubts += inspect_classes(np.concatenate((classes_of_both, classes_of_loud)))
     return Fit(
         joined=alone,
         scores=np.concatenate((both, loud)),
@@ -110,7 +112,7 @@ def _check_finite(what: str, values: Floats) -> None:
         raise RecipeError(f"{what} hold NaN or infinity before the first step")
 
 
-def _same(left: Floats, right: Floats) -> bool:
+def _agree(left: Floats, right: Floats) -> bool:
     return bool(np.allclose(left, right, rtol=1e-3, atol=1e-4))
 
 
@@ -136,8 +138,8 @@ class Judge(NamedTuple):
             RecipeError: as :meth:`scores` does.
         """
         count = len(images)
-        told = [] if self.labels is None else [np.resize(self.labels, count)]
-        outputs = _try("discriminator", self.discriminator, what, images, *told)
+        given = [] if self.labels is None else [np.resize(self.labels, count)]
+        outputs = _try("discriminator", self.discriminator, what, images, *given)
         if self.classes is not None:
             wanted = f"(scores, class logits), ({count}, 1) and ({count}, {self.classes})"
             if len(outputs) != 2 or outputs[1].shape != (count, self.classes):
@@ -158,7 +160,7 @@ class Judge(NamedTuple):
 def _check_takes_labels(player: str, network: nn.Cell, classes: int | None, needed: bool) -> bool:
     """Return whether a network is to be given labels; RecipeError where it cannot be as it is described."""
     takes = {"generator": "noise", "discriminator": "images"}[player]
-    least, most = _inputs(network)
+    least, most = _count_inputs(network)
     if classes is None:
         if least >= 2:
             raise RecipeError(
@@ -176,10 +178,10 @@ def _check_takes_labels(player: str, network: nn.Cell, classes: int | None, need
 
 def takes_labels(network: nn.Cell) -> bool:
     """Whether a network can be given labels behind its images or noise."""
-    return _inputs(network)[1] >= 2
+    return _count_inputs(network)[1] >= 2
 
 
-def _inputs(network: nn.Cell) -> tuple[int, float]:
+def _count_inputs(network: nn.Cell) -> tuple[int, float]:
     """Return how many inputs a network must and can be given by position."""
     parameters = inspect.signature(network.construct).parameters.values()
     placed = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
@@ -187,7 +189,7 @@ def _inputs(network: nn.Cell) -> tuple[int, float]:
     return least, float("inf") if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(placed)
 
 
-def _chancy(player: str, network: nn.Cell, same: bool) -> list[str]:
+def _find_chancy(player: str, network: nn.Cell, same: bool) -> list[str]:
     """Return what draws at random in a network: by layer where it is a Dropout, else for all of it."""
     layers = [
         f"{type(cell).__name__} in the {player} ({name})"
@@ -200,7 +202,7 @@ def _chancy(player: str, network: nn.Cell, same: bool) -> list[str]:
 def _try(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> list[Floats]:
     """Return a network's outputs in training mode; every try finds, and leaves, its statistics as they were."""
     try:
-        with unchanged(network.get_parameters()):
+        with restore_values(network.get_parameters()):
             network.set_train(True)
             outputs = network(*(Tensor.from_numpy(np.ascontiguousarray(one)) for one in inputs))
             several = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -215,7 +217,7 @@ def _try(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> 
 
 
 @contextmanager
-def unchanged(parameters: Iterable[Parameter]) -> Iterator[None]:
+def restore_values(parameters: Iterable[Parameter]) -> Iterator[None]:
     """Put back whatever Parameters hold, the moving statistics of a network that is tried, say."""
     before = [(parameter, parameter.asnumpy().copy()) for parameter in parameters]
     try:

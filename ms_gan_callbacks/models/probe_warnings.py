@@ -11,8 +11,8 @@ from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats
 
 
-def doubts_of_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
-    """Look at what an untrained generator draws, (N, C, H, W)."""
+def inspect_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
+    """Yield what is doubtful about an untrained generator and its images, (N, C, H, W)."""
     if images.max() > images.min() >= 0:
         yield (
             f"the generator's images range over [{images.min():.3g}, {images.max():.3g}], and real ones over "
@@ -26,8 +26,8 @@ def doubts_of_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
         )
 
 
-def doubts_of_scores(scores: Floats) -> Iterator[str]:
-    """Look at an untrained discriminator's scores for images of all kinds, (N, 1) or (N,)."""
+def inspect_scores(scores: Floats) -> Iterator[str]:
+    """Yield what is doubtful about an untrained discriminator's scores of all kinds of images, (N, 1) or (N,)."""
     if np.all(scores == scores[0]):
         yield (
             f"the discriminator gives every image the same score, {scores.reshape(-1)[0]:.4g}: look whether its "
@@ -35,8 +35,8 @@ def doubts_of_scores(scores: Floats) -> Iterator[str]:
         )
 
 
-def doubts_of_classes(logits: Floats) -> Iterator[str]:
-    """Look at an untrained discriminator's class logits for images of all kinds, (N, classes)."""
+def inspect_classes(logits: Floats) -> Iterator[str]:
+    """Yield what is doubtful about an untrained discriminator's class logits, (N, classes)."""
     if logits.min() >= 0 and logits.max() <= 1:
         yield (
             "the discriminator's class logits all lie between 0 and 1: take the softmax or sigmoid off the end of "

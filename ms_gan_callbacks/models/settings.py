@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from ms_gan_callbacks.errors import RecipeError, is_whole
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.models.losses import Objective, Penalty
+    from ms_gan_callbacks.models.losses import Losses, Objective, Penalty
     from ms_gan_callbacks.models.networks import OptimizerFactory
 
-TOLD = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
-"""What of a method decides the bytes of a run and can be told in ``run.json``."""
+RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
+"""What of a method decides the bytes of a run and can be recorded in ``run.json``."""
 
 
-def whole_number(name: str, value: object, least: int) -> None:
+def check_whole_number(name: str, value: object, least: int) -> None:
     """Raise RecipeError unless a value is an int of at least ``least``."""
     if not is_whole(value, least):
         raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
@@ -45,7 +45,7 @@ class Method:
         RecipeError: a number is out of its range, or a part is not what it should be.
     """
 
-    objective: Objective
+    objective: Losses
     optimizer: OptimizerFactory
     noise_dim: int
     seed: int = 0
@@ -59,9 +59,9 @@ class Method:
 
     def __post_init__(self) -> None:
         for name, least in (("noise_dim", 1), ("seed", 0), ("generator_every", 1)):
-            whole_number(name, getattr(self, name), least)
+            check_whole_number(name, getattr(self, name), least)
         if self.classes is not None:
-            whole_number("classes", self.classes, 2)
+            check_whole_number("classes", self.classes, 2)
         for name, most in (("clip_norm", math.inf), ("ema", 1.0)):
             value = getattr(self, name)
             if value is not None and (
@@ -72,25 +72,31 @@ class Method:
         self._check_objective()
 
     def _check_objective(self) -> None:
-        # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
-        from ms_gan_callbacks.models.losses import Reading, check_objective, check_penalty
-
-        check_objective(self.objective)
-        if self.penalty is not None:
-            check_penalty(self.penalty)
-        if Reading.of(self.objective).classifies and self.classes is None:
+        if self.traits.class_loss is not None and self.classes is None:
             raise RecipeError(f"{type(self.objective).__name__} needs labels: say how many with classes=...")
+        if self.penalty is not None:
+            from ms_gan_callbacks.models.losses import check_penalty
+
+            check_penalty(self.penalty)
+
+    @property
+    def traits(self) -> Objective:
+        """The objective, with a default for each attribute that it does not have."""
+        # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
+        from ms_gan_callbacks.models.losses import complete_objective
+
+        return complete_objective(self.objective)
 
     def settings(self) -> dict[str, Any]:
         """Return every field by name: what another method like this one is made from."""
         return {field.name: getattr(self, field.name) for field in fields(Method)}
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``run.json`` tells of a method: numbers as they are, objects as text."""
-        return {name: _told(getattr(self, name)) for name in TOLD}
+        """Return what ``run.json`` records of a method: numbers as they are, objects as text."""
+        return {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
 
 
-def _told(value: object) -> object:
+def _describe_value(value: object) -> object:
     if value is None or isinstance(value, (int, float)):
         return value
     if type(value).__repr__ is object.__repr__:

@@ -18,7 +18,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers.primitives import add_n, each
-from ms_gan_callbacks.models.losses import Reading, critic_value, game_value
+from ms_gan_callbacks.models.losses import critic_value, game_value
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
 from ms_gan_callbacks.models.networks import graph_mode
 from ms_gan_callbacks.models.probe import Fit
@@ -86,12 +86,12 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
 
     def _take(self, method: Method) -> None:
         """Hold what the graph calls: its compiler follows bound methods, and no objects that hold others."""
-        objective, reading = method.objective, Reading.of(method.objective)
-        self.critic, self.sees_real, self.classifies = reading.critic, reading.sees_real, reading.classifies
-        self.clip = reading.clip
-        self.d_loss_of, self.g_loss_of = objective.discriminator_loss, objective.generator_loss
-        self.probability: Any = getattr(objective, "probability", None)
-        self.class_loss_of: Any = getattr(objective, "class_loss", None)
+        traits = method.traits
+        self.d_loss_of, self.g_loss_of = traits.discriminator_loss, traits.generator_loss
+        self.probability: Any = traits.probability
+        self.class_loss_of: Any = traits.class_loss
+        self.critic, self.classifies = traits.probability is None, traits.class_loss is not None
+        self.sees_real, self.clip = bool(traits.generator_sees_real), traits.clip
         self.penalty_of: Any = None if method.penalty is None else method.penalty.loss
 
     def _judge(self, images: Tensor, labels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

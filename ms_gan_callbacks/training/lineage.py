@@ -21,14 +21,21 @@ from ms_gan_callbacks.errors import (
     UsageError,
     choices,
 )
-from ms_gan_callbacks.models.losses import Reading
 from ms_gan_callbacks.models.players import Players
-from ms_gan_callbacks.models.settings import TOLD
+from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
 from ms_gan_callbacks.training.loop import TrainingLoop
 
-MADE_OF = (*TOLD, "generator", "discriminator", "optimizer", "discriminator_optimizer", "noise_dim", "seed")
+MADE_OF = (
+    *RECORDED_SETTINGS,
+    "generator",
+    "discriminator",
+    "optimizer",
+    "discriminator_optimizer",
+    "noise_dim",
+    "seed",
+)
 """What of a recipe makes the run that its checkpoints belong to."""
 
 
@@ -43,7 +50,7 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
         "seed": method.seed,
         "noise_dim": method.noise_dim,
         **method.facts(),
-        "critic": Reading.of(method.objective).critic,
+        "critic": method.traits.probability is None,
         "epochs": epochs,
         "data": data,
         "batch_size": source.batch_size,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.errors import RunDirError, UsageError, counted, warn
-from ms_gan_callbacks.models.settings import TOLD
+from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
 from ms_gan_callbacks.training.loop import TrainingLoop
 
@@ -23,7 +23,7 @@ DECISIVE = {
     "accelerate": "accelerated",
     "callbacks": "callbacks",
     "metrics": "metrics",
-    **{name: name for name in TOLD},
+    **{name: name for name in RECORDED_SETTINGS},
 }
 
 

@@ -19,10 +19,10 @@ from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans
-from ms_gan_callbacks.models.losses import NonSaturating, Objective, Penalty
+from ms_gan_callbacks.models.losses import Losses, NonSaturating, Penalty
 from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.models.players import SCALARS, Players
-from ms_gan_callbacks.models.settings import Method, whole_number
+from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.run_dir import RunFolder, read_facts
 from ms_gan_callbacks.training.defaults import with_defaults
@@ -76,7 +76,7 @@ class Runner:
         generator: Network,
         discriminator: Network,
         *,
-        objective: Objective | None = None,
+        objective: Losses | None = None,
         optimizer: OptimizerFactory,
         noise_dim: int,
         seed: int = 0,
@@ -198,7 +198,7 @@ class Runner:
             evaluation = recipe.evaluation() if evaluation is None else evaluation
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
-        whole_number("epochs", epochs, 1)
+        check_whole_number("epochs", epochs, 1)
         bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
         with self._folder.reserved(fresh):

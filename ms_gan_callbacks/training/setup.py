@@ -26,7 +26,6 @@ from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.metrics import mode_of
-from ms_gan_callbacks.models.losses import Reading
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import made_of
@@ -90,7 +89,7 @@ def new_run(
         scale_learning_rates=players.scale_learning_rates,
         epoch_means=means,
         classes=method.classes,
-        critic=Reading.of(method.objective).critic,
+        critic=method.traits.probability is None,
         facts=made_of(players, source, progress.epochs, origin),
         recipe_source=origin.source if origin else None,
         monitors=frozenset(SCALARS) | bus.publishes(),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from ms_gan_callbacks.models.probe_warnings import doubts_of_classes, doubts_of_images, doubts_of_scores
+from ms_gan_callbacks.models.probe_warnings import inspect_classes, inspect_images, inspect_scores
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from ms_gan_callbacks.models.probe_warnings import doubts_of_classes, doubts_of_
 )
 def test_class_logits_between_0_and_1_look_like_probabilities(low: float, high: float, warned: bool) -> None:
     logits = np.array([[low, high], [high, low]], np.float32)
-    assert len(list(doubts_of_classes(logits))) == warned
+    assert len(list(inspect_classes(logits))) == warned
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def test_images_without_negative_pixels_are_doubted_unless_all_pixels_are_one(
     low: float, high: float, warned: bool
 ) -> None:
     images = np.array([low, high], np.float32).reshape(2, 1, 1, 1)
-    assert len(list(doubts_of_images(nn.Identity(), images))) == warned
+    assert len(list(inspect_images(nn.Identity(), images))) == warned
 
 
 def test_one_score_for_all_images_is_doubted() -> None:
-    [doubt] = doubts_of_scores(np.full((4, 1), 0.25, np.float32))
+    [doubt] = inspect_scores(np.full((4, 1), 0.25, np.float32))
     assert "the same score, 0.25" in doubt
-    assert list(doubts_of_scores(np.array([[0.25], [0.25], [0.5]], np.float32))) == []
+    assert list(inspect_scores(np.array([[0.25], [0.25], [0.5]], np.float32))) == []

@@ -16,8 +16,8 @@ from ms_gan_callbacks.models.layers.windows import (
     WithoutLast,
     channels_first,
     channels_last,
+    cut_tiles,
     size_after,
-    tiled,
     window_grid,
     with_zeros,
 )
@@ -75,7 +75,7 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
         geometry = geometry_of(self)
         self.geometry, self.fold, self.add_bias = tuple(geometry), Fold(geometry), AddBias()
         self.folds = self.stands_for(self)
-        both = tiled(geometry)
+        both = cut_tiles(geometry)
         self.in_tiles = both is not None and self._tiles_pay(*both)
         if both is not None and self.in_tiles:
             self.unfold, self.fold, self.per_tile = Unfold(both[0]), Fold(both[1]), both[0].kernel

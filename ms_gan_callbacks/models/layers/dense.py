@@ -6,7 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.layers.fast import Fast
 from ms_gan_callbacks.models.layers.primitives import add_bias, times, times_transposed
-from ms_gan_callbacks.models.layers.turn import AddColumn, turned
+from ms_gan_callbacks.models.layers.turn import AddColumn, transpose
 
 FEW_ROWS = 128
 """Below this many rows, the product x w' takes up to three times as long as (w x')', both transposes included."""
@@ -36,7 +36,7 @@ class Dense(Fast, nn.Dense):  # type: ignore[misc]
         shape = x.shape
         rows = x if len(shape) == 2 else x.reshape(-1, shape[-1])
         if rows.shape[0] < FEW_ROWS:
-            rows = turned(self.turn_rows(rows))
+            rows = transpose(self.turn_rows(rows))
         else:
             rows = times_transposed(rows, self.weight)
             if self.has_bias:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn
 
 from ms_gan_callbacks.models.layers.fast import Fast
-from ms_gan_callbacks.models.layers.turn import turned
+from ms_gan_callbacks.models.layers.turn import transpose
 
 
 class BatchNorm1d(Fast, nn.BatchNorm1d):  # type: ignore[misc]
@@ -22,7 +22,7 @@ class BatchNorm1d(Fast, nn.BatchNorm1d):  # type: ignore[misc]
         """Return rows (N, C) normalised; in training, the moving statistics follow."""
         if not self.training or not self.stands_for(self) or len(x.shape) != 2:
             return super().construct(x)
-        return turned(self.turn(turned(x)))
+        return transpose(self.turn(transpose(x)))
 
     def turn(self, columns: Tensor) -> Tensor:
         """Return features (C, N), one a row, normalised."""

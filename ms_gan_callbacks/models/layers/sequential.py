@@ -18,7 +18,7 @@ from ms_gan_callbacks.models.layers.dense import Dense
 from ms_gan_callbacks.models.layers.fast import Fast
 from ms_gan_callbacks.models.layers.normalization import BatchNorm1d
 from ms_gan_callbacks.models.layers.plain import is_plain
-from ms_gan_callbacks.models.layers.turn import turned
+from ms_gan_callbacks.models.layers.turn import transpose
 
 ELEMENTWISE = (
     LeakyReLU,
@@ -78,10 +78,10 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
             elif self.starts[number] and len(x.shape) == 2:
                 x, on_its_side = layer.turn_rows(x), True
             elif on_its_side:
-                x, on_its_side = layer(turned(x)), False
+                x, on_its_side = layer(transpose(x)), False
             else:
                 x = layer(x)
-        return turned(x) if on_its_side else x
+        return transpose(x) if on_its_side else x
 
 
 def _is_elementwise(layer: nn.Cell) -> bool:

@@ -7,7 +7,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks.models.layers.primitives import add_bias, times
 
 
-def turned(x: Tensor) -> Tensor:
+def transpose(x: Tensor) -> Tensor:
     """Return a matrix (R, C) as (C, R)."""
     rows, columns = x.shape
     return x.reshape(columns, rows) if rows == 1 or columns == 1 else ops.transpose(x, (1, 0))

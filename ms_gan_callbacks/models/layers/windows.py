@@ -76,7 +76,7 @@ class Geometry(NamedTuple):
         return first, last
 
 
-def tiled(geometry: Geometry) -> tuple[Geometry, Geometry] | None:
+def cut_tiles(geometry: Geometry) -> tuple[Geometry, Geometry] | None:
     """Take a transposed convolution as windows of pixels that each make one tile of stride x stride.
 
     Where the kernel is a multiple of the stride, all pixels of a tile are made of the same pixels of the image,
@@ -130,14 +130,14 @@ def taps_of_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
 # Worked out once, while the graph is compiled. What follows holds no branch and no loop: MindSpore's compiler
 # fails with "the func graph is empty" on either inside a gradient written by hand.
 @ops.constexpr  # type: ignore[untyped-decorator]
-def _gathered_by_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
+def _gather_by_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
     pixels = pixels_of_taps(Geometry(*geometry), size)
     empty = np.full((1, pixels.shape[1]), size[0] * size[1], np.int32)
     return Tensor(np.concatenate((pixels, empty)).reshape(-1))
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def _gathered_by_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # type: ignore[type-arg]
+def _gather_by_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # type: ignore[type-arg]
     return tuple(Tensor(taps) for taps in taps_of_pixels(Geometry(*geometry), size))
 
 
@@ -223,7 +223,7 @@ def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
     """Return the windows (N, windows + 1, taps * C) of pixels (N, H, W, C), the last of them empty."""
     batch, height, width, channels = pixels.shape
     rows = with_zeros(pixels.reshape(batch, height * width, channels))
-    taps = gather(rows, _gathered_by_windows(geometry, (height, width)), 1)
+    taps = gather(rows, _gather_by_windows(geometry, (height, width)), 1)
     return taps.reshape(batch, -1, geometry[0][0] * geometry[0][1] * channels)
 
 
@@ -234,7 +234,7 @@ def fold(windows: Tensor, size: Pair, geometry: tuple) -> Tensor:  # type: ignor
     """
     batch, channels = windows.shape[0], windows.shape[2] // (geometry[0][0] * geometry[0][1])
     rows = windows.reshape(batch, -1, channels)
-    taps = _gathered_by_pixels(geometry, size)
+    taps = _gather_by_pixels(geometry, size)
     return add_n(each(ops.partial(_pick, rows), taps)).reshape(batch, size[0], size[1], channels)
 
 

@@ -2,7 +2,7 @@
 
 Scores are what the discriminator returns, of shape ``(N, 1)`` or ``(N,)``: probabilities in (0, 1) where it
 ends in a sigmoid, logits or a critic's numbers where it does not. All of this is compiled into the training step,
-so that it may only use MindSpore operations.
+so it may only use MindSpore operations.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ms_gan_callbacks.models.losses.adversarial import (
     RelativisticAverage,
     Wasserstein,
 )
-from ms_gan_callbacks.models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty, check_penalty
-from ms_gan_callbacks.models.losses.protocol import (
+from ms_gan_callbacks.models.losses.objective import (
+    Losses,
     Objective,
-    Reading,
-    check_objective,
     check_scores,
+    complete_objective,
     critic_value,
     game_value,
 )
-from ms_gan_callbacks.models.losses.state import state_of
+from ms_gan_callbacks.models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty, check_penalty
+from ms_gan_callbacks.models.losses.state import collect_state
 
 __all__ = [
     "DRAGAN",
@@ -34,17 +34,17 @@ __all__ = [
     "GradientPenalty",
     "Hinge",
     "LeastSquares",
+    "Losses",
     "Minimax",
     "NonSaturating",
     "Objective",
     "Penalty",
-    "Reading",
     "RelativisticAverage",
     "Wasserstein",
-    "check_objective",
     "check_penalty",
     "check_scores",
+    "collect_state",
+    "complete_objective",
     "critic_value",
     "game_value",
-    "state_of",
 ]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
 from mindspore import Tensor, ops
 
 from ms_gan_callbacks.errors import RecipeError
-from ms_gan_callbacks.models.losses.protocol import Objective, check_objective
+from ms_gan_callbacks.models.losses.objective import TRAITS, Losses, Objective, complete_objective
 
 
 def _cross_entropy(scores: Tensor, label: float, from_logits: bool) -> Tensor:
@@ -20,7 +18,7 @@ def _cross_entropy(scores: Tensor, label: float, from_logits: bool) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NonSaturating:
+class NonSaturating(Objective):
     """The form of Goodfellow et al., 2014 (arXiv:1406.2661), section 3, that everybody trains.
 
     The discriminator minimises -E[log D(x)] - E[log(1 - D(G(z)))]; the generator minimises -E[log D(G(z))],
@@ -71,7 +69,7 @@ class Minimax(NonSaturating):
 
 
 @dataclass(frozen=True)
-class LeastSquares:
+class LeastSquares(Objective):
     """Mao et al., 2016 (arXiv:1611.04076), equation 9: real images towards 1, fakes towards 0.
 
     Scores are a critic's, without bounds; at equilibrium both means are 0.5.
@@ -87,7 +85,7 @@ class LeastSquares:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Objective):
     """Lim & Ye, 2017 (arXiv:1705.02894), as in Miyato et al., 2018 (arXiv:1802.05957), equations 16 and 17.
 
     The discriminator stops caring about what it tells apart by more than the margin.
@@ -105,7 +103,7 @@ class Hinge:
 
 
 @dataclass(frozen=True)
-class Wasserstein:
+class Wasserstein(Objective):
     """Arjovsky et al., 2017 (arXiv:1701.07875): the critic's scores estimate the distance to the data.
 
     That takes a critic whose slope is bounded: by ``clip``, or by ``Recipe(penalty=GradientPenalty())``. The paper
@@ -129,7 +127,7 @@ class Wasserstein:
 
 
 @dataclass(frozen=True)
-class RelativisticAverage:
+class RelativisticAverage(Objective):
     """Jolicoeur-Martineau, 2018 (arXiv:1807.00734), equations 13 and 14: is x more real than the average fake?
 
     Scores are logits C(x) that mean something only next to each other. Both players' losses take both kinds.
@@ -150,8 +148,8 @@ class RelativisticAverage:
 
 
 @dataclass(frozen=True)
-class AuxiliaryClassifier:
-    """Odena et al., 2016 (arXiv:1610.09585): the discriminator tells the class, and both players want it told.
+class AuxiliaryClassifier(Objective):
+    """Odena et al., 2016 (arXiv:1610.09585): both players minimise the cross entropy of an image's class, too.
 
     The discriminator returns (scores, class logits (N, classes)); it need not take labels. The run must be
     conditional: ``Recipe(classes=10)``.
@@ -164,24 +162,15 @@ class AuxiliaryClassifier:
         RecipeError: ``weight`` is out of its range.
     """
 
-    base: Objective
+    base: Losses
     weight: float = 1.0
-    # What the training step looks for; a property cannot tell that there is nothing.
-    discriminator_loss: Callable[..., Any] = field(init=False, repr=False, compare=False)
-    generator_loss: Callable[..., Any] = field(init=False, repr=False, compare=False)
-    probability: Callable[..., Any] | None = field(init=False, repr=False, compare=False)
-    generator_sees_real: bool | None = field(init=False, repr=False, compare=False)
-    clip: float | None = field(init=False, repr=False, compare=False)
-    from_logits: bool | None = field(init=False, repr=False, compare=False)
-    unbounded: bool | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise RecipeError(f"AuxiliaryClassifier takes a weight of more than 0, got {self.weight!r}")
-        check_objective(self.base)
-        for attribute in fields(self):
-            if not attribute.init:
-                object.__setattr__(self, attribute.name, getattr(self.base, attribute.name, None))
+        base = complete_objective(self.base)
+        # The base's own bound methods: MindSpore's compiler cannot follow self.base from a method.
+        vars(self).update({name: getattr(base, name) for name in TRAITS if name != "class_loss"})
 
     def class_loss(self, class_logits: Tensor, labels: Tensor) -> Tensor:
         """Return weight times the cross entropy of class logits (N, classes) against labels (N,)."""

@@ -7,6 +7,7 @@ pooling): such a discriminator is refused with the operation's name.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,15 +24,18 @@ Critic = Callable[[Tensor], Tensor]
 
 
 class Penalty(Protocol):
-    """What is added to the discriminator's loss: drawn for on the host, computed in the compiled step."""
+    """What is added to the discriminator's loss: drawn for on the host, computed in the compiled step.
+
+    Any object with both methods is a penalty; a subclass needs no ``draw`` where nothing is left to chance.
+    """
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-        """Return what chance is needed for a real batch of a shape (N, C, H, W), as one float32 array."""
-        ...
+        """Return what ``loss`` needs drawn for a real batch of a shape (N, C, H, W), as one float32 array."""
+        return np.zeros(1, np.float32)
 
+    @abstractmethod
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the scalar; the critic maps images (N, C, H, W) to scores."""
-        ...
 
 
 def squared_slopes(critic: Critic, images: Tensor) -> Tensor:
@@ -46,7 +50,7 @@ def slopes(critic: Critic, images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class GradientPenalty:
+class GradientPenalty(Penalty):
     """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: slope 1 between real and fake.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z) with u uniform in [0, 1], one for each image.
@@ -75,7 +79,7 @@ class GradientPenalty:
 
 
 @dataclass(frozen=True)
-class DRAGAN:
+class DRAGAN(Penalty):
     """Kodali et al., 2017 (arXiv:1705.07215), section 2.3: slope 1 around the real images.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as the authors' code has it: u uniform in [0, 1] for
@@ -102,7 +106,7 @@ class DRAGAN:
 
 
 @dataclass(frozen=True)
-class R1:
+class R1(Penalty):
     """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at the real images.
 
     Args:
@@ -114,20 +118,16 @@ class R1:
     def __post_init__(self) -> None:
         _check_weight(self, self.gamma)
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-        """Return nothing of use: nothing is left to chance."""
-        return np.zeros(1, np.float32)
-
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
         return self.gamma / 2 * squared_slopes(critic, real).mean()
 
 
 def check_penalty(penalty: object) -> None:
-    """Look whether an object is a penalty.
+    """Check that an object is a penalty.
 
     Raises:
-        RecipeError: it has not the methods of one.
+        RecipeError: it does not have both methods.
     """
     for method in ("draw", "loss"):
         if isinstance(penalty, type) or not callable(getattr(penalty, method, None)):

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 
-def state_of(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> list[Parameter]:
+def collect_state(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> list[Parameter]:
     """Return the Parameters that objects hold, as they were made, each under a name of its own.
 
     They are looked for in attributes, and in those of objects, lists, tuples, dicts and cells among them.
@@ -19,7 +19,7 @@ def state_of(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> 
         taken: Parameters that belong to a network already.
     """
     seen = {id(parameter) for parameter in taken}
-    found = [held for prefix, holder in holders.items() for held in _held_by(holder, prefix, seen)]
+    found = [held for prefix, holder in holders.items() for held in _find_parameters(holder, prefix, seen)]
     for name, parameter in found:
         parameter.name = name
         if not hasattr(parameter, "as_made"):
@@ -29,18 +29,18 @@ def state_of(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> 
     return [parameter for _, parameter in found]
 
 
-def _held_by(value: object, name: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:
+def _find_parameters(value: object, name: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:
     if id(value) in seen:
         return
     seen.add(id(value))
     if isinstance(value, Parameter):
         yield name, value
         return
-    for key, one in _parts(value):
-        yield from _held_by(one, f"{name}.{key}", seen)
+    for key, one in _list_parts(value):
+        yield from _find_parameters(one, f"{name}.{key}", seen)
 
 
-def _parts(value: object) -> Iterator[tuple[object, object]]:
+def _list_parts(value: object) -> Iterator[tuple[object, object]]:
     if isinstance(value, nn.Cell):
         yield from enumerate(value.get_parameters())
     elif isinstance(value, (list, tuple)):

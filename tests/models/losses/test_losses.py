@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -16,10 +18,12 @@ from ms_gan_callbacks import (
     LeastSquares,
     Minimax,
     NonSaturating,
+    Objective,
     RecipeError,
     RelativisticAverage,
     Wasserstein,
 )
+from ms_gan_callbacks.models.losses import check_scores, complete_objective
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -80,7 +84,7 @@ def test_losses_and_their_gradients_are_those_of_the_papers(objective) -> None:
     rng = np.random.default_rng(1)
     real, fake = rng.normal(0.5, 2, 9), rng.normal(-0.5, 2, 9)
     of_discriminator, of_generator = FORMULAS[objective]
-    sees_real = getattr(objective, "generator_sees_real", False)
+    sees_real = objective.generator_sees_real
 
     def seen(fakes: Tensor, reals: Tensor) -> Tensor:
         return objective.generator_loss(fakes, reals) if sees_real else objective.generator_loss(fakes)
@@ -148,7 +152,7 @@ def test_a_clipped_critics_weights_end_every_step_within_bounds() -> None:
 
 
 class Cauchy:
-    """A user's own: everything an objective may have, in one class."""
+    """A user's own, which inherits from nothing and has some of the attributes of an objective."""
 
     generator_sees_real = True
     clip = 0.5
@@ -160,7 +164,7 @@ class Cauchy:
         return ops.square(real_scores.mean() - fake_scores.mean())
 
 
-def test_a_new_objective_is_a_new_class_and_nothing_else(images: np.ndarray) -> None:
+def test_any_object_with_both_losses_is_an_objective(images: np.ndarray) -> None:
     runner = tiny_runner(objective=Cauchy())
     result = runner.train(2, images, batch_size=4, quiet=True)
     assert result.scalars["value"] == pytest.approx(result.scalars["d_real"] - result.scalars["d_fake"], abs=1e-6)
@@ -169,6 +173,106 @@ def test_a_new_objective_is_a_new_class_and_nothing_else(images: np.ndarray) -> 
     gap = table["d_real"] - table["d_fake"]
     assert table["d_loss"] == pytest.approx(1 / (1 + gap**2), rel=1e-5)
     assert table["g_loss"] == pytest.approx(gap**2, rel=1e-4)
+
+
+class Exponential(Objective):
+    """A user's own: the loss of AdaBoost, whose scores are half the log odds."""
+
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return (ops.exp(-real_scores) + ops.exp(fake_scores)).mean()
+
+    def generator_loss(self, fake_scores: Tensor) -> Tensor:
+        return ops.exp(-fake_scores).mean()
+
+    def probability(self, scores: Tensor) -> Tensor:
+        return ops.sigmoid(2 * scores)
+
+
+def test_a_subclass_is_an_objective_and_needs_nothing_else() -> None:
+    made, (real, noise) = players(Perceptron, objective=Exponential()), batch()
+    before = doubles(made)
+    scalars = made.train_step(real, noise, both=False).asnumpy()
+    of_real, of_fake = perceptron(before, real), perceptron(before, draw(before, noise))
+    losses = [(np.exp(-of_real) + np.exp(of_fake)).mean(), np.exp(-of_fake).mean()]
+    means = [sigmoid(2 * of_real).mean(), sigmoid(2 * of_fake).mean()]
+    value = log_sigmoid(2 * of_real).mean() + log_sigmoid(-2 * of_fake).mean()
+    assert scalars == pytest.approx([*losses, *means, value], rel=1e-5)
+
+
+def test_a_subclass_has_the_defaults_of_an_objective() -> None:
+    class Plain(Objective):
+        def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+            return fake_scores.mean() - real_scores.mean()
+
+        def generator_loss(self, fake_scores: Tensor) -> Tensor:
+            return -fake_scores.mean()
+
+    plain = Plain()
+    assert complete_objective(plain) is plain
+    assert [plain.probability, plain.class_loss, plain.clip, plain.from_logits] == [None] * 4
+    assert [plain.generator_sees_real, plain.unbounded] == [False, False]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A user's own frozen dataclass, of which one attribute is set to None and one is a function."""
+
+    clip: float
+    unbounded = True
+    class_loss = None
+
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return self.clip * (fake_scores.mean() - real_scores.mean())
+
+    def generator_loss(self, fake_scores: Tensor) -> Tensor:
+        return -fake_scores.mean()
+
+    @staticmethod
+    def probability(scores: Tensor) -> Tensor:
+        return scores / 4
+
+
+def test_an_object_is_completed_with_defaults_and_keeps_its_own_attributes() -> None:
+    bounded = Bounded(0.25)
+    completed = complete_objective(bounded)
+    assert isinstance(completed, Objective)
+    assert completed.discriminator_loss == bounded.discriminator_loss  # bound to it
+    assert completed.generator_loss == bounded.generator_loss
+    assert float(completed.probability(Tensor(np.float32(3))).asnumpy()) == 0.75
+    assert [completed.clip, completed.unbounded] == [0.25, True]
+    assert [completed.class_loss, completed.generator_sees_real, completed.from_logits] == [None, False, None]
+    assert vars(bounded) == {"clip": 0.25}
+    with pytest.warns(GanWarning, match="^Bounded takes scores without bounds"):
+        check_scores(completed, np.array([[0.25], [0.75]], np.float32))
+
+
+def test_a_classifier_has_the_losses_of_its_base_and_a_class_loss_of_its_own() -> None:
+    base = Cauchy()
+    classifier = AuxiliaryClassifier(base, weight=0.5)
+    assert isinstance(classifier, Objective)
+    real, fake = Tensor(np.float32([[4.0], [2.0]])), Tensor(np.float32([[1.0], [1.0]]))
+    assert float(classifier.discriminator_loss(real, fake).asnumpy()) == pytest.approx(1 / (1 + 2**2))
+    assert float(classifier.generator_loss(fake, real).asnumpy()) == pytest.approx(2**2)
+    assert [classifier.clip, classifier.generator_sees_real, classifier.probability] == [0.5, True, None]
+    assert repr(AuxiliaryClassifier(Hinge(), weight=0.5)) == "AuxiliaryClassifier(base=Hinge(), weight=0.5)"
+    # Of equal logits the cross entropy is log(3), and it counts once however often a classifier is wrapped.
+    logits, labels = Tensor(np.zeros((2, 3), np.float32)), Tensor(np.int32([0, 2]))
+    for one in (classifier, AuxiliaryClassifier(AuxiliaryClassifier(base, weight=8.0), weight=0.5)):
+        assert float(one.class_loss(logits, labels).asnumpy()) == pytest.approx(0.5 * np.log(3))
+
+
+def test_a_warning_about_a_classifiers_scores_names_its_base() -> None:
+    scores = np.array([[0.25], [0.75]], np.float32)
+    for base, name in ((Hinge(), "Hinge"), (Bounded(0.5), "Bounded")):
+        with pytest.warns(GanWarning, match=f"^{name} takes scores without bounds"):
+            check_scores(AuxiliaryClassifier(base), scores)
+    with pytest.raises(RecipeError, match=r"^Minimax\(from_logits=False\) takes probabilities"):
+        check_scores(AuxiliaryClassifier(Minimax(from_logits=False)), 8 * scores)
+
+
+class HasNoGeneratorLoss(Objective):
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return fake_scores.mean() - real_scores.mean()
 
 
 class EndsInSigmoid(TinyDiscriminator):
@@ -190,8 +294,10 @@ def test_a_critic_that_ends_in_a_sigmoid_is_warned_of(objective) -> None:
         (lambda: Minimax(smoothing=-0.1), "Minimax.smoothing"),
         (lambda: tiny_players(objective=Wasserstein(clip=0.0)), "clip must be a number above 0, got 0.0"),
         (lambda: tiny_players(objective=NonSaturating), "objective must be an object with a method"),
+        (lambda: tiny_players(objective=HasNoGeneratorLoss()), "must be an object with a method generator_loss"),
         (lambda: tiny_players(objective="hinge"), "objective must be an object with a method"),
         (lambda: AuxiliaryClassifier(NonSaturating(), weight=0), "weight of more than 0, got 0"),
+        (lambda: tiny_players(objective=Bounded(True)), "clip must be a number above 0, got True"),
         (lambda: AuxiliaryClassifier("hinge"), "objective must be an object with a method"),
     ],
 )

@@ -106,6 +106,32 @@ def test_a_penalty_of_a_users_own_is_one_class() -> None:
     assert d_loss.asnumpy()[0] == pytest.approx(wanted, rel=1e-5)
 
 
+class Spread(Penalty):
+    """A penalty of a user's own that inherits its draw."""
+
+    def loss(self, critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        return ops.square(critic(real).mean() - critic(fake).mean()) + drawn[0]
+
+
+def test_a_subclass_of_penalty_needs_no_draw() -> None:
+    made, (real, noise) = players(Perceptron, objective=LeastSquares(), penalty=Spread()), batch()
+    before = doubles(made)
+    of_real, of_fake = (PLAIN[Perceptron](before, images) for images in (real, draw(before, noise)))
+    drawn = Spread().draw(stream(0, "x", 0), real.shape)
+    assert (drawn.dtype, drawn.tolist()) == (np.float32, [0])
+    d_loss = made.train_step(real, noise, drawn=drawn, both=False).asnumpy()[0]
+    wanted = (((of_real - 1) ** 2).mean() + (of_fake**2).mean()) / 2 + (of_real.mean() - of_fake.mean()) ** 2
+    assert d_loss == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_subclass_of_penalty_must_have_a_loss() -> None:
+    class Empty(Penalty):
+        pass
+
+    with pytest.raises(TypeError, match="loss"):
+        Empty()
+
+
 class Pools(nn.Cell):
     """A discriminator with a layer of the test's choice."""
 
