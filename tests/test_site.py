@@ -104,4 +104,4 @@ def test_a_link_that_leaves_the_documentation_shows_the_file(site: Path) -> None
 
 def test_pages_of_the_root_are_there_and_lead_into_the_site(site: Path) -> None:
     assert "Keep a Changelog" in (site / "changelog.html").read_text(encoding="utf-8")
-    assert "The plan of the house" in (site / "contributing.html").read_text(encoding="utf-8")
+    assert "Where a new thing goes" in (site / "contributing.html").read_text(encoding="utf-8")
