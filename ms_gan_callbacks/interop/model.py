@@ -30,7 +30,8 @@ from ms_gan_callbacks.events.events import Event, Every
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import COUNTERS, find_name_fault
 from ms_gan_callbacks.interop.model_run import ModelRun, numbers
-from ms_gan_callbacks.storage.run_dir import RunFolder, read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import RunFolder
 
 
 def for_model(
@@ -83,7 +84,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         _check_outputs(outputs)
         folder = RunFolder(out_dir, "model")
         if resume:
-            read_facts(folder.path)
+            Manifest.read(folder.path)
         else:
             folder.check_free()
         self._model = ModelRun(folder, self._bus, tuple(outputs), resume)

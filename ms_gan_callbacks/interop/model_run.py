@@ -24,7 +24,8 @@ from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.models.optimizers import rates
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore, grant
-from ms_gan_callbacks.storage.run_dir import RunFolder, describe_run
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import RunFolder
 
 BETTER = {"loss": "min", "eval_loss": "min"}
 """What an optimizer lowers is better when it is lower."""
@@ -114,7 +115,7 @@ class ModelRun:
         run = self.run or self._new_run(progress)
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
         run.learning_rates = partial(rates, "model", optimizer) if optimizer is not None else dict
-        run.facts = self._facts(parameters, progress, optimizer)
+        run.manifest = self._made_of(parameters, progress, optimizer)
         self.run = run
         return run
 
@@ -141,22 +142,24 @@ class ModelRun:
             better=dict(BETTER),  # type: ignore[arg-type]
         )
 
-    def _facts(self, parameters: Any, progress: Progress, optimizer: Any) -> dict[str, Any]:
+    def _made_of(self, parameters: Any, progress: Progress, optimizer: Any) -> Manifest:
         dataset = parameters.train_dataset
         count = progress.steps_per_epoch * dataset.get_batch_size()
-        return {
-            "network": type(parameters.network).__name__,
-            "optimizer": type(optimizer).__name__ if optimizer is not None else None,
-            "epochs": progress.epochs,
-            "data": {"name": type(dataset).__name__, "count": count, "sha256": None},
-            "device": ms.get_context("device_target"),
+        return Manifest.new(
+            network=type(parameters.network).__name__,
+            optimizer=type(optimizer).__name__ if optimizer is not None else None,
+            epochs=progress.epochs,
+            data={"name": type(dataset).__name__, "count": count, "sha256": None},
+            device=ms.get_context("device_target"),
             **environment.surroundings(),
-        }
+        )
 
     def open(self) -> None:
         """Describe a fresh run in its folder; put one that goes on where it was."""
         run = self.current
-        describe_run(self.out_dir, run.facts)
+        if not self.fresh:
+            run.manifest = run.manifest.after(Manifest.read(self.out_dir))
+        run.manifest.write(self.out_dir)
         if self._from is not None:
             state = self.load_weights(self._from)
             self._bus.load_state(state["callbacks"])
@@ -235,12 +238,13 @@ class ModelRun:
         first = self.run is None and self.fresh
         if self.run is None:
             self.run = self._new_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
-            self.run.facts = {"network": type(parameters.network).__name__, **environment.surroundings()}
+            network = type(parameters.network).__name__
+            self.run.manifest = Manifest.new(network=network, **environment.surroundings())
         self.run.metrics.update(found)
         with self.folder.reserved(first), self.folder.held(first, writers.writes()):
             self.run.out_dir = self.out_dir
             if first:
-                describe_run(self.out_dir, self.run.facts)
+                self.run.manifest.write(self.out_dir)
             with writers:
                 writers.emit(Event.TRAIN_BEGIN, self.run)
                 writers.emit(Event.EVAL_END, self.run)

@@ -11,7 +11,6 @@ import numpy as np
 from ms_gan_callbacks.errors import CheckpointError, DivergenceError, GanWarning
 from ms_gan_callbacks.events.run import Requests, RollBack
 from ms_gan_callbacks.storage.checkpoints import Checkpoint
-from ms_gan_callbacks.storage.run_dir import describe_run
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 
@@ -44,8 +43,8 @@ def roll_back(loop: TrainingLoop) -> None:
     run.requests = Requests()
     loop.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    run.facts = {**run.facts, "history": [*run.facts.get("history", []), {"rolled_back": now, **entry}]}
-    describe_run(run.out_dir, run.facts)
+    run.manifest = run.manifest.noting({"rolled_back": now, **entry})
+    run.manifest.write(run.out_dir)
     warnings.warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}", GanWarning, stacklevel=4)
 
 

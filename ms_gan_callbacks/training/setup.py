@@ -92,7 +92,7 @@ def new_run(
         epoch_means=means,
         classes=method.classes,
         critic=Reading.of(method.objective).critic,
-        facts=made_of(players, source, progress.epochs, origin),
+        manifest=made_of(players, source, progress.epochs, origin),
         recipe_source=origin.source if origin else None,
         monitors=frozenset(SCALARS) | bus.publishes(),
     )
