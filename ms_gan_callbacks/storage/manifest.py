@@ -44,18 +44,18 @@ class Facts:
     def of(cls: type[T], facts: Any, key: str = "") -> T:
         """Return an object's values by field.
 
-        Args:
-            facts: the object.
-            key: where it stands in the file.
-
         Raises:
-            ValueError: a value is of another type than its field; names the key.
+            ValueError: a value is of another type than its field; names the key, which begins with ``key``.
         """
         content, kinds = _typed(Mapping[str, Any], facts, key or "the file"), get_type_hints(cls)
-        known = {one.name for one in fields(cls)} - {"facts"}
-        start = f"{key}." if key else ""
+        start, known = f"{key}." if key else "", cls.keys()
         values = {name: _typed(kinds[name], content[name], start + name) for name in content if name in known}
         return cls(**values, facts=MappingProxyType(dict(content)))
+
+    @classmethod
+    def keys(cls) -> set[str]:
+        """Return the keys that a field stands for."""
+        return {one.name for one in fields(cls)} - {"facts"}
 
 
 def _typed(kind: Any, value: Any, key: str) -> Any:
@@ -69,7 +69,7 @@ def _typed(kind: Any, value: Any, key: str) -> Any:
     if not isinstance(value, types) or (isinstance(value, bool) and outer is not bool):
         raise ValueError(f"{key} is {shortened(value)}, not {name}")
     if outer is Mapping:
-        return {name: _typed(inner[1], one, f"{key}.{name}") for name, one in value.items()}
+        return {name: _typed(inner[1], one, f"{key}[{name!r}]") for name, one in value.items()}
     if outer is Sequence:
         return [_typed(inner[0], one, f"{key}[{place}]") for place, one in enumerate(value)]
     return value
@@ -96,7 +96,7 @@ class EvaluationFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryEntry(Facts):
-    """A run was resumed from a step, or rolled back to one: when, and the step."""
+    """When a run was resumed, and from which step, or when it was rolled back, and to which."""
 
     resumed: str | None = None
     from_step: int | None = None
@@ -203,6 +203,6 @@ class Manifest(Facts):
 
     def after(self, then: Manifest) -> Manifest:
         """Return this manifest for a run that goes on, with its start, its history and the keys unknown here."""
-        known = {one.name for one in fields(self)} - {"history"}
-        kept = {name: value for name, value in then.facts.items() if name not in known}
+        forgotten = self.keys() - {"history"}
+        kept = {name: value for name, value in then.facts.items() if name not in forgotten}
         return self.but(**{**kept, "started": then.started})

@@ -49,18 +49,17 @@ def roll_back(loop: TrainingLoop) -> None:
 
 
 def _newest_good(loop: TrainingLoop, wish: RollBack) -> Checkpoint:
-    like = loop.players.weights()
-    for step in reversed(loop.store.steps()):
-        if step > wish.healthy:
-            continue
-        try:
-            found = loop.store.load(step, like)
-        except CheckpointError as error:
-            warnings.warn(f"{error}; going back behind it", GanWarning, stacklevel=5)
-            continue
-        if all(np.isfinite(values).all() for values in found.weights.values()):
-            return found
-    raise DivergenceError(f"{wish.reason}; there is no good checkpoint to go back to")
+    try:
+        found = loop.store.newest(loop.players.weights(), until=wish.healthy, where=_is_finite)
+    except CheckpointError as error:
+        raise DivergenceError(f"{wish.reason}; {error}") from error
+    if found is None:
+        raise DivergenceError(f"{wish.reason}; there is no good checkpoint to go back to")
+    return found
+
+
+def _is_finite(checkpoint: Checkpoint) -> bool:
+    return all(np.isfinite(values).all() for values in checkpoint.weights.values())
 
 
 def _told(step: int, tries: int, entry: dict[str, object]) -> str:
