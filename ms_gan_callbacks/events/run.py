@@ -113,7 +113,7 @@ class Run:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the run was made of, by the keys of ``run.json``."""
+        """What the run was made of, by the keys of ``run.json``; it cannot be changed."""
         return self.manifest.facts
 
     @property

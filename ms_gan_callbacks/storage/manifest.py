@@ -35,7 +35,7 @@ class Facts:
     """A JSON object whose values have the types of the fields; for a key that is absent, a field has its default.
 
     Attributes:
-        facts: the object as it is in the file, read-only, with the keys that no field stands for.
+        facts: the object as it is in the file, with the keys that no field stands for; it cannot be changed.
     """
 
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)

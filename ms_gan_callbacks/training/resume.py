@@ -45,9 +45,8 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     """
     run, store, like = loop.run, loop.store, loop.players.weights()
     then = Manifest.read(run.out_dir)
-    changes = allowed_changes(
-        then, run.manifest, allowed
-    )  # first: it says more than a checkpoint that does not fit
+    # First, since it says more than a checkpoint that does not fit:
+    changes = allowed_changes(then, run.manifest, allowed)
     checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
