@@ -189,6 +189,9 @@ def test_a_file_of_the_first_format_is_written_back_with_the_format_alone_added(
     Manifest.read(RUN).write(RUN)
     assert on_disk() == {**json.loads(FIRST), "format": 2}
     assert "metrics" not in on_disk()
+    put('{"format": 1, "seed": 7}')
+    Manifest.read(RUN).write(RUN)
+    assert on_disk() == {"format": 2, "seed": 7}
 
 
 UNKNOWN = {"self": 1, "cls": [2], "facts": {"a": None}, "a key": "of a plugin"}
