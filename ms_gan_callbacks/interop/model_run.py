@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -261,17 +261,6 @@ class ModelRun:
             rows += [("watch", f"tensorboard --logdir {self.out_dir}")]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
-
-
-def numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
-    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
-    found = {}
-    for name, value in metrics.items():
-        if np.ndim(value) == 0:
-            found[f"eval_{name}" if name in taken else name] = float(value)
-        else:
-            warnings.warn(f"the metric {name!r} is no number, and not seen by callbacks", GanWarning, stacklevel=3)
-    return found
 
 
 def _newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
