@@ -129,8 +129,8 @@ def _speed(steps_per_second: float) -> str:
 
 
 def _headline(run: Run) -> str:
-    data = run.facts.get("data", {})
-    what = f"{data['name']}, {data['count']:,} images; " if data else ""
+    data = run.manifest.data
+    what = f"{data.name}, {data.count:,} images; " if data.name else ""
     length = f"{counted(run.epochs, 'epochs')} of {counted(run.steps_per_epoch, 'steps')}"
     start = f"going on after step {run.step:,}; " if run.step else ""
     return f"{what}{length}; {start}writing to {run.out_dir}"

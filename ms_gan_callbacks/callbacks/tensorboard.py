@@ -93,7 +93,7 @@ class TensorBoard(Writer):
 
     def on_train_end(self, run: Run) -> None:
         super().on_train_end(run)
-        if self._file is not None and run.facts.get("arguments"):
+        if self._file is not None and run.manifest.arguments:
             *_, success = summary.hparams({}, {})
             self._file.add([success], run.step)
 
@@ -131,10 +131,10 @@ def _scalars(values: Mapping[str, float]) -> Summary:
 def _description(run: Run) -> list[Any]:
     """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
     parts = [summary.custom_scalars(layout(run.critic))] if run.group == "gan" else []
-    parts.append(summary.text("data", _listing(run.facts.get("data", {}))))
+    parts.append(summary.text("data", _listing(run.manifest.data.facts)))
     if run.recipe_source:
         parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
-    arguments = run.facts.get("arguments") or {}
+    arguments = run.manifest.arguments or {}
     if arguments:
         parts.append(summary.text("arguments", _listing(arguments)))
         plain = {name: _plain(value) for name, value in arguments.items()}

@@ -10,6 +10,7 @@ from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.recipe import Origin, Recipe
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.storage.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def _told(origin: Origin, wanted: Sequence[Typed]) -> AttachedOrigin:
     )
 
 
-def attached_to(facts: Mapping[str, Any]) -> list[Typed]:
+def attached_to(manifest: Manifest) -> list[Typed]:
     """Return what ``run.json`` says was attached to a run."""
-    return typed(facts.get("callbacks", ()), facts.get("metrics", ()))
+    return typed(manifest.callbacks or (), manifest.metrics or ())
 
 
-def with_metrics(recipe: Recipe, facts: Mapping[str, Any]) -> Recipe:
+def with_metrics(recipe: Recipe, manifest: Manifest) -> Recipe:
     """Return a recipe with the metrics that were attached to a run; those that are not installed warn."""
-    for one in _of("metrics", attached_to(facts)):
+    for one in _of("metrics", attached_to(manifest)):
         try:
             recipe = attach(recipe, [one])
         except UsageError as error:

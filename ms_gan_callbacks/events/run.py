@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from ms_gan_callbacks.data.rng import noise
 from ms_gan_callbacks.errors import CallbackError
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans, Log, Scalars, find_clash, find_name_fault
+from ms_gan_callbacks.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -71,7 +71,7 @@ class Run:
         classes: how many classes a conditional run has; None of any other.
         critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
             probabilities; ``value`` is their difference then.
-        facts: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
+        manifest: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
         recipe_source: the text of the recipe, where there is one.
         monitors: every name that a callback may monitor.
         metric_names: those of them that are metrics.
@@ -100,7 +100,7 @@ class Run:
     group: str = "gan"
     classes: int | None = None
     critic: bool = False
-    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    manifest: Manifest = field(default_factory=Manifest)
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
     metric_names: frozenset[str] = frozenset()
@@ -110,6 +110,11 @@ class Run:
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests, repr=False)
     _log: Log = field(default_factory=Log, repr=False)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the run was made of, by the keys of ``run.json``; it cannot be changed."""
+        return self.manifest.facts
 
     @property
     def logged(self) -> dict[str, float]:

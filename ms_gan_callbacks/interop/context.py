@@ -83,7 +83,7 @@ class Batches:
     children: tuple[Any, ...] = ()
 
     def __init__(self, run: Run) -> None:
-        self._size, self._batch_size = run.steps_per_epoch, int(run.facts.get("batch_size", 1))
+        self._size, self._batch_size = run.steps_per_epoch, run.manifest.batch_size or 1
 
     def get_dataset_size(self) -> int:
         """Return the number of batches in an epoch."""

@@ -14,12 +14,13 @@ on_train_end                        on_train_end
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from mindspore.train import Callback as StockCallback
 
 from ms_gan_callbacks.errors import CallbackError, UsageError, choices, counted, warn
@@ -28,8 +29,9 @@ from ms_gan_callbacks.events.callback import Callback, Writer
 from ms_gan_callbacks.events.events import Event, Every
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import COUNTERS, find_name_fault
-from ms_gan_callbacks.interop.model_run import ModelRun, numbers
-from ms_gan_callbacks.storage.run_dir import RunFolder, read_facts
+from ms_gan_callbacks.interop.model_run import ModelRun
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import RunFolder
 
 
 def for_model(
@@ -82,7 +84,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         _check_outputs(outputs)
         folder = RunFolder(out_dir, "model")
         if resume:
-            read_facts(folder.path)
+            Manifest.read(folder.path)
         else:
             folder.check_free()
         self._model = ModelRun(folder, self._bus, tuple(outputs), resume)
@@ -169,7 +171,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         """Tell of it: of one in fit to everybody, of Model.eval by itself to those that write."""
         parameters = run_context.original_args()
         taken = {*COUNTERS, *self._model.outputs, *self._bus.publishes()}
-        found = numbers(parameters.get("eval_results") or parameters.metrics, taken)
+        found = _numbers(parameters.get("eval_results") or parameters.metrics, taken)
         if self._training:
             self._model.current.metrics.update(found)
             self._emit(Event.EVAL_END, run_context)
@@ -232,3 +234,14 @@ def _checked(callbacks: Sequence[Any]) -> Sequence[Any]:
                     f"{one.name} needs {needed}, and mindspore.train.Model has none; use it in a Runner"
                 )
     return callbacks
+
+
+def _numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
+    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
+    found = {}
+    for name, value in metrics.items():
+        if np.ndim(value) == 0:
+            found[f"eval_{name}" if name in taken else name] = float(value)
+        else:
+            warn(f"the metric {name!r} is no number, and not seen by callbacks")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,7 +23,8 @@ from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.optimizers import rates
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
-from ms_gan_callbacks.storage.run_dir import RunFolder, describe_run
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import RunFolder
 
 BETTER = {"loss": "min", "eval_loss": "min"}
 """What an optimizer lowers is better when it is lower."""
@@ -131,7 +132,7 @@ class ModelRun:
         run = self.run or self._new_run(progress)
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
         run.learning_rates = partial(rates, "model", optimizer) if optimizer is not None else dict
-        run.facts = self._facts(parameters, progress, optimizer)
+        run.manifest = self._made_of(parameters, progress, optimizer)
         if self._session is None:
             self._session = _ModelSession(run, self._bus, self._store)
         self._session.network, self._session.store = self._network, self._store
@@ -161,22 +162,24 @@ class ModelRun:
             better=dict(BETTER),  # type: ignore[arg-type]
         )
 
-    def _facts(self, parameters: Any, progress: Progress, optimizer: Any) -> dict[str, Any]:
+    def _made_of(self, parameters: Any, progress: Progress, optimizer: Any) -> Manifest:
         dataset = parameters.train_dataset
         count = progress.steps_per_epoch * dataset.get_batch_size()
-        return {
-            "network": type(parameters.network).__name__,
-            "optimizer": type(optimizer).__name__ if optimizer is not None else None,
-            "epochs": progress.epochs,
-            "data": {"name": type(dataset).__name__, "count": count, "sha256": None},
-            "device": ms.get_context("device_target"),
+        return Manifest.new(
+            network=type(parameters.network).__name__,
+            optimizer=type(optimizer).__name__ if optimizer is not None else None,
+            epochs=progress.epochs,
+            data={"name": type(dataset).__name__, "count": count, "sha256": None},
+            device=ms.get_context("device_target"),
             **environment.surroundings(),
-        }
+        )
 
     def open(self) -> None:
         """Describe a fresh run in its folder; put one that goes on where it was."""
         run = self.current
-        describe_run(self.out_dir, run.facts)
+        if not self.fresh:
+            run.manifest = run.manifest.after(Manifest.read(self.out_dir))
+        run.manifest.write(self.out_dir)
         if self._from is not None:
             state = self.load_weights(self._from)
             self.session.restore(state, self._from, self._store.path(self._from))
@@ -233,12 +236,13 @@ class ModelRun:
         first = self.run is None and self.fresh
         if self.run is None:
             self.run = self._new_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
-            self.run.facts = {"network": type(parameters.network).__name__, **environment.surroundings()}
+            network = type(parameters.network).__name__
+            self.run.manifest = Manifest.new(network=network, **environment.surroundings())
         self.run.metrics.update(found)
         with self.folder.reserved(first), self.folder.held(first, writers.writes()):
             self.run.out_dir = self.out_dir
             if first:
-                describe_run(self.out_dir, self.run.facts)
+                self.run.manifest.write(self.out_dir)
             with writers:
                 writers.emit(Event.TRAIN_BEGIN, self.run)
                 writers.emit(Event.EVAL_END, self.run)
@@ -255,17 +259,6 @@ class ModelRun:
             rows += [("watch", f"tensorboard --logdir {self.out_dir}")]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
-
-
-def numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
-    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
-    found = {}
-    for name, value in metrics.items():
-        if np.ndim(value) == 0:
-            found[f"eval_{name}" if name in taken else name] = float(value)
-        else:
-            warn(f"the metric {name!r} is no number, and not seen by callbacks")
-    return found
 
 
 def _newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:

@@ -16,7 +16,7 @@ from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.storage.files import sha256_of
-from ms_gan_callbacks.storage.run_dir import read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.training.lineage import recipe_in
 
 
@@ -31,7 +31,7 @@ class Trained:
 
     Attributes:
         recipe: what made the run.
-        facts: the content of ``run.json``.
+        manifest: the content of ``run.json``.
         step: the checkpoint's.
 
     Raises:
@@ -48,8 +48,8 @@ class Trained:
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.recipe: Recipe = recipe_in(run_dir, overrides or {})
-        self.facts: Mapping[str, Any] = read_facts(run_dir)
-        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.facts.get("recipe_sha256"):
+        self.manifest = Manifest.read(run_dir)
+        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} was changed since the run wrote it")
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)

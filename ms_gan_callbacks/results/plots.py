@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ms_gan_callbacks.errors import RunDirError, UsageError
-from ms_gan_callbacks.storage.run_dir import read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
 
 PAIRS = {
     "losses": {"d_loss": "D's loss", "g_loss": "G's loss"},
@@ -42,27 +42,26 @@ def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
         RunDirError: the folder holds no run, or a damaged one.
         UsageError: the run has no numbers yet.
     """
-    facts, lines = read_facts(run_dir), _lines(run_dir / "metrics.jsonl")
+    manifest, lines = Manifest.read(run_dir), _lines(run_dir / "metrics.jsonl")
     if not lines:
         raise UsageError(f"{run_dir} has no numbers yet: its metrics.jsonl is empty")
-    floors = facts.get("evaluation", {}).get("floors", {})
+    floors = manifest.evaluation.floors
     logged = sorted({name for line in lines for name in line} - KNOWN, key=lambda name: (name not in floors, name))
     columns = 2
     rows = 1 + -(-len(logged) // columns)
     figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    critic = bool(facts.get("critic"))
     for panel, (title, names) in zip(panels, PAIRS.items(), strict=False):
-        _draw_players(panel, title, names, lines, critic)
+        _draw_players(panel, title, names, lines, manifest.critic)
     for panel, name in zip(panels[len(PAIRS) :], logged, strict=False):
         _draw_metric(panel, name, lines, floors.get(name))
     for panel in panels[len(PAIRS) + len(logged) :]:
         panel.set_axis_off()
-    for entry in facts.get("history", []):
-        if "rolled_back" in entry:
+    for entry in manifest.history:
+        if entry.to_step is not None:
             for panel in panels[: len(PAIRS) + len(logged)]:
-                panel.axvline(entry["to_step"], color="tab:red", linestyle=":", linewidth=1)
-    figure.suptitle(_title(run_dir, facts))
+                panel.axvline(entry.to_step, color="tab:red", linestyle=":", linewidth=1)
+    figure.suptitle(_title(run_dir, manifest))
     return _content(figure, ending)
 
 
@@ -139,7 +138,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         raise RunDirError(f"{path} is damaged: {error}") from error
 
 
-def _title(run_dir: Path, facts: Mapping[str, Any]) -> str:
-    told = facts.get("evaluation")
-    judged = f"; metrics from {told['samples']:,} images each, {told['features']}" if told else ""
-    return f"{run_dir.name}: {facts.get('data', {}).get('name', '')}, seed {facts.get('seed')}{judged}"
+def _title(run_dir: Path, manifest: Manifest) -> str:
+    told = manifest.evaluation
+    judged = f"; metrics from {told.samples:,} images each, {told.features}" if told.samples else ""
+    return f"{run_dir.name}: {manifest.data.name}, seed {manifest.seed}{judged}"

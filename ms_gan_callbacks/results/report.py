@@ -187,14 +187,14 @@ def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | No
         GanWarning: the data at hand is not what the run was trained on; a metric that was attached to the run
             cannot be used any more.
     """
-    recipe = with_metrics(trained.recipe, trained.facts)
+    recipe = with_metrics(trained.recipe, trained.manifest)
     if features is not None:
         recipe = replace(recipe, features=features)
-    judge, then = Judge(recipe, count), trained.facts.get("data", {})
-    if then.get("sha256") != judge.source.sha256():
+    judge, then = Judge(recipe, count), trained.manifest.data
+    if then.sha256 != judge.source.sha256():
         now = judge.source.name
-        as_now = ", as it is now" if then.get("name") == now else ""
-        warn(f"the run was trained on {then.get('name')}, {then.get('count', 0):,} images, not on {now}{as_now}")
+        as_now = ", as it is now" if then.name == now else ""
+        warn(f"the run was trained on {then.name}, {then.count:,} images, not on {now}{as_now}")
     generator, noise = judge.measure_generator(trained)
     values = {"generator": generator, **judge.measure_known()}
     return Judgement(trained.step, judge.count, judge.real.feature_name, judge.name, values, noise)

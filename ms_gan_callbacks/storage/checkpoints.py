@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -139,15 +140,24 @@ class CheckpointStore:
         check_like(path, weights, like)
         return Checkpoint(step, weights, state)
 
-    def newest(self, like: Arrays, *, repair: bool = True) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole; None where there is no checkpoint at all.
+    def newest(
+        self,
+        like: Arrays,
+        *,
+        until: float = math.inf,
+        where: Callable[[Checkpoint], bool] = lambda found: True,
+        repair: bool = True,
+    ) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole and as wanted; None where no checkpoint is wanted.
 
         Args:
             like: parameters of the names, shapes and types that the run has.
+            until: the last step that is wanted.
+            where: whether a checkpoint is wanted, once it has been read.
             repair: whether to :meth:`repair` first; not while another process may be training in the folder.
 
         Raises:
-            CheckpointError: there are checkpoints, and none can be used.
+            CheckpointError: there are checkpoints that may be wanted, and none can be used.
 
         Warns:
             GanWarning: a newer one is damaged; says what is wrong with it.
@@ -155,11 +165,13 @@ class CheckpointStore:
         if repair:
             self.repair()
         wrong = []
-        for step in reversed(self.steps()):
+        for step in [step for step in reversed(self.steps()) if step <= until]:
             try:
                 found = self.load(step, like)
             except CheckpointError as error:
                 wrong.append(str(error))
+                continue
+            if not where(found):
                 continue
             for reason in wrong:
                 warn(f"{reason}; going back to {self.path(step).name}")

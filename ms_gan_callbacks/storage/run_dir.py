@@ -13,16 +13,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -34,11 +32,11 @@ from ms_gan_callbacks.storage.files import (
     replace_file,
     sha256_of,
     sweep_drafts,
-    to_json,
     walk_files,
 )
+from ms_gan_callbacks.storage.manifest import MANIFEST, Manifest
 
-LOCK, MANIFEST, RECIPE = ".lock", "run.json", "recipe.py"
+LOCK, RECIPE = ".lock", "recipe.py"
 WRITES = (LOCK, MANIFEST, RECIPE, "checkpoints/*")
 """What a run writes in its folder beside what its callbacks say that they write."""
 PARENT = Path("runs")
@@ -208,11 +206,10 @@ def _default_names(name: str) -> Iterator[Path]:
 def _has_begun(path: Path, names: list[str]) -> bool:
     """Whether a folder holds more of a run than a ``run.json`` whose recipe was to follow."""
     try:
-        facts = json.loads((path / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        facts = Manifest.read(path).facts
+    except RunDirError:
         return True
-    waits = isinstance(facts, dict) and "recipe_sha256" in facts and "versions" in facts
-    return not waits or any(name not in (MANIFEST, LOCK) for name in names)
+    return not {"recipe_sha256", "versions"} <= facts.keys() or not {*names} <= {MANIFEST, LOCK}
 
 
 def _is_empty_file(path: Path) -> bool:
@@ -240,18 +237,6 @@ def newest_run(parent: Path = PARENT) -> Path:
     return max(runs)[1]
 
 
-def describe_run(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write what the run is made of into its ``run.json``.
-
-    Raises:
-        RunDirError: the folder cannot be written to.
-    """
-    try:
-        replace_file(path / MANIFEST, to_json(facts))
-    except OSError as error:
-        raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
-
-
 def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
     """Write a recipe into its run's folder, unless it lies there already.
 
@@ -275,21 +260,3 @@ def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
         replace_file(file, content)
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise RunDirError(f"cannot write to {path}: {error}") from error
-
-
-def read_facts(out_dir: Path) -> dict[str, Any]:
-    """Return what ``run.json`` says of a run.
-
-    Raises:
-        RunDirError: the folder holds no run, or its ``run.json`` cannot be read.
-    """
-    path = out_dir / MANIFEST
-    if not out_dir.is_dir():
-        raise RunDirError(f"there is no run {out_dir}")
-    if not path.is_file():
-        raise RunDirError(f"{out_dir} holds no run: it has no run.json")
-    try:
-        facts = json.loads(path.read_bytes())
-        return dict(facts)
-    except (OSError, ValueError, TypeError) as error:
-        raise RunDirError(f"{path} is damaged: {error}") from error

@@ -12,7 +12,6 @@ from ms_gan_callbacks.data import Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics import Estimate, Sample, StoredFeatures, sampling_noise
-from ms_gan_callbacks.storage.run_dir import describe_run
 
 
 class Evaluator:
@@ -97,8 +96,8 @@ class Evaluator:
             other = images.take(np.arange(count, 2 * count))
             floors = self._measure(real, other, run.step)
             told["floors"] = {name: float(floor) for name, floor in floors.items()}
-        run.facts = {**run.facts, "evaluation": told}
-        describe_run(run.out_dir, run.facts)
+        run.manifest = run.manifest.but(evaluation=told)
+        run.manifest.write(run.out_dir)
         return real
 
     def noise(self, name: str) -> float:

@@ -24,7 +24,8 @@ from ms_gan_callbacks.errors import (
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
-from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 MADE_OF = (
@@ -39,25 +40,25 @@ MADE_OF = (
 """What of a recipe makes the run that its checkpoints belong to."""
 
 
-def made_of(players: Players, source: Source, epochs: int, origin: Origin | None) -> dict[str, Any]:
+def made_of(players: Players, source: Source, epochs: int, origin: Origin | None) -> Manifest:
     """Return what ``run.json`` says of a run that begins or goes on now."""
     method = players.method
-    data = {"name": source.name, "count": source.count, "sha256": source.sha256()}
+    data = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
     if method.classes is not None:
         data["labels_sha256"] = labelled(source).labels_sha256()
-    return {
+    return Manifest.new(
         **(origin.facts() if origin else {}),
-        "seed": method.seed,
-        "noise_dim": method.noise_dim,
+        seed=method.seed,
+        noise_dim=method.noise_dim,
         **method.facts(),
-        "critic": method.traits.probability is None,
-        "epochs": epochs,
-        "data": data,
-        "batch_size": source.batch_size,
-        "accelerated": players.accelerated,
-        "device": ms.get_context("device_target"),
+        critic=method.traits.probability is None,
+        epochs=epochs,
+        data=data,
+        batch_size=int(source.batch_size),
+        accelerated=players.accelerated,
+        device=ms.get_context("device_target"),
         **environment.surroundings(),
-    }
+    )
 
 
 def recipe_of(
@@ -75,7 +76,7 @@ def recipe_of(
         RunDirError, RecipeError: as :func:`recipe_in` does.
         UsageError: something cannot be attached; nothing was that is to be left out.
     """
-    recipe, attached = recipe_in(out_dir, overrides), attached_to(read_facts(out_dir))
+    recipe, attached = recipe_in(out_dir, overrides), attached_to(Manifest.read(out_dir))
     names = [typed.name for typed in attached]
     for name in without:
         if name not in names:
@@ -98,7 +99,7 @@ def recipe_in(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
         RunDirError: the folder holds no run, or one that was not made by a recipe.
         RecipeError: as :func:`load_recipe` does.
     """
-    arguments = read_facts(out_dir).get("arguments")
+    arguments = Manifest.read(out_dir).arguments
     if arguments is None or not (out_dir / "recipe.py").is_file():
         raise RunDirError(
             f"{out_dir} was not made by a recipe: resume it with the code that made it, Runner(..., resume=True)"
@@ -116,7 +117,7 @@ def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
         RecipeError: what was written makes another recipe, or none.
     """
     run = loop.run
-    describe_run(run.out_dir, run.facts)
+    run.manifest.write(run.out_dir)
     if recipe is None or recipe.origin is None:
         return
     keep_recipe(run.out_dir, recipe.origin.content)

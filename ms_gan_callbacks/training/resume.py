@@ -10,7 +10,8 @@ from typing import Any
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.errors import RunDirError, UsageError, counted, warn
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
-from ms_gan_callbacks.storage.run_dir import describe_run, keep_recipe, read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 # What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with. The
@@ -25,9 +26,6 @@ DECISIVE = {
     "metrics": "metrics",
     **{name: name for name in RECORDED_SETTINGS},
 }
-
-
-PLAIN = {"generator_every": 1}
 
 
 def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None) -> None:
@@ -45,8 +43,9 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
         UsageError: the run has come to its end already.
     """
     run, store, like = loop.run, loop.store, loop.players.weights()
-    then = read_facts(run.out_dir)
-    changes = allowed_changes(then, run.facts, allowed)  # first: it says more than a checkpoint that does not fit
+    then = Manifest.read(run.out_dir)
+    # First, since it says more than a checkpoint that does not fit:
+    changes = allowed_changes(then, run.manifest, allowed)
     checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
@@ -60,16 +59,13 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
         warn(f"{run.out_dir} has no checkpoint: it starts from its first step")
     elif not {"callbacks", "recipe"} & changes.keys():
         _look_for_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
-    _compare_versions(_versions(then), _versions(run.facts))
-    entry: dict[str, Any] = {
-        "resumed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "from_step": step,
-    }
-    entry |= {"changes": changes} if changes else {}
-    run.facts = {**run.facts, "started": then.get("started"), "history": [*then.get("history", []), entry]}
+    _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    entry = {"resumed": now, "from_step": step, **({"changes": changes} if changes else {})}
+    run.manifest = run.manifest.after(then).noting(entry)
     if recipe is not None and recipe.origin is not None:
-        keep_recipe(run.out_dir, recipe.origin.content, then.get("recipe_sha256"))
-    describe_run(run.out_dir, run.facts)
+        keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
+    run.manifest.write(run.out_dir)
     store.go_back_to(step)  # last: whatever failed before it has set nothing aside
 
 
@@ -90,14 +86,12 @@ def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:
             warn(f"this run was made with {package} {version}, not {other}: bytes may differ")
 
 
-def allowed_changes(
-    then: Mapping[str, Any], now: Mapping[str, Any], allowed: Collection[str]
-) -> dict[str, tuple[Any, Any]]:
+def allowed_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """Return what differs between a run as it was and as it is to go on, by name: the old and the new value.
 
     Args:
-        then: the facts that the run was started or last resumed with.
-        now: the facts that it is to go on with.
+        then: what the run was started or last resumed with.
+        now: what it is to go on with.
         allowed: what may differ; ``epochs`` always may.
 
     Raises:
@@ -113,21 +107,19 @@ def allowed_changes(
     return changes
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    # What an older version did not write down it did not have, either, but for the objective.
-    keys = {name: key for name, key in DECISIVE.items() if key != "objective" or key in then}
-    pairs = {name: (then.get(key, PLAIN.get(key)), now.get(key)) for name, key in keys.items()}
-    for name, digest in (("data", "sha256"), ("labels", "labels_sha256")):
-        pairs[name] = (then.get("data", {}).get(digest), now["data"].get(digest))
-    for kind in ("arguments", "environment"):
-        old, new = then.get(kind) or {}, json.loads(json.dumps(now.get(kind) or {}))
-        if kind in then:
+def _changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
+    pairs: dict[str, tuple[Any, Any]] = {
+        name: (getattr(then, key), getattr(now, key)) for name, key in DECISIVE.items()
+    }
+    if then.objective is None:
+        del pairs["objective"]  # it is not known
+    pairs["data"] = (then.data.sha256, now.data.sha256)
+    pairs["labels"] = (then.data.labels_sha256, now.data.labels_sha256)
+    for old, others in ((then.arguments, now.arguments), (then.environment, now.environment)):
+        if old is not None:
+            new = json.loads(json.dumps(others or {}))
             pairs |= {name: (old.get(name), new.get(name)) for name in {**old, **new}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _versions(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {**facts.get("versions", {}), **facts.get("plugins", {})}
 
 
 def _short(value: Any) -> str:

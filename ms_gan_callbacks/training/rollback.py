@@ -10,7 +10,6 @@ import numpy as np
 from ms_gan_callbacks.errors import CheckpointError, DivergenceError, warn
 from ms_gan_callbacks.events.run import Requests, RollBack
 from ms_gan_callbacks.storage.checkpoints import Checkpoint
-from ms_gan_callbacks.storage.run_dir import describe_run
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 
@@ -43,24 +42,23 @@ def roll_back(loop: TrainingLoop) -> None:
     run.requests = Requests()
     loop.session.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    run.facts = {**run.facts, "history": [*run.facts.get("history", []), {"rolled_back": now, **entry}]}
-    describe_run(run.out_dir, run.facts)
+    run.manifest = run.manifest.noting({"rolled_back": now, **entry})
+    run.manifest.write(run.out_dir)
     warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}")
 
 
 def _newest_good(loop: TrainingLoop, wish: RollBack) -> Checkpoint:
-    like = loop.players.weights()
-    for step in reversed(loop.store.steps()):
-        if step > wish.healthy:
-            continue
-        try:
-            found = loop.store.load(step, like)
-        except CheckpointError as error:
-            warn(f"{error}; going back behind it")
-            continue
-        if all(np.isfinite(values).all() for values in found.weights.values()):
-            return found
-    raise DivergenceError(f"{wish.reason}; there is no good checkpoint to go back to")
+    try:
+        found = loop.store.newest(loop.players.weights(), until=wish.healthy, where=_is_finite)
+    except CheckpointError as error:
+        raise DivergenceError(f"{wish.reason}; {error}") from error
+    if found is None:
+        raise DivergenceError(f"{wish.reason}; there is no good checkpoint to go back to")
+    return found
+
+
+def _is_finite(checkpoint: Checkpoint) -> bool:
+    return all(np.isfinite(values).all() for values in checkpoint.weights.values())
 
 
 def _told(step: int, tries: int, entry: dict[str, object]) -> str:

@@ -24,7 +24,8 @@ from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, 
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
-from ms_gan_callbacks.storage.run_dir import RunFolder, read_facts
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.run_dir import RunFolder
 from ms_gan_callbacks.training.defaults import with_defaults
 from ms_gan_callbacks.training.lineage import begin, recipe_of
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
@@ -111,7 +112,7 @@ class Runner:
         if resume is False:
             self._folder.check_free()
         else:
-            read_facts(self.out_dir)
+            Manifest.read(self.out_dir)
         use_device(device)
         self._resume, self._allowed = resume, allow_change
         self._interruption = interruption or NoInterruption()
@@ -209,6 +210,8 @@ class Runner:
             elif self._resume is not False:
                 go_on(loop, self._resume, self._allowed, recipe)
                 self._resume = False
+            else:
+                loop.run.manifest = loop.run.manifest.after(Manifest.read(self.out_dir))
             first_step = self._progress.step
             while not loop.train():
                 roll_back(loop)

@@ -90,7 +90,7 @@ def new_run(
         epoch_means=means,
         classes=method.classes,
         critic=method.traits.probability is None,
-        facts=made_of(players, source, progress.epochs, origin),
+        manifest=made_of(players, source, progress.epochs, origin),
         recipe_source=origin.source if origin else None,
         monitors=frozenset(SCALARS) | bus.publishes(),
     )

@@ -208,6 +208,37 @@ def test_what_was_never_good_is_not_gone_back_to(images: np.ndarray) -> None:
         runner.train(1, images, [PoisonsTheBeginning(99), back()], batch_size=4, quiet=True)
 
 
+class Damages(Callback):
+    """Damages every checkpoint of a step or later, just before a step."""
+
+    order = -200
+
+    def __init__(self, step: int, since: int) -> None:
+        self.step, self.since = step, since
+
+    def on_train_step_begin(self, run: Run) -> None:
+        if run.step == self.step and not run.rollbacks:
+            for state in run.out_dir.glob("checkpoints/step-*/state.json"):
+                if int(state.parent.name[5:]) >= self.since:
+                    state.write_bytes(b"{}")
+
+
+def test_a_damaged_checkpoint_is_gone_back_behind(images: np.ndarray) -> None:
+    told = r"step-00000008 is damaged: state.json has 2 bytes instead of \d+; going back to step-00000006"
+    with pytest.warns(GanWarning, match=told):
+        result, _ = train(Poisons(9), back(), Damages(9, 8), Checkpoint(Every.steps(2), keep=None), images=images)
+    assert [one["to_step"] for one in result.rollbacks] == [6]
+
+
+def test_where_every_checkpoint_is_damaged_the_loss_is_named_and_what_is_wrong_with_them(
+    images: np.ndarray,
+) -> None:
+    told = r"is nan at step 9; no checkpoint can be used: \S+step-00000008 is damaged: state.json has 2 bytes"
+    with pytest.raises(DivergenceError, match=told) as caught:
+        train(Poisons(9), back(), Damages(9, 0), Checkpoint(Every.steps(2), keep=None), images=images)
+    assert "\n" not in str(caught.value)
+
+
 class Leaves(Callback):
     """Interrupts a run at a step once it was rolled back, as a signal does."""
 

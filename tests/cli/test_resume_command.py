@@ -145,13 +145,26 @@ def test_an_edited_recipe_is_another_recipe(finished: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "run.json is damaged"), (b"[1]", "run.json is damaged"), (b"{", "run.json is damaged")],
+    [
+        (b"", "run.json is damaged"),
+        (b"[1]", "run.json is damaged"),
+        (b"{", "run.json is damaged"),
+        (b'{"versions": 3}', "run.json is damaged: versions is 3, not an object"),
+        (b'{"arguments": []}', "run.json is damaged: arguments is [], not an object"),
+        (b'{"format": 3}', "run.json is written by a newer version of ms-gan-callbacks"),
+    ],
 )
 def test_a_damaged_description_is_one_line(content: bytes, message: str, finished: Path) -> None:
     (finished / "run.json").write_bytes(content)
-    result = ms_gan("resume", "runs/one")
-    assert result.exit_code == 2
-    assert message in result.stderr and "Traceback" not in result.output
+    for command in (
+        ["resume", "runs/one"],
+        ["sample", "runs/one"],
+        ["evaluate", "runs/one"],
+        ["plot", "runs/one"],
+    ):
+        result = ms_gan(*command)
+        assert result.exit_code == 2, command
+        assert message in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_without_any_run_it_says_so() -> None:

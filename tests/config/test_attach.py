@@ -32,6 +32,7 @@ from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.parameters import Tunable, convert, settings
 from ms_gan_callbacks.config.recipe import load_recipe
 from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.storage.manifest import Manifest
 
 TINY = """
 import numpy as np
@@ -395,9 +396,9 @@ def test_a_plugin_that_is_gone_is_named_with_the_ways_out(finished: Path, site: 
     )
     assert ms_gan("sample", "run", "-n", "4").exit_code == 0  # what only watched is not needed
     with pytest.warns(GanWarning, match="there is no metric 'lost'; .*it is left out"):
-        assert set(with_metrics(load_recipe("tiny.py"), facts).metrics) == {"brightness"}
+        assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness"}
     facts["metrics"] = ["gap:scale=2"]
-    assert set(with_metrics(load_recipe("tiny.py"), facts).metrics) == {"brightness", "gap"}
+    assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness", "gap"}
 
 
 def test_another_version_of_a_plugin_is_told(finished: Path) -> None:

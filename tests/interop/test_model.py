@@ -39,6 +39,7 @@ from ms_gan_callbacks import (
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.interop.model import ModelCallback
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.manifest import Manifest
 
 STEPS = 4
 
@@ -501,6 +502,18 @@ def test_a_run_does_not_go_on_with_epochs_of_another_length() -> None:
         model().train(2, data(batch_size=2), callbacks=resumed, initial_epoch=1)
     model().train(2, data(), callbacks=resumed, initial_epoch=1)
     assert resumed.epoch == 2
+
+
+def test_a_run_that_goes_on_was_started_when_it_was_and_keeps_what_is_unknown_here() -> None:
+    model().train(1, data(), callbacks=for_model([Checkpoint()], "run", quiet=True))
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts.keys() <= Manifest.keys()
+    del facts["format"]
+    Path("run/run.json").write_text(json.dumps({**facts, "started": "then", "mine": [1]}))
+    callback = for_model([Checkpoint()], "run", quiet=True, resume=True)
+    model().train(2, data(), callbacks=callback, initial_epoch=1)
+    expected = {**facts, "format": 2, "started": "then", "mine": [1]}
+    assert json.loads(Path("run/run.json").read_text()) == {**expected, "epochs": 2}
 
 
 def test_callbacks_begin_a_second_model_as_they_were_made_and_go_on_in_the_same() -> None:

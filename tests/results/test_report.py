@@ -140,7 +140,7 @@ def test_test_images_that_are_not_at_hand_are_warned_about() -> None:
 
 def test_data_that_has_changed_since_is_warned_about(run_dir: Path) -> None:
     trained = Trained(run_dir)
-    trained.facts = {**trained.facts, "data": {"name": "more", "count": 9999, "sha256": "another"}}
+    trained.manifest = trained.manifest.but(data={"name": "more", "count": 9999, "sha256": "another"})
     with pytest.warns(GanWarning, match="the run was trained on more, 9,999 images, not on half 0"):
         judge(trained, 100)
 

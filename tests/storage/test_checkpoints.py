@@ -535,6 +535,20 @@ def test_every_damaged_one_on_the_way_back_is_named_once() -> None:
     assert re.search(r"step-00000002 is damaged: it has no manifest.*going back to step-00000001$", second)
 
 
+def test_the_newest_that_is_wanted_is_found_and_damaged_ones_after_it_are_not_looked_at() -> None:
+    store = store_of(1, 2, 3, 4)
+    (store.path(4) / "manifest.json").unlink()
+    assert_whole(store.newest(LIKE, until=3), 3)
+    assert_whole(store.newest(LIKE, until=3, where=lambda found: found.state["progress"]["step"] < 3), 2)
+    assert store.newest(LIKE, until=0) is None
+    assert store.newest(LIKE, until=3, where=lambda found: False) is None
+    (store.path(2) / "state.json").unlink()
+    with pytest.warns(GanWarning, match=r"step-00000002 is damaged: .*; going back to step-00000001$"):
+        assert_whole(store.newest(LIKE, until=3, where=lambda found: found.step != 3), 1)
+    with pytest.raises(CheckpointError, match=r"^no checkpoint can be used: \S+step-00000002 is damaged: .*$"):
+        store.newest(LIKE, until=3, where=lambda found: found.step == 2)
+
+
 def without(name: str) -> Weights:
     return {other: array for other, array in LIKE.items() if other != name}
 

@@ -31,7 +31,8 @@ from ms_gan_callbacks import (
 from ms_gan_callbacks.storage import run_dir
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.files import draft_of, is_leftover, list_folder, sweep_drafts
-from ms_gan_callbacks.storage.run_dir import MANIFEST, RunFolder, newest_run
+from ms_gan_callbacks.storage.manifest import MANIFEST
+from ms_gan_callbacks.storage.run_dir import RunFolder, newest_run
 
 DEAD = 2**22 + 1
 """The number of no process: more than Linux gives."""

@@ -31,6 +31,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.errors import CheckpointError, Interrupted
 from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.training.loop import NoInterruption
 from ms_gan_callbacks.training.resume import allowed_changes
 
@@ -324,9 +325,9 @@ OLD = {"seed": 0, "noise_dim": 3, "batch_size": 4, "data": {"sha256": "a"}}
 
 def test_what_an_older_run_did_not_write_down_it_did_not_have() -> None:
     now = {**OLD, "objective": "NonSaturating()", "generator_every": 1, "ema": None, "classes": None}
-    assert allowed_changes(OLD, now, ()) == {}
-    assert allowed_changes(OLD, {**now, "ema": 0.9}, ["ema"]) == {"ema": (None, 0.9)}
+    assert allowed_changes(Manifest.of(OLD), Manifest.of(now), ()) == {}
+    assert allowed_changes(Manifest.of(OLD), Manifest.of({**now, "ema": 0.9}), ["ema"]) == {"ema": (None, 0.9)}
     with pytest.raises(RunDirError, match=r"has generator_every = 1, not 2; .*--allow-change generator_every"):
-        allowed_changes(OLD, {**now, "generator_every": 2}, ())
+        allowed_changes(Manifest.of(OLD), Manifest.of({**now, "generator_every": 2}), ())
     with pytest.raises(RunDirError, match=r"has objective = 'Hinge\(\)', not 'NonSaturating\(\)'"):
-        allowed_changes({**OLD, "objective": "Hinge()"}, now, ())
+        allowed_changes(Manifest.of({**OLD, "objective": "Hinge()"}), Manifest.of(now), ())

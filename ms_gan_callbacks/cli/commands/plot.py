@@ -22,9 +22,9 @@ def command(run_dir: Path, out: Path | None, overwrite: bool) -> None:
     A run that is still training can be drawn, too. FILE may end in .png, .svg or .pdf.
     """
     from ms_gan_callbacks.results.plots import draw_curves, is_curves
-    from ms_gan_callbacks.storage.run_dir import read_facts
+    from ms_gan_callbacks.storage.manifest import Manifest
 
-    read_facts(run_dir)  # before its folder is looked at as a place to write to
+    Manifest.read(run_dir)  # before its folder is looked at as a place to write to
     path = out or run_dir / "curves.png"
     ours = out is None and is_curves(path)
     output = Output(path, overwrite or ours, (".png", ".svg", ".pdf"), numbered=out is None)
