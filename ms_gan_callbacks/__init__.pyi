@@ -1,29 +1,24 @@
-from .callbacks import (
-    BestCheckpoint,
-    Checkpoint,
-    CollapseGuard,
-    Console,
-    DivergenceGuard,
-    EarlyStopping,
-    Guard,
-    ImageGrid,
-    MetricsLog,
-    TensorBoard,
-)
+from .callbacks.best_checkpoint import BestCheckpoint
+from .callbacks.checkpoint import Checkpoint
+from .callbacks.collapse_guard import CollapseGuard
+from .callbacks.console import Console
+from .callbacks.divergence_guard import DivergenceGuard
+from .callbacks.early_stopping import EarlyStopping
+from .callbacks.guard import Guard
+from .callbacks.image_grid import ImageGrid
+from .callbacks.metrics_log import MetricsLog
+from .callbacks.tensorboard import TensorBoard
 from .config.evaluation import Evaluation
 from .config.recipe import Recipe, load_recipe
-from .data import (
-    ArraySource,
-    DatasetSource,
-    LabelledSource,
-    Source,
-    fashion_mnist,
-    folder_images,
-    idx_images,
-    mnist,
-    stream,
-)
+from .data.arrays import ArraySource
+from .data.idx_folder import fashion_mnist, idx_images
+from .data.image_folder import folder_images
 from .data.images import image_grid, save_png
+from .data.labels import LabelledSource
+from .data.mnist import mnist
+from .data.pipelines import DatasetSource
+from .data.protocol import Source
+from .data.rng import stream
 from .errors import (
     CallbackError,
     DataError,
@@ -39,47 +34,34 @@ from .events.callback import Callback, Periodic, Writer, optional
 from .events.events import Event, Every
 from .events.progress import Progress
 from .events.run import Run
-from .interop import MindSporeCallback, for_model
-from .metrics import (
-    Estimate,
-    Sample,
-    StoredFeatures,
-    classifier_score,
-    copied,
-    coverage,
-    density,
-    diversity,
-    fld,
-    frechet_floor,
-    higher_is_better,
-    kid,
-    kl_to_uniform,
-    lower_is_better,
-    memorisation,
-    modes,
-    parzen,
-    precision,
-    real_floor,
-    recall,
-    sampling_noise,
-    sanity_rows,
-    thumbnails,
-)
+from .interop.model import for_model
+from .interop.stock import MindSporeCallback
+from .metrics.classes import classifier_score, kl_to_uniform, modes
+from .metrics.direction import higher_is_better, lower_is_better
+from .metrics.diversity import diversity
+from .metrics.estimate import Estimate
+from .metrics.frechet import fld, frechet_floor
+from .metrics.kernel import kid
+from .metrics.manifold import coverage, density, precision, recall
+from .metrics.memorisation import copied, memorisation
+from .metrics.parzen import parzen
+from .metrics.sample import Sample
+from .metrics.sampling import real_floor, sampling_noise
+from .metrics.sanity import sanity_rows
+from .metrics.stored import StoredFeatures
+from .metrics.thumbnails import thumbnails
 from .models.layers import SpectralNorm, accelerate
-from .models.losses import (
-    DRAGAN,
-    R1,
+from .models.losses.adversarial import (
     AuxiliaryClassifier,
-    GradientPenalty,
     Hinge,
     LeastSquares,
     Minimax,
     NonSaturating,
-    Objective,
-    Penalty,
     RelativisticAverage,
     Wasserstein,
 )
+from .models.losses.objective import Objective
+from .models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty
 from .models.settings import Method
 from .training.result import RunResult
 from .training.runner import Runner

@@ -10,8 +10,11 @@ from ms_gan_callbacks.callbacks.guard import Action, Guard
 from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Floats, Run
-from ms_gan_callbacks.metrics import FeatureExtractor, Sample, class_shares, diversity, lenet
-from ms_gan_callbacks.metrics.features import Features, Pixels
+from ms_gan_callbacks.metrics.classes import class_shares
+from ms_gan_callbacks.metrics.diversity import diversity
+from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels
+from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.sample import Sample
 
 LEAST_DIVERSITY = 0.25
 LEAST_OF_BEST = 0.6

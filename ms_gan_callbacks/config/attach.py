@@ -9,7 +9,7 @@ from typing import Any
 from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.recipe import Origin, Recipe
 from ms_gan_callbacks.errors import UsageError, warn
-from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.interop.stock import adapted
 from ms_gan_callbacks.storage.manifest import Manifest
 
 

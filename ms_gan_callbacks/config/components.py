@@ -23,7 +23,9 @@ from ms_gan_callbacks.config.parameters import Tunable, convert, settings
 from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
 from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
-from ms_gan_callbacks.metrics import LeNet, mode_of, thumbnails
+from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.lenet import LeNet
+from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
 METRIC = "a metric is a function of a real and a fake Sample"
 EXTRACTOR = "features are made by a function of images (N, C, H, W)"

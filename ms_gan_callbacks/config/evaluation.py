@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ms_gan_callbacks.errors import RecipeError, is_whole
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.scalars import find_name_fault
-from ms_gan_callbacks.metrics import FeatureExtractor, Metric
+from ms_gan_callbacks.metrics.features import FeatureExtractor
+from ms_gan_callbacks.metrics.sample import Metric
 
 PROBE = 8
 """Images that are tried before the first step."""

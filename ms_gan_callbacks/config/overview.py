@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
 from ms_gan_callbacks.events.bus import CallbackBus
-from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.interop.stock import adapted
 from ms_gan_callbacks.models.networks import build_network
 
 

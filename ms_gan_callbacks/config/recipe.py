@@ -23,7 +23,8 @@ from ms_gan_callbacks.storage.files import decode_source, list_folder, sha256_of
 from ms_gan_callbacks.storage.source_text import pin_source, pin_sources
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.metrics import FeatureExtractor, Metric
+    from ms_gan_callbacks.metrics.features import FeatureExtractor
+    from ms_gan_callbacks.metrics.sample import Metric
     from ms_gan_callbacks.models.networks import Network
 
 

@@ -16,7 +16,8 @@ from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers import accelerate
-from ms_gan_callbacks.models.losses import check_scores, collect_state, critic_value, game_value
+from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
+from ms_gan_callbacks.models.losses.state import collect_state
 from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network, build_network, leave_compile_cache
 from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, rates, scale_rates
 from ms_gan_callbacks.models.probe import Fit, check_fit, restore_values, takes_labels

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ms_gan_callbacks.errors import RecipeError, is_whole
 
 if TYPE_CHECKING:
-    from ms_gan_callbacks.models.losses import Losses, Objective, Penalty
+    from ms_gan_callbacks.models.losses.objective import Losses, Objective
+    from ms_gan_callbacks.models.losses.penalties import Penalty
     from ms_gan_callbacks.models.networks import OptimizerFactory
 
 RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
@@ -75,7 +76,7 @@ class Method:
         if self.traits.class_loss is not None and self.classes is None:
             raise RecipeError(f"{type(self.objective).__name__} needs labels: say how many with classes=...")
         if self.penalty is not None:
-            from ms_gan_callbacks.models.losses import check_penalty
+            from ms_gan_callbacks.models.losses.penalties import check_penalty
 
             check_penalty(self.penalty)
 
@@ -83,7 +84,7 @@ class Method:
     def traits(self) -> Objective:
         """The objective, with a default for each attribute that it does not have."""
         # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
-        from ms_gan_callbacks.models.losses import complete_objective
+        from ms_gan_callbacks.models.losses.objective import complete_objective
 
         return complete_objective(self.objective)
 

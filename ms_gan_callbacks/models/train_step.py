@@ -18,7 +18,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.ema import Average
 from ms_gan_callbacks.models.layers.primitives import add_n, each
-from ms_gan_callbacks.models.losses import critic_value, game_value
+from ms_gan_callbacks.models.losses.objective import critic_value, game_value
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
 from ms_gan_callbacks.models.networks import graph_mode
 from ms_gan_callbacks.models.probe import Fit

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data import noise, stream
+from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, choices, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.players import Players

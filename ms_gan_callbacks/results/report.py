@@ -9,32 +9,24 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.attach import with_metrics
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data import Source, first_images
+from ms_gan_callbacks.data.protocol import Source, first_images
 from ms_gan_callbacks.errors import (
     DataError,
     UsageError,
     annotate,
     warn,
 )
-from ms_gan_callbacks.metrics import (
-    FeatureExtractor,
-    Metric,
-    Sample,
-    StoredFeatures,
-    classifier_score,
-    coverage,
-    density,
-    diversity,
-    fld,
-    kid,
-    kl_to_uniform,
-    memorisation,
-    modes,
-    precision,
-    recall,
-    sampling_noise,
-    sanity_rows,
-)
+from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
+from ms_gan_callbacks.metrics.diversity import diversity
+from ms_gan_callbacks.metrics.features import FeatureExtractor
+from ms_gan_callbacks.metrics.frechet import fld
+from ms_gan_callbacks.metrics.kernel import kid
+from ms_gan_callbacks.metrics.manifold import coverage, density, precision, recall
+from ms_gan_callbacks.metrics.memorisation import memorisation
+from ms_gan_callbacks.metrics.sample import Metric, Sample
+from ms_gan_callbacks.metrics.sampling import sampling_noise
+from ms_gan_callbacks.metrics.sanity import sanity_rows
+from ms_gan_callbacks.metrics.stored import StoredFeatures
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
 

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Tensor, nn
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.training.runner import Runner

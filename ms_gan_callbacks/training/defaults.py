@@ -8,7 +8,7 @@ from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.events.callback import Callback
-from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.interop.stock import adapted
 
 
 def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:

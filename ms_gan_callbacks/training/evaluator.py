@@ -8,10 +8,13 @@ from typing import SupportsFloat
 import numpy as np
 
 from ms_gan_callbacks.config.evaluation import PROBE, Evaluation
-from ms_gan_callbacks.data import Source
+from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.metrics import Estimate, Sample, StoredFeatures, sampling_noise
+from ms_gan_callbacks.metrics.estimate import Estimate
+from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sampling import sampling_noise
+from ms_gan_callbacks.metrics.stored import StoredFeatures
 
 
 class Evaluator:

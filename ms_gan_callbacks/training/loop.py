@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data import Source, batches_with_labels, noise, stream
+from ms_gan_callbacks.data.labels import batches_with_labels
+from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event

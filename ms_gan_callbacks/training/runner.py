@@ -13,13 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data import ArraySource, Source, as_source, noise
+from ms_gan_callbacks.data.arrays import ArraySource
+from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.rng import noise
+from ms_gan_callbacks.data.sources import as_source
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans
-from ms_gan_callbacks.models.losses import Losses, NonSaturating, Penalty
+from ms_gan_callbacks.models.losses.adversarial import NonSaturating
+from ms_gan_callbacks.models.losses.objective import Losses
+from ms_gan_callbacks.models.losses.penalties import Penalty
 from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.models.settings import Method, check_whole_number

@@ -10,22 +10,17 @@ import numpy as np
 
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Origin
-from ms_gan_callbacks.data import (
-    ArraySource,
-    DatasetSource,
-    Source,
-    check_batch,
-    check_labels,
-    first_images,
-    noise,
-    stream,
-)
+from ms_gan_callbacks.data.arrays import ArraySource
+from ms_gan_callbacks.data.labels import check_labels
+from ms_gan_callbacks.data.pipelines import DatasetSource
+from ms_gan_callbacks.data.protocol import Source, check_batch, first_images
+from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import EpochMeans
-from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import made_of

@@ -18,7 +18,7 @@ from ms_gan_callbacks.config.recipe import Recipe, load_recipe
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.interop.stock import adapted
 
 # What must not differ; state.json and run.json tell of times and of who asked for what, too.
 PROVED = ("weights.safetensors", "metrics.jsonl")

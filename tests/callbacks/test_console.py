@@ -18,7 +18,8 @@ from conftest import tiny_runner
 from rich.console import Console as Terminal
 
 from ms_gan_callbacks import Callback, GanWarning, Run, RunResult
-from ms_gan_callbacks.callbacks import Console, console
+from ms_gan_callbacks.callbacks import console
+from ms_gan_callbacks.callbacks.console import Console
 
 SPEED = r"[\d,.]+ steps/s"
 NUMBER = r"-?\d+\.\d{3}"

@@ -23,7 +23,7 @@ from ms_gan_callbacks import (
     Run,
     UsageError,
 )
-from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.testing import assert_state_round_trips, drive
 
 # Quarters are exact in floating point, so that differences are too.

@@ -12,7 +12,7 @@ import pytest
 from conftest import tiny_runner
 
 from ms_gan_callbacks import Callback, Every, GanWarning, Run
-from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.testing import make_run
 
 SCALARS = ["d_loss", "g_loss", "d_real", "d_fake", "value"]

@@ -20,7 +20,7 @@ from tensorboardX.proto.event_pb2 import Event as TFEvent
 
 from callbacks.events import points, read
 from ms_gan_callbacks import Callback, Every, GanWarning, ImageGrid, Run, Runner, TensorBoard, load_recipe
-from ms_gan_callbacks.callbacks import MetricsLog
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.testing import make_run
 
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")

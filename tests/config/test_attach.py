@@ -31,7 +31,7 @@ from ms_gan_callbacks.config.attach import with_metrics
 from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.parameters import Tunable, convert, settings
 from ms_gan_callbacks.config.recipe import load_recipe
-from ms_gan_callbacks.metrics import mode_of
+from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.storage.manifest import Manifest
 
 TINY = """

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ms_gan_callbacks.data import mnist
-from ms_gan_callbacks.data.mnist import PACKAGED
+from ms_gan_callbacks.data.mnist import PACKAGED, mnist
 from ms_gan_callbacks.errors import DataError, RecipeError
 
 from .conftest import idx_bytes, one_line

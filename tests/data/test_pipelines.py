@@ -17,7 +17,9 @@ os.environ.setdefault("GLOG_v", "4")
 import mindspore.dataset as ds
 from mindspore.dataset import vision
 
-from ms_gan_callbacks.data import DatasetSource, Source, as_source
+from ms_gan_callbacks.data.pipelines import DatasetSource
+from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.sources import as_source
 from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError
 
 from .conftest import one_line
@@ -145,7 +147,7 @@ def test_two_sources_can_share_a_pipeline() -> None:
 
 CODE = """
 import numpy as np, mindspore.dataset as ds
-from ms_gan_callbacks.data import DatasetSource
+from ms_gan_callbacks.data.pipelines import DatasetSource
 pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 3), np.uint8)
 source = DatasetSource(ds.NumpySlicesDataset({"image": pixels}).shuffle(6).batch(3))
 print([np.rint((b[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() for b in source.batches(7, 3, 1)])

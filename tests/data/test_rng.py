@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ms_gan_callbacks.data import stream
+from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import RecipeError
 
 KEYS = st.tuples(st.integers(0, 2**80), st.text(max_size=8), st.integers(0, 2**70))
@@ -49,7 +49,7 @@ def test_the_hosts_generator_is_left_alone() -> None:
 
 @pytest.mark.parametrize("salt", ["0", "1"])
 def test_another_process_with_salted_hashes_draws_the_same(salt: str) -> None:
-    code = "from ms_gan_callbacks.data import stream; print(stream(9, 'data', 2).integers(2**63))"
+    code = "from ms_gan_callbacks import stream; print(stream(9, 'data', 2).integers(2**63))"
     env = {"PYTHONHASHSEED": salt, "PYTHONPATH": ":".join(p or "." for p in sys.path)}
     printed = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert int(printed.stdout) == stream(9, "data", 2).integers(2**63)

@@ -45,7 +45,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.events.bus import CallbackBus
-from ms_gan_callbacks.interop import adapted
+from ms_gan_callbacks.interop.stock import adapted
 from ms_gan_callbacks.testing import Script, Trace, assert_leaves_training_alone, assert_state_round_trips, drive
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.data import mnist
+from ms_gan_callbacks.data.mnist import mnist
 
 FEW = 700
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.metrics import Sample, class_shares, classifier_score, kl_to_uniform, modes
-from ms_gan_callbacks.metrics.classes import score
+from ms_gan_callbacks.metrics.classes import class_shares, classifier_score, kl_to_uniform, modes, score
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import noise_images
 

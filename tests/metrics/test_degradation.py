@@ -7,18 +7,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from ms_gan_callbacks import mnist
-from ms_gan_callbacks.metrics import (
-    Sample,
-    classifier_score,
-    coverage,
-    density,
-    fld,
-    kid,
-    kl_to_uniform,
-    modes,
-    precision,
-    recall,
-)
+from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
+from ms_gan_callbacks.metrics.frechet import fld
+from ms_gan_callbacks.metrics.kernel import kid
+from ms_gan_callbacks.metrics.manifold import coverage, density, precision, recall
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import FEW, Digits
 

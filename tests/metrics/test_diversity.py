@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.metrics import distances, diversity
+from ms_gan_callbacks.metrics import distances
+from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.sample import Sample
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, fld, frechet_distance, frechet_floor
+from ms_gan_callbacks.metrics.frechet import fld, frechet_distance, frechet_floor
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, vectors
 

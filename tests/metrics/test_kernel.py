@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, distances, kernel_distance, kid
+from ms_gan_callbacks.metrics import distances
+from ms_gan_callbacks.metrics.kernel import kernel_distance, kid
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, vectors
 

@@ -17,7 +17,8 @@ from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file
 
 from ms_gan_callbacks import GanError, UsageError, mnist
-from ms_gan_callbacks.metrics import LeNet, Sample, lenet
+from ms_gan_callbacks.metrics.lenet import LeNet, lenet
+from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.models.networks import graph_mode
 
 from .conftest import Digits

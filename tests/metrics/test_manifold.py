@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, coverage, density, distances, prdc, precision, recall
+from ms_gan_callbacks.metrics import distances
+from ms_gan_callbacks.metrics.manifold import coverage, density, prdc, precision, recall
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, vectors
 

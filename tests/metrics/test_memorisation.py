@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, copied, memorisation, sampling_noise
+from ms_gan_callbacks.metrics.memorisation import copied, memorisation
+from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sampling import sampling_noise
 
 from .conftest import Digits, Mean, noise_images
 

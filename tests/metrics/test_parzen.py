@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, choose_sigma, log_densities, parzen
+from ms_gan_callbacks.metrics.parzen import choose_sigma, log_densities, parzen
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, noise_images
 

@@ -11,7 +11,11 @@ import pytest
 from conftest import ROOT
 
 from ms_gan_callbacks import ArraySource, DataError, UsageError
-from ms_gan_callbacks.metrics import Estimate, Sample, classifier_score, fld, kl_to_uniform, lenet, modes
+from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
+from ms_gan_callbacks.metrics.estimate import Estimate
+from ms_gan_callbacks.metrics.frechet import fld
+from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, Mean, noise_images
 

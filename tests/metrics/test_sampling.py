@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, fld, frechet_floor, real_floor, sampling_noise
+from ms_gan_callbacks.metrics.frechet import fld, frechet_floor
+from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sampling import real_floor, sampling_noise
 
 from .conftest import Digits, Mean, noise_images
 

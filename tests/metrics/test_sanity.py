@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import Sample, coverage, density, fld, kid, modes, sanity_rows
+from ms_gan_callbacks.metrics.classes import modes
+from ms_gan_callbacks.metrics.frechet import fld
+from ms_gan_callbacks.metrics.kernel import kid
+from ms_gan_callbacks.metrics.manifold import coverage, density
+from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sanity import sanity_rows
 
 from .conftest import Digits, Mean, noise_images
 

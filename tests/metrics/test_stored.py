@@ -8,7 +8,10 @@ import numpy as np
 import platformdirs
 import pytest
 
-from ms_gan_callbacks.metrics import Sample, StoredFeatures, fld, lenet
+from ms_gan_callbacks.metrics.frechet import fld
+from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.stored import StoredFeatures
 
 from .conftest import Digits, Mean, noise_images
 

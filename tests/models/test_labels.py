@@ -32,7 +32,7 @@ from ms_gan_callbacks import (
     RunDirError,
     UsageError,
 )
-from ms_gan_callbacks.data import batches_with_labels, check_labels
+from ms_gan_callbacks.data.labels import batches_with_labels, check_labels
 
 CLASSES = 3
 LABELS = np.array([2, 0, 1, 1, 2], np.int32)

@@ -13,7 +13,7 @@ from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
-from ms_gan_callbacks.models.losses import check_scores
+from ms_gan_callbacks.models.losses.objective import check_scores
 from ms_gan_callbacks.models.networks import initial_weights
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.models.probe import check_fit

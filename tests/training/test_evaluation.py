@@ -44,7 +44,8 @@ from ms_gan_callbacks import (
     recall,
     stream,
 )
-from ms_gan_callbacks.metrics import Metric, mode_of
+from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.sample import Metric
 
 
 def pixels(images: np.ndarray) -> np.ndarray:

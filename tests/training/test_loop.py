@@ -11,7 +11,7 @@ from conftest import tiny_players, tiny_runner
 from numpy.typing import NDArray
 
 from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, Every, GradientPenalty, thumbnails
-from ms_gan_callbacks.data import noise, stream
+from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.progress import Progress

@@ -23,7 +23,7 @@ from ms_gan_callbacks import (
     RelativisticAverage,
     Wasserstein,
 )
-from ms_gan_callbacks.models.losses import check_scores, complete_objective
+from ms_gan_callbacks.models.losses.objective import check_scores, complete_objective
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
