@@ -19,7 +19,8 @@ from typing import Any
 
 import ms_gan_callbacks
 from ms_gan_callbacks import callbacks, metrics
-from ms_gan_callbacks.config.parameters import Tunable, convert, settings
+from ms_gan_callbacks.config.conversion import bind
+from ms_gan_callbacks.config.parameters import Tunable, settings
 from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
 from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
@@ -139,16 +140,14 @@ class Typed:
             known = dict([*known.items()][2:])  # the samples
         elif self.kind == "features" and not isinstance(thing, type):
             known = dict([*known.items()][1:])  # the images
-        for key in self.settings:
-            if key not in known:
-                raise CallbackError(f"{self.name} has no setting {key!r}; {choices(key, known)}")
-        for key, tunable in known.items():
-            if tunable.default is Tunable.REQUIRED and key not in self.settings:
-                raise CallbackError(f"{self.name} needs a value: {self.option} {self.name}:{key}=...")
         try:
-            return {key: convert(known[key], text) for key, text in self.settings.items()}
+            bound = bind(self.name, known, self.settings, "setting")
         except RecipeError as error:
             raise CallbackError(f"{self.option} {self.name}: {error}") from error
+        for key, value in bound.items():
+            if value is Tunable.REQUIRED:
+                raise CallbackError(f"{self.name} needs a value: {self.option} {self.name}:{key}=...")
+        return {key: bound[key] for key in self.settings}
 
 
 def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:

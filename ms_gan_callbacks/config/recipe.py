@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ms_gan_callbacks.config.conversion import bind, encode_arguments
 from ms_gan_callbacks.config.evaluation import Evaluation
-from ms_gan_callbacks.config.parameters import Tunable, encode_arguments, take, tunables
+from ms_gan_callbacks.config.parameters import Tunable, tunables
 from ms_gan_callbacks.data.sources import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
@@ -162,12 +163,7 @@ class RecipeFile:
         Raises:
             RecipeError: an override is unknown or untypable.
         """
-        arguments = {name: tunable.default for name, tunable in self.tunables.items()}
-        for name, value in (overrides or {}).items():
-            if name not in self.tunables:
-                raise RecipeError(f"{self.path.name} has no parameter {name!r}; {choices(name, self.tunables)}")
-            arguments[name] = take(self.tunables[name], value)
-        return arguments
+        return bind(self.path.name, self.tunables, overrides or {})
 
     def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
         """Call ``recipe(...)`` with overrides; text is converted to the type of the parameter.

@@ -11,7 +11,7 @@ import mindspore as ms
 
 from ms_gan_callbacks.config.attach import attach, attached_to
 from ms_gan_callbacks.config.components import Typed, find
-from ms_gan_callbacks.config.parameters import as_was
+from ms_gan_callbacks.config.conversion import as_was
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import labelled
 from ms_gan_callbacks.data.protocol import Source

@@ -29,7 +29,8 @@ from ms_gan_callbacks import (
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.config.attach import with_metrics
 from ms_gan_callbacks.config.components import Typed, typed
-from ms_gan_callbacks.config.parameters import Tunable, convert, settings
+from ms_gan_callbacks.config.conversion import convert
+from ms_gan_callbacks.config.parameters import Tunable, settings
 from ms_gan_callbacks.config.recipe import load_recipe
 from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.storage.manifest import Manifest

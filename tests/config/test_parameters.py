@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import Every, RecipeError
-from ms_gan_callbacks.config.parameters import as_was, convert, encode_arguments, take, tunables
+from ms_gan_callbacks.config.conversion import as_was, convert, encode_arguments, take
+from ms_gan_callbacks.config.parameters import tunables
 
 if TYPE_CHECKING:
     from typing import Literal as OnlyForTypes

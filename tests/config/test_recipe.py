@@ -16,7 +16,8 @@ from mindspore import nn
 
 from ms_gan_callbacks import GanError, Recipe, RecipeError, Runner, load_recipe
 from ms_gan_callbacks.config.catalog import about
-from ms_gan_callbacks.config.parameters import Tunable, convert
+from ms_gan_callbacks.config.conversion import convert
+from ms_gan_callbacks.config.parameters import Tunable
 from ms_gan_callbacks.config.recipe import RecipeFile
 from ms_gan_callbacks.training.lineage import recipe_in
 
