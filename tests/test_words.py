@@ -16,7 +16,16 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PLACES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/README.md"]
+PLACES = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**/*.md",
+    "examples/*/README.md",
+    "ms_gan_callbacks/models/settings.py",
+    "ms_gan_callbacks/training/runner.py",
+    *(f"ms_gan_callbacks/config/{name}.py" for name in ("components", "conversion", "parameters", "recipe")),
+]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 
 

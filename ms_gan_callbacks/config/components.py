@@ -1,7 +1,7 @@
-"""Callbacks, metrics and features as they are typed on the command line: ``ImageGrid:every=50steps,rows=2``.
+"""Callbacks, metrics and features given as text, such as ``ImageGrid:every=50steps,rows=2``.
 
-The name is that of a built-in one, else of a plugin's, or is ``package.module:Class``. Settings are converted to
-the types of the parameters, as ``--set`` converts.
+A name is that of a built-in component, of a plugin, or ``package.module:Class``. Settings are converted to the
+types of the parameters, as with ``--set``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ms_gan_callbacks.metrics.lenet import LeNet
 from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
 METRIC = "a metric is a function of a real and a fake Sample"
-EXTRACTOR = "features are made by a function of images (N, C, H, W)"
+EXTRACTOR = "a feature extractor is a function of images (N, C, H, W)"
 WHAT = {"callbacks": "callback", "metrics": "metric", "features": "feature extractor"}
 
 
 def _public(room: ModuleType, wanted: Callable[[Any], bool]) -> dict[str, Callable[..., Any]]:
-    """Return the public things of a kind that are defined in the modules of a room, by name."""
+    """Return the public objects of a kind that are defined in the modules of a package, by name."""
     modules = (
         importlib.import_module(f"{room.__name__}.{one.name}") for one in pkgutil.iter_modules(room.__path__)
     )
@@ -55,18 +55,18 @@ BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "metrics": _public(metrics, lambda thing: mode_of(thing) is not None),
     "features": {"lenet": LeNet, "thumbnails": thumbnails},
 }
-"""What goes by a plain name: public callbacks, and public metrics that say which way they are better."""
+"""Components with a plain name: public callbacks, and public metrics with a direction."""
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed for a callback, a metric or features, taken apart.
+    """The parsed text of a callback, a metric or features.
 
     Attributes:
         kind: "callbacks", "metrics" or "features".
-        text: as it was typed.
+        text: the text.
         name: ``ImageGrid``, or ``package.module:Class``.
-        settings: what stood behind it, by name.
+        settings: the settings after the name.
     """
 
     kind: str
@@ -76,10 +76,10 @@ class Typed:
 
     @classmethod
     def parse(cls, kind: str, text: str) -> Typed:
-        """Take a text apart.
+        """Parse a text.
 
         Raises:
-            UsageError: it is not NAME, or NAME:key=value,key=value.
+            UsageError: it is not NAME or NAME:key=value,key=value.
         """
         parts = re.fullmatch(r"(?P<name>[^:=]+(:[^:=]+)?)(:(?P<rest>[^=]*=.*))?", text.strip(), re.DOTALL)
         if parts is None:
@@ -101,21 +101,21 @@ class Typed:
 
     @property
     def option(self) -> str:
-        """The option that it was typed behind."""
+        """The command line option of the kind."""
         return "--features" if self.kind == "features" else "--" + self.kind.removesuffix("s")
 
     def package(self) -> tuple[str, str] | None:
-        """Return the name and version of the package that brings it, unless it is built in or nobody knows."""
+        """Return the name and version of the package that provides it; None if built in or unknown."""
         if self.name in BUILT_IN[self.kind]:
             return None
         plugin = None if ":" in self.name else pick(self.kind, self.name)
         return (plugin.distribution, plugin.version) if plugin else provider_of(self.name.partition(":")[0])
 
     def make(self) -> Any:
-        """Return the callback, metric or feature extractor, made with its settings.
+        """Return the callback, metric or feature extractor with its settings.
 
         Raises:
-            UsageError: nothing goes by the name, it cannot be loaded, or a setting does not fit.
+            UsageError: the name is unknown, it cannot be loaded, or a setting does not fit.
         """
         thing = find(self.kind, self.name)
         arguments = self._arguments(thing)
@@ -129,9 +129,9 @@ class Typed:
             raise CallbackError(f"{self.option} {self.name} raised {describe(error)}") from error
         if self.kind == "features":
             if not callable(made):
-                raise UsageError(f"{self.option} {self.name} makes {made!r}; {EXTRACTOR}")
+                raise UsageError(f"{self.option} {self.name} returns {made!r}; {EXTRACTOR}")
         elif not is_callback(made):
-            raise CallbackError(f"{self.option} {self.name} makes {made!r}, which is no Callback")
+            raise CallbackError(f"{self.option} {self.name} returns {made!r}, which is not a Callback")
         return made
 
     def _arguments(self, thing: Callable[..., Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Typed:
 
 
 def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
-    """Take apart what was typed behind ``--callback`` and ``--metric``.
+    """Parse the values of ``--callback`` and ``--metric``.
 
     Raises:
         UsageError: as :meth:`Typed.parse` does.
@@ -161,7 +161,7 @@ def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
 
 
 def is_callback(thing: Any) -> bool:
-    """Whether something, or what a class makes, can be told of a run's events; those of MindSpore can, too."""
+    """Return whether an object, or the instances of a class, are callbacks of this package or of MindSpore."""
     return callable(getattr(thing, "on_train_begin", None))
 
 
@@ -169,7 +169,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
     """Return the class, factory or metric of a name.
 
     Raises:
-        UsageError: there is none, several packages bring one, or it cannot be used.
+        UsageError: the name is unknown or ambiguous, or the object cannot be used.
     """
     what = WHAT[kind]
     if name in BUILT_IN[kind]:
@@ -180,7 +180,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         raise UsageError(f"{name!r}: {rest!r} is not key=value")
     plugin = None if colon else pick(kind, name)
     if plugin is None and not colon:
-        raise UsageError(f"there is no {what} {name!r}; {choices(name, known)}")
+        raise UsageError(f"unknown {what} {name!r}; {choices(name, known)}")
     loaded = checked(kind, load(plugin.target if plugin else name))
     if loaded.fault:
         owner = f" of {plugin.provider}" if plugin else ""
@@ -194,7 +194,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
 
 
 def checked(kind: str, loaded: Loaded) -> Loaded:
-    """Say also of what could be imported whether it is of its kind."""
+    """Return a loaded object, or a fault if it is not of its kind."""
     if loaded.fault is None and (fault := _unlike(kind, loaded.thing)):
         return Loaded(fault=fault)
     return loaded
@@ -202,16 +202,16 @@ def checked(kind: str, loaded: Loaded) -> Loaded:
 
 def _unlike(kind: str, thing: Any) -> str | None:
     if not callable(thing):
-        return f"it is {thing!r}, which cannot be called"
+        return f"it is {thing!r}, which is not callable"
     if kind == "callbacks" and isinstance(thing, type) and not is_callback(thing):
-        return f"{thing.__name__} is no Callback"
+        return f"{thing.__name__} is not a Callback"
     try:
         signature = inspect.signature(thing)
         if kind == "metrics":
             signature.bind_partial("real", "fake")
         elif kind == "features" and not isinstance(thing, type):
             signature.bind_partial("images")
-    except ValueError as error:  # a function written in C that does not say what it takes
+    except ValueError as error:  # a C function without a signature
         return describe(error)
     except TypeError:
         return EXTRACTOR if kind == "features" else METRIC
@@ -220,4 +220,4 @@ def _unlike(kind: str, thing: Any) -> str | None:
 
 def _lies_here(module: str) -> str:
     file = Path(module.replace(".", "/") + ".py")
-    return f"; {file} here is not looked at: set PYTHONPATH=. if you mean it" if file.is_file() else ""
+    return f"; {file} exists here but is not on the path: set PYTHONPATH=. to import it" if file.is_file() else ""

@@ -24,10 +24,10 @@ def bind(
     """Return a value for each parameter: the given one, converted, or the default.
 
     Args:
-        owner: what the parameters belong to, for messages.
+        owner: the owner of the parameters, for messages.
         tunables: the parameters.
         given: values or text, by name.
-        kind: what messages call a parameter.
+        kind: the word for a parameter in messages.
 
     Raises:
         RecipeError: a name is unknown, or a value does not fit its parameter.
@@ -41,10 +41,10 @@ def bind(
 
 
 def convert(tunable: Tunable, text: str) -> Any:
-    """Turn what was typed into a value of the tunable's type.
+    """Convert text to a value of the parameter's type.
 
     Raises:
-        RecipeError: it is none.
+        RecipeError: the text is not such a value.
     """
     if types.NoneType in tunable.kinds and text.strip().lower() in ("none", ""):
         return None
@@ -59,13 +59,12 @@ def convert(tunable: Tunable, text: str) -> Any:
 
 
 def take(tunable: Tunable, value: Any) -> Any:
-    """Return a value for a tunable that was typed or given in Python.
+    """Return a parameter's value for text or for a Python value.
 
-    Text is converted to its type; a path becomes text, and a NumPy number one of Python, where the tunable takes
-    those.
+    Text is converted. A path becomes text, and a NumPy number a Python number, if the parameter takes those.
 
     Raises:
-        RecipeError: it is none of the values that the tunable takes.
+        RecipeError: the parameter does not take the value.
     """
     if isinstance(value, str):
         return convert(tunable, value)
@@ -79,10 +78,10 @@ def take(tunable: Tunable, value: Any) -> Any:
 
 
 def encode_arguments(tunables: Mapping[str, Tunable], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON keeps them, but for defaults that JSON cannot keep.
+    """Return arguments as JSON values, without defaults that JSON cannot represent.
 
     Raises:
-        RecipeError: one of the others would not come back equal.
+        RecipeError: another argument cannot be restored from JSON.
     """
     encoded = {}
     for name, value in arguments.items():
@@ -94,14 +93,14 @@ def encode_arguments(tunables: Mapping[str, Tunable], arguments: Mapping[str, An
         else:
             if not _is_same(value, tunable.default):
                 raise RecipeError(
-                    f"{name}={value!r} could not be read back from run.json, so the run could not be opened "
-                    "again: give a number, text or another Python literal, or make it the parameter's default"
+                    f"{name}={value!r} cannot be restored from run.json, so the run could not be opened "
+                    "again: pass a number, text or another Python literal, or make it the parameter's default"
                 )
     return encoded
 
 
 def _forms(value: Any) -> Iterator[Any]:
-    """Return what a value could be kept as: itself, and how it would be typed."""
+    """Yield candidates for a value's JSON form: the value, and its text."""
     if isinstance(value, Enum):
         yield value.name
         return
@@ -114,16 +113,16 @@ def _forms(value: Any) -> Iterator[Any]:
 def _comes_back(tunable: Tunable, form: Any, value: Any) -> bool:
     try:
         return _is_same(as_was(tunable, json.loads(json.dumps(form))), value)
-    except Exception:  # what JSON, a parser or a comparison makes of values it does not know
+    except Exception:  # JSON, parsers and comparisons may raise anything for unknown types
         return False
 
 
 def _is_same(left: Any, right: Any) -> bool:
-    """Whether two values are equal, their types too, and those within them."""
+    """Return whether two values are equal, including their types and those of nested values."""
     if left is right:
         return True
     try:
-        if type(left) is not type(right) or repr(left) != repr(right):  # by repr those within, and NaN
+        if type(left) is not type(right) or repr(left) != repr(right):  # repr() compares nested types and NaN
             return False
         return isinstance(left, float) or bool(left == right)
     except Exception:
@@ -131,7 +130,7 @@ def _is_same(left: Any, right: Any) -> bool:
 
 
 def as_was(tunable: Tunable, value: Any) -> Any:
-    """Turn a value that went through JSON into what it was: text of a path, a tuple that became a list."""
+    """Restore a value from JSON: text becomes a path, for example, and a list a tuple."""
     if isinstance(value, str) and (str not in tunable.kinds or not tunable.allows(value)):
         return convert(tunable, value)
     return tuple(value) if isinstance(value, list) and tuple in tunable.kinds else value
@@ -144,7 +143,7 @@ def _as(kind: type, text: str) -> Any:
         return kind(text)
     if issubclass(kind, Enum):
         return _member(kind, text)
-    if callable(parse := getattr(kind, "parse", None)):  # a type that says itself how it is typed
+    if callable(parse := getattr(kind, "parse", None)):  # a type with its own text format
         return parse(text)
     value = ast.literal_eval(text)
     if kind is not object and not isinstance(value, kind):
@@ -153,7 +152,7 @@ def _as(kind: type, text: str) -> Any:
 
 
 def _member(kind: type[Enum], text: str) -> Enum:
-    """Return a member by its name, or by its value as it is typed."""
+    """Return a member by its name or by the text of its value."""
     names = {**{str(member.value): member for member in kind}, **kind.__members__}
     if text not in names:
         raise ValueError(text)
@@ -186,10 +185,10 @@ def _wanted(tunable: Tunable) -> str:
         bool: "true or false",
         types.NoneType: "none",
     }
-    told = ["one of " + ", ".join(map(repr, tunable.choices))] if tunable.choices else []
+    wanted = ["one of " + ", ".join(map(repr, tunable.choices))] if tunable.choices else []
     for kind in tunable.free if tunable.choices else tunable.kinds:
         if issubclass(kind, Enum):
-            told.append("one of " + ", ".join(kind.__members__))
+            wanted.append("one of " + ", ".join(kind.__members__))
         else:
-            told.append(words.get(kind, getattr(kind, "typed", f"a {kind.__name__}")))
-    return " or ".join(told)
+            wanted.append(words.get(kind, getattr(kind, "typed", f"a {kind.__name__}")))
+    return " or ".join(wanted)

@@ -20,13 +20,13 @@ class _Required(Enum):
 
 @dataclass(frozen=True)
 class Tunable:
-    """A parameter that can be typed, of ``recipe(...)`` say.
+    """A parameter of a function, such as ``recipe(...)``, whose value can be given as text.
 
     Attributes:
-        kinds: the types a value may have, ``NoneType`` among them where None is allowed.
-        default: its default; ``Tunable.REQUIRED`` where it has none.
-        choices: values that its annotation names by ``Literal``.
-        free: the types of which it takes any value; with ``choices``, those that no ``Literal`` restricts.
+        kinds: the types that a value may have, including ``NoneType`` if None is allowed.
+        default: the default; ``Tunable.REQUIRED`` without one.
+        choices: the values in a ``Literal`` annotation.
+        free: the types of which any value is allowed; with ``choices``, those outside of ``Literal``.
     """
 
     REQUIRED: ClassVar[_Required] = _Required.REQUIRED
@@ -39,13 +39,13 @@ class Tunable:
 
     @property
     def type_name(self) -> str:
-        """The type as one writes it."""
+        """The type as written in an annotation."""
         kinds = self.free if self.choices else self.kinds
         names = ("None" if kind is types.NoneType else kind.__name__ for kind in kinds)
         return " | ".join([*map(repr, self.choices), *names])
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is among the choices, where there are any."""
+        """Return whether a value is one of the choices, if there are choices."""
         if not self.choices:
             return True
         if isinstance(value, self.free):
@@ -54,11 +54,10 @@ class Tunable:
 
 
 def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
-    """Return the tunables of a recipe's function, in the order of its signature.
+    """Return the parameters of a recipe's function, in the order of its signature.
 
     Raises:
-        RecipeError: a parameter has neither a default nor an annotation to read its type from, or cannot be
-            given by name.
+        RecipeError: a parameter has neither a default nor an annotation, or cannot be passed by name.
     """
     hints = _hints(function)
     found = {}
@@ -72,9 +71,9 @@ def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
 
 
 def settings(function: Callable[..., Any]) -> dict[str, Tunable]:
-    """Return what can be set by name of any function or class, a callback's say, whoever wrote it.
+    """Return the parameters of any function or class that can be passed by name.
 
-    A required parameter of unknown type takes a Python literal, or else text.
+    A required parameter of unknown type takes a Python literal, or otherwise text.
     """
     hints = _hints(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]
     found = {}
@@ -98,10 +97,10 @@ def _tunable(parameter: inspect.Parameter, hint: Any) -> Tunable:
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
-    """Return the annotations that can be evaluated, each by itself.
+    """Return the annotations that can be evaluated, each separately.
 
-    One that only a type checker can see must not cost the others their types. The names of ``typing`` are known,
-    as they are often imported for a type checker only.
+    An annotation that is only valid for a type checker must not affect the others. The names of ``typing`` are
+    available, because they are often imported for type checkers only.
     """
     known = {**vars(typing), "Path": Path, **getattr(function, "__globals__", {})}
     hints: dict[str, Any] = {}
@@ -109,13 +108,13 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         alone = types.SimpleNamespace(__annotations__={name: annotation})
         try:
             hints |= typing.get_type_hints(alone, known)
-        except Exception:  # an annotation is any expression, and may raise anything
+        except Exception:  # annotations are arbitrary expressions
             continue
     return hints
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:
-    """Return the types that a union is made of, or the one type."""
+    """Return the members of a union, or the single type."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(part for each in typing.get_args(hint) for part in _parts(each))
     return (hint,)

@@ -1,4 +1,4 @@
-"""A recipe: a Python file whose function ``recipe(...)`` describes a run, its signature being the tunables."""
+"""Recipes: Python files with a function ``recipe(...)`` that describes a run and whose parameters can be set."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 MODULE_PREFIX = "ms_gan_recipe_"
-"""What the names of the modules begin with that recipes are imported as."""
+"""Prefix of the module names under which recipes are imported."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe came from.
+    """The file and the arguments that a recipe was made from.
 
     Attributes:
-        path: its file.
+        path: the file.
         source: the file's text.
-        arguments: every argument that its function was called with.
-        content: the file, byte by byte.
+        arguments: every argument of the function's call.
+        content: the file's bytes.
         tunables: the function's parameters.
     """
 
@@ -57,10 +57,10 @@ class Origin:
         return self.path.stem
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's ``run.json`` says of its recipe.
+        """Return the entries of ``run.json`` about the recipe.
 
         Raises:
-            RecipeError: an argument would not come back equal from there.
+            RecipeError: an argument cannot be restored from JSON.
         """
         return {
             "recipe": str(self.path),
@@ -72,27 +72,25 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Method):
-    """All that a run is made of: a method, and what it is applied to.
+    """The complete description of a run: networks, data, callbacks, metrics and the settings of :class:`Method`.
 
-    What is heavy is a factory, so that the runner seeds first and builds after. Beside what is listed here, a
-    recipe takes all that a :class:`Method` has.
+    Networks, optimizers and data are given as factories, because the runner sets the seed before it builds them.
 
     Attributes:
-        generator: makes the cell that maps noise (N, noise_dim) to images (N, C, H, W).
-        discriminator: makes the cell that maps images to scores (N, 1).
-        data: makes the source of real images.
+        generator: builds the cell that maps noise (N, noise_dim) to images (N, C, H, W).
+        discriminator: builds the cell that maps images to scores (N, 1).
+        data: builds the source of real images.
         epochs: passes over the data, at least 1.
-        callbacks: what watches the run.
-        metrics: what measures the generator, by name: functions of a real and a fake :class:`Sample`.
-        evaluate_every: when; after every epoch by default.
-        evaluate_samples: how many generated images are held against as many real ones.
-        test_data: makes the source of real images that ``ms-gan evaluate`` judges by; without it, those it was
-            trained on.
-        features: turns images into the features that metrics compare; by default the LeNet for 28 x 28 digits.
-        origin: the file it was loaded from; set by :func:`load_recipe`.
+        callbacks: the callbacks of the run.
+        metrics: functions of a real and a fake :class:`Sample`, by name.
+        evaluate_every: when the metrics are computed; by default after every epoch.
+        evaluate_samples: the number of generated images, and of real ones, that metrics compare.
+        test_data: builds the source of real images for ``ms-gan evaluate``; by default the training data is used.
+        features: converts images to the features that metrics compare; by default the LeNet for 28 x 28 digits.
+        origin: the file the recipe was loaded from; set by :func:`load_recipe`.
 
     Raises:
-        RecipeError: a number is out of its range, or a factory cannot be called.
+        RecipeError: a number is out of range, or a factory is not callable.
     """
 
     generator: Network
@@ -115,25 +113,28 @@ class Recipe(Method):
         for name in ("discriminator_optimizer", "test_data"):
             if getattr(self, name) is not None:
                 _check_factory(name, getattr(self, name))
-        self.evaluation()  # says what is wrong with its numbers
+        self.evaluation()  # raises for numbers that are out of range
 
     def evaluation(self) -> Evaluation:
-        """Return what to measure of the generator, and when."""
+        """Return the metrics and their schedule."""
         return Evaluation(self.metrics, self.evaluate_every, self.evaluate_samples, self.features)
 
 
 def _check_factory(name: str, factory: object) -> None:
     if not callable(factory):
-        raise RecipeError(f"{name} must be a factory, something to call, not {factory!r}")
+        raise RecipeError(f"{name} must be a class or a function, not {factory!r}")
     if hasattr(factory, "construct") and not isinstance(factory, type):
-        # A cell can be called, but it was made before the seed was set.
-        made = type(factory).__name__
-        raise RecipeError(f"{name} must be a factory, not a {made} made already: write {made}, or a partial of it")
+        # A cell is callable, but was built before the seed was set.
+        kind = type(factory).__name__
+        raise RecipeError(
+            f"{name} must be a class or a function that builds it, not an instance: pass {kind} or "
+            f"functools.partial({kind}, ...)"
+        )
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe's file, imported but not called yet."""
+    """An imported recipe file, whose function has not been called yet."""
 
     path: Path
     content: bytes
@@ -143,10 +144,10 @@ class RecipeFile:
 
     @classmethod
     def open(cls, path: str | Path) -> RecipeFile:
-        """Import a recipe's file under a module name of its own.
+        """Import a recipe file under a unique module name.
 
         Raises:
-            RecipeError: there is no such file, it does not import, or it has no function ``recipe``.
+            RecipeError: the file does not exist, cannot be imported, or does not define a function ``recipe``.
         """
         path = Path(path)
         content, source = _read(path)
@@ -158,10 +159,10 @@ class RecipeFile:
         return cls(path, content, source, function, tunables(function, path))
 
     def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return every argument: its default, ``Tunable.REQUIRED`` where it has none, or what overrides it.
+        """Return every argument: the override, the default, or ``Tunable.REQUIRED`` without either.
 
         Raises:
-            RecipeError: an override is unknown or untypable.
+            RecipeError: an override is unknown or cannot be converted.
         """
         return bind(self.path.name, self.tunables, overrides or {})
 
@@ -169,8 +170,8 @@ class RecipeFile:
         """Call ``recipe(...)`` with overrides; text is converted to the type of the parameter.
 
         Raises:
-            RecipeError: an override is unknown or untypable, one without a default is missing, the function
-                raises, or returns something else than a Recipe.
+            RecipeError: an override is unknown or cannot be converted, a required argument is missing, or the
+                function raises an exception or does not return a Recipe.
         """
         arguments = self.bind(overrides)
         missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
@@ -214,8 +215,8 @@ def _read(path: Path) -> tuple[bytes, str]:
 
 
 def _import(path: Path, source: str) -> ModuleType:
-    # A name per path and content: compiled functions find their globals through it, and two recipes under one
-    # name would silently share the newer one's.
+    # One name per path and content: compiled functions look up their globals by module name, so two recipes with
+    # the same name would share the globals of the newer one.
     digest = sha256_of(f"{path.resolve()}\n{source}")[:12]
     name = f"{MODULE_PREFIX}{path.stem}_{digest}"
     if path.suffix != ".py":

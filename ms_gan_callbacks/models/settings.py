@@ -1,4 +1,4 @@
-"""How both players are trained: one value that a recipe is made with and a runner trains by."""
+"""The settings of the training, which recipes and runners share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ms_gan_callbacks.models.networks import OptimizerFactory
 
 RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
-"""What of a method decides the bytes of a run and can be recorded in ``run.json``."""
+"""Fields that determine the bytes of a run and are recorded in ``run.json``."""
 
 
 def check_whole_number(name: str, value: object, least: int) -> None:
@@ -26,24 +26,25 @@ def check_whole_number(name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """How both players are trained.
+    """The settings of the training of both networks.
 
     Attributes:
         objective: the losses.
-        optimizer: makes an optimizer from a player's parameters; called once for each player.
+        optimizer: builds an optimizer from a network's parameters; called once for each network.
         noise_dim: length of a noise vector, at least 1.
-        seed: what every random number of the run follows from, 0 or more.
-        discriminator_optimizer: the discriminator's, where it is another (two time scales, arXiv:1706.08500).
-        penalty: what is added to the discriminator's loss, such as ``GradientPenalty(10.0)``.
-        generator_every: the generator is updated in every so many steps, 1 or more: a critic's ``n_critic``. The
-            discriminator is updated in all.
-        clip_norm: the greatest length of either player's gradient as one vector, more than 0; None leaves it.
-        ema: the decay of the generator's moving average, which then draws all pictures, between 0 and 1.
-        classes: of a conditional run: labels 0 to classes - 1 go to both networks; at least 2.
-        accelerate: whether stock layers are replaced, on a CPU, by their fast equals.
+        seed: determines every random number of the run, 0 or more.
+        discriminator_optimizer: builds the discriminator's optimizer; by default ``optimizer`` does (two time
+            scales: arXiv:1706.08500).
+        penalty: a term of the discriminator's loss, such as ``GradientPenalty(10.0)``.
+        generator_every: the generator is updated every N steps, at least 1 (``n_critic`` of a critic). The
+            discriminator is updated in every step.
+        clip_norm: the maximum norm of each network's gradient as one vector, above 0; None does not clip.
+        ema: the decay of the generator's moving average, between 0 and 1; the average then generates all images.
+        classes: the number of classes of a conditional run, at least 2; both networks get labels 0 to classes - 1.
+        accelerate: whether stock layers are replaced by fast ones on a CPU.
 
     Raises:
-        RecipeError: a number is out of its range, or a part is not what it should be.
+        RecipeError: a number is out of range, or the objective or penalty lacks a method.
     """
 
     objective: Losses
@@ -74,7 +75,7 @@ class Method:
 
     def _check_objective(self) -> None:
         if self.traits.class_loss is not None and self.classes is None:
-            raise RecipeError(f"{type(self.objective).__name__} needs labels: say how many with classes=...")
+            raise RecipeError(f"{type(self.objective).__name__} needs labels: pass their number as classes=...")
         if self.penalty is not None:
             from ms_gan_callbacks.models.losses.penalties import check_penalty
 
@@ -83,17 +84,17 @@ class Method:
     @property
     def traits(self) -> Objective:
         """The objective, with a default for each attribute that it does not have."""
-        # Whoever has made an objective has imported MindSpore; nobody else should wait for that.
+        # Imported here: a recipe without an objective must not import MindSpore.
         from ms_gan_callbacks.models.losses.objective import complete_objective
 
         return complete_objective(self.objective)
 
     def settings(self) -> dict[str, Any]:
-        """Return every field by name: what another method like this one is made from."""
+        """Return every field by name."""
         return {field.name: getattr(self, field.name) for field in fields(Method)}
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``run.json`` records of a method: numbers as they are, objects as text."""
+        """Return what ``run.json`` records of the settings: numbers unchanged, objects as text."""
         return {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
 
 
@@ -102,4 +103,4 @@ def _describe_value(value: object) -> object:
         return value
     if type(value).__repr__ is object.__repr__:
         return type(value).__qualname__
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address is another one in every process
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # an address differs between processes

@@ -1,4 +1,4 @@
-"""A generator against a discriminator, Model-style: ``train``, ``sample``, ``eval``."""
+"""The Model-style interface to one run: ``train``, ``sample``, ``eval``."""
 
 from __future__ import annotations
 
@@ -41,36 +41,27 @@ from ms_gan_callbacks.training.setup import check_same_data, fit_to, new_run, re
 
 
 class Runner:
-    """Owns one run: both players, where it stands, and its folder.
+    """Trains a generator against a discriminator; one runner is one run with its own folder.
 
     ::
 
         runner = Runner(Generator, Discriminator, optimizer=partial(nn.Adam, learning_rate=2e-4), noise_dim=128)
         result = runner.train(10, images, callbacks=[TensorBoard(), ImageGrid(), Checkpoint()])
-        pictures = runner.sample(64)
+        images = runner.sample(64)
 
     Args:
         generator: a cell that maps noise (N, noise_dim) to images (N, C, H, W), or a factory for one. A factory
-            is called with the seed set, so that the initial weights follow from it.
+            is called with the seed set, which determines the initial weights.
         discriminator: a cell that maps images to scores (N, 1), or a factory.
-        objective: the losses; by default the non-saturating ones, on logits.
-        optimizer: makes an optimizer from a player's parameters.
-        noise_dim: length of a noise vector.
-        seed: what every random number of the run follows from.
-        discriminator_optimizer: the discriminator's optimizer, where it is made otherwise.
-        penalty: what is added to the discriminator's loss, such as ``GradientPenalty(10.0)``.
-        generator_every: the generator is updated in every so many steps.
-        clip_norm: the greatest length of either player's gradient.
-        ema: the decay of the generator's moving average, which then draws all pictures.
-        classes: of a conditional run, whose networks take labels, too; see :class:`Method` for all of these.
-        accelerate: replace stock layers by their fast equals, on a CPU; see :func:`accelerate`.
+        objective: the losses; by default :class:`NonSaturating` on logits. This and the arguments up to
+            ``accelerate`` are the settings that :class:`Method` describes.
         out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
         device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
-        name: what a default folder is called after.
-        resume: go on with the run in ``out_dir`` from its newest whole checkpoint (True) or from that of a step;
-            the first :meth:`train` then takes the number of epochs in all.
-        allow_change: names of what may differ from the run that is resumed.
-        interruption: tells the loop to end between two steps; the command line's signals.
+        name: the first part of a default folder's name.
+        resume: continue the run in ``out_dir`` from its newest intact checkpoint (True) or from that of a step;
+            the first :meth:`train` then takes the total number of epochs.
+        allow_change: names of settings that may differ from the resumed run.
+        interruption: asks the loop to end between two steps, as the command line does on a signal.
 
     Raises:
         RecipeError: a network, the optimizer or a number cannot be used.
@@ -129,7 +120,7 @@ class Runner:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, out_dir: str | Path | None = None, **options: Any) -> Runner:
-        """Return a runner for a recipe; its :meth:`train` then needs no arguments.
+        """Return a runner for a recipe, whose :meth:`train` needs no arguments.
 
         Args:
             recipe: networks, objective, optimizer, data, seed, epochs and callbacks.
@@ -154,16 +145,16 @@ class Runner:
         overrides: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Runner:
-        """Return a runner that goes on with the run in a folder, by the recipe that lies in it.
+        """Return a runner that continues the run in a folder, with the recipe that is stored there.
 
         Args:
-            out_dir: the run's folder, wherever it has been moved to.
-            from_step: the step whose checkpoint to go on from; by default the newest that is whole.
-            overrides: parameters of the recipe to change; ``epochs`` may always, others with ``allow_change``.
+            out_dir: the run's folder, which may have been moved.
+            from_step: the step of the checkpoint to continue from; by default that of the newest intact one.
+            overrides: parameters of the recipe to change; all but ``epochs`` require ``allow_change``.
             **options: ``device``, ``allow_change``, ``interruption``, as for the class.
 
         Raises:
-            RunDirError: the folder holds no run, or one that was not made by a recipe.
+            RunDirError: the folder does not contain a run, or the run was not started from a recipe.
             RecipeError: as :func:`load_recipe` does.
         """
         recipe = recipe_of(Path(out_dir), overrides or {})
@@ -179,7 +170,7 @@ class Runner:
         batch_size: int = 32,
         quiet: bool = False,
     ) -> RunResult:
-        """Train for some epochs; called again, train on from there.
+        """Train for a number of epochs; further calls continue from there.
 
         Args:
             epochs: passes over the data; by default the recipe's.
@@ -187,13 +178,13 @@ class Runner:
                 default the recipe's.
             callbacks: by default the recipe's; those of ``mindspore.train`` are adapted. The metrics log, and the
                 console unless ``quiet``, are added.
-            evaluation: what to measure of the generator, and when; by default the recipe's, else nothing.
-            batch_size: images in a batch, for an array.
-            quiet: leave the console and the closing summary out.
+            evaluation: the metrics and their schedule; by default the recipe's, without a recipe none.
+            batch_size: images in a batch, if ``data`` is an array.
+            quiet: print neither progress nor the closing summary.
 
         Raises:
-            GanError: something does not fit; nothing has been trained or written yet.
-            Exception: what a network or a callback raised, annotated with where.
+            GanError: a check before the first step failed; nothing has been trained or written.
+            Exception: an exception of a network or a callback, with a note that names the place.
         """
         began = perf_counter()
         recipe = self._recipe
@@ -203,7 +194,7 @@ class Runner:
             callbacks = recipe.callbacks if callbacks is None else callbacks
             evaluation = recipe.evaluation() if evaluation is None else evaluation
         if epochs is None or data is None:
-            raise UsageError("train(epochs, data) needs both: this runner has no recipe to take them from")
+            raise UsageError("train(epochs, data) needs both arguments: this runner has no recipe")
         check_whole_number("epochs", epochs, 1)
         bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
@@ -227,7 +218,7 @@ class Runner:
 
     @property
     def out_dir(self) -> Path:
-        """The run's folder; where it was left to a default, its name is settled when the training begins."""
+        """The run's folder; the name of a default folder is final when the training begins."""
         return self._folder.path
 
     @property
@@ -241,15 +232,14 @@ class Runner:
         return self._players.discriminator
 
     def sample(self, count: int, name: str = "preview", labels: ArrayLike | None = None) -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from the noise of that name.
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1].
 
-        Where the generator normalises by the batch's statistics in evaluation, too, a picture depends on the batch
-        it is drawn with.
+        If the generator uses batch statistics in evaluation mode, an image depends on its batch.
 
         Args:
-            count: how many.
-            name: of the noise.
-            labels: in a conditional run, of which classes, (count,); by default they go through them in turn.
+            count: the number of images.
+            name: the name of the noise; one name always gives the same noise.
+            labels: the classes in a conditional run, (count,); by default 0, 1, 2 and so on, cyclically.
 
         Raises:
             UsageError: labels do not fit.
@@ -260,29 +250,28 @@ class Runner:
     def eval(self, images: NDArray[Any], labels: ArrayLike | None = None) -> dict[str, float]:
         """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
 
-        As many images are generated; both networks are in evaluation mode. Losses are those of the scores alone,
-        without a penalty.
+        As many images are generated; both networks are in evaluation mode. Losses do not include the penalty.
 
         Args:
             images: (N, C, H, W), uint8 or floats in [-1, 1].
-            labels: theirs, (N,), in a conditional run; the generated ones have the same.
+            labels: their labels, (N,), in a conditional run; the generated images use the same.
 
         Raises:
             UsageError: labels do not fit, or are missing.
         """
         method = self._players.method
         if method.classes is not None and labels is None:
-            raise UsageError("a conditional run judges images by their labels, too: eval(images, labels)")
+            raise UsageError("a conditional run needs the labels of the images: eval(images, labels)")
         source = ArraySource(images, batch_size=len(images), labels=np.arange(len(images)))
         real, places = next(source.labelled_batches(method.seed, epoch=1))
-        told = None if labels is None else np.asarray(labels)[places]
-        return self._players.evaluate(real, self.sample(len(real), "eval", told), told)
+        ordered = None if labels is None else np.asarray(labels)[places]
+        return self._players.evaluate(real, self.sample(len(real), "eval", ordered), ordered)
 
     def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
-        """Look for everything that can go wrong before the first step; touch the disk last."""
+        """Check everything that can fail before the first step; write to the disk last."""
         self._content = check_same_data(self._content, source)
         fit_to(self._players, source)
-        # A run that is resumed is asked for its epochs in all; one that trains on in the same process, for more.
+        # A resumed run is given its total number of epochs; a later call in the same process adds epochs.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         if self._resume is False:

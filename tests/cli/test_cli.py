@@ -113,7 +113,7 @@ def recipe(first: str, second: int, *, third: float, fourth: int = 4):
         ("1 / 0", ["--set", "secnod=2"], "no parameter 'secnod'; did you mean 'second'"),
         ("1 / 0", ["--set", "second=two"], "second takes a whole number, not 'two'"),
         ("1 / 0", ["--seed", "3"], "has no parameter seed for --seed to set"),
-        ("1 / 0", ["--callback", "ImageGird"], "there is no callback 'ImageGird'; did you mean 'ImageGrid'"),
+        ("1 / 0", ["--callback", "ImageGird"], "unknown callback 'ImageGird'; did you mean 'ImageGrid'"),
         ("1 / 0", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "raised ZeroDivisionError"),
         ("None", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "returns NoneType, not a Recipe"),
     ],
@@ -210,7 +210,10 @@ def test_what_is_asked_for_wrongly_is_one_line_and_exit_code_2(kind: str) -> Non
 @pytest.mark.parametrize(
     ("networks", "message"),
     [
-        ({"discriminator": "nn.Dense(7, 1)"}, "discriminator must be a factory, not a Dense made already"),
+        (
+            {"discriminator": "nn.Dense(7, 1)"},
+            "discriminator must be a class or a function that builds it, not an instance: pass Dense or",
+        ),
         ({"discriminator": "lambda: nn.Dense(7, 1)"}, r"does not take the generator's images, \(4, 1, 4, 4\)"),
         ({"generator": "lambda: nn.Dense(3, 16)"}, r"makes images of shape \(16,\), the data holds \(1, 4, 4\)"),
         ({"generator": "lambda: TinyGenerator(9)"}, r"the generator does not take noise of shape \(4, 3\)"),

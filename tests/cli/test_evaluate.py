@@ -125,7 +125,7 @@ class Silent:
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("thumbnail", "there is no feature extractor 'thumbnail'; did you mean 'thumbnails'?"),
+        ("thumbnail", "unknown feature extractor 'thumbnail'; did you mean 'thumbnails'?"),
         ("thumbnails:sizes=3", "thumbnails has no setting 'sizes'; did you mean 'size'?"),
         ("thumbnails:size=x", "--features thumbnails: size takes a whole number, not 'x'"),
         ("thumbnails:size=0", "takes a whole number of at least 1, got 0"),
@@ -136,8 +136,8 @@ class Silent:
             "the features 'raises' cannot be made of an array of shape (8, 3, 10, 10): IndexError",
         ),
         ("mine_features:flat", "'flat' must return features (N, D) as floats"),
-        ("mine_features:without", "features are made by a function of images (N, C, H, W)"),
-        ("mine_features:Silent", "features are made by a function of images (N, C, H, W)"),
+        ("mine_features:without", "a feature extractor is a function of images (N, C, H, W)"),
+        ("mine_features:Silent", "a feature extractor is a function of images (N, C, H, W)"),
         ("mine_features:Rows:counts=3", "mine_features:Rows has no setting 'counts'"),
     ],
 )

@@ -171,3 +171,10 @@ def test_without_any_run_it_says_so() -> None:
     result = ms_gan("resume")
     assert result.exit_code == 2
     assert result.stderr == "Error: there is no run in runs; name the folder of one\n"
+
+
+def test_a_run_whose_recipe_is_gone_is_refused(finished: Path) -> None:
+    (finished / "recipe.py").unlink()
+    result = ms_gan("resume", "--set", "epochs=3")
+    assert result.exit_code == 2 and "recipe" in result.stderr and "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1

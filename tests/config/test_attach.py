@@ -215,10 +215,10 @@ def test_names_are_built_in_or_a_plugins_or_imported(site: Path) -> None:
 
 
 MISTAKES = {
-    "unknown": (["--callback", "ImageGird"], "there is no callback 'ImageGird'; did you mean 'ImageGrid'"),
-    "unknown plugin": (["--callback", "count"], r"there is no callback 'count'; did you mean 'counts'\?"),
-    "base class": (["--callback", "Guard"], "there is no callback 'Guard'; "),
-    "unknown metric": (["--metric", "fdl"], "there is no metric 'fdl'; did you mean 'fld'"),
+    "unknown": (["--callback", "ImageGird"], "unknown callback 'ImageGird'; did you mean 'ImageGrid'"),
+    "unknown plugin": (["--callback", "count"], r"unknown callback 'count'; did you mean 'counts'\?"),
+    "base class": (["--callback", "Guard"], "unknown callback 'Guard'; "),
+    "unknown metric": (["--metric", "fdl"], "unknown metric 'fdl'; did you mean 'fld'"),
     "unknown setting": (["--callback", "ImageGrid:row=2"], "ImageGrid has no setting 'row'; did you mean 'rows'"),
     "no such setting": (["--metric", "fld:k=2"], "fld has no setting 'k'; there are none"),
     "untypable": (["--callback", "ImageGrid:rows=two"], "ImageGrid: rows takes a whole number, not 'two'"),
@@ -244,15 +244,15 @@ MISTAKES = {
     "no module": (["--callback", "nowhere:X"], "the callback nowhere:X cannot be used: ModuleNotFoundError"),
     "module here": (
         ["--callback", "mine:X"],
-        "No module named 'mine'; mine.py here is not looked at: set PYTHONPATH",
+        "No module named 'mine'; mine.py exists here but is not on the path: set PYTHONPATH",
     ),
     "no attribute": (["--callback", "counts_plugin:X"], "module 'counts_plugin' has no attribute 'X'"),
-    "no callback": (["--callback", "pathlib:Path"], "pathlib:Path cannot be used: Path is no Callback"),
-    "makes none": (["--callback", "counts_plugin:makes_nothing"], "makes None, which is no Callback"),
+    "no callback": (["--callback", "pathlib:Path"], "pathlib:Path cannot be used: Path is not a Callback"),
+    "makes none": (["--callback", "counts_plugin:makes_nothing"], "returns None, which is not a Callback"),
     "raises": (["--callback", "counts_plugin:Raises"], r"Raises raised ValueError: no good \(.*counts_plugin.py"),
     "unsigned": (
         ["--callback", "builtins:print"],
-        "makes None, which is no Callback|builtins:print cannot be used",
+        "returns None, which is not a Callback|builtins:print cannot be used",
     ),
     "twice": (
         ["--callback", "counts", "--callback", "counts"],
@@ -393,10 +393,10 @@ def test_a_plugin_that_is_gone_is_named_with_the_ways_out(finished: Path, site: 
     result = ms_gan("resume", "run", "--set", "epochs=2", "-q")
     assert result.exit_code == 2
     assert re.search(
-        "no callback 'gone'; .* had it attached: install it, or --without gone$", result.stderr.strip()
+        "unknown callback 'gone'; .* had it attached: install it, or --without gone$", result.stderr.strip()
     )
     assert ms_gan("sample", "run", "-n", "4").exit_code == 0  # what only watched is not needed
-    with pytest.warns(GanWarning, match="there is no metric 'lost'; .*it is left out"):
+    with pytest.warns(GanWarning, match="unknown metric 'lost'; .*it is left out"):
         assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness"}
     facts["metrics"] = ["gap:scale=2"]
     assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness", "gap"}

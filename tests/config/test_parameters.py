@@ -170,7 +170,7 @@ def test_any_literal_comes_back_equal_or_is_refused(value: object) -> None:
 def test_a_default_that_json_cannot_keep_needs_no_writing_and_anything_else_is_refused() -> None:
     assert encode_arguments(FOUND, {"act": len, "size": 32}) == {"size": 32}
     for name, value in (("act", abs), ("act", partial(len, "")), ("anything", object()), ("text", Path("x"))):
-        with pytest.raises(RecipeError, match=rf"{name}=.* could not be read back from run.json") as caught:
+        with pytest.raises(RecipeError, match=rf"{name}=.* cannot be restored from run.json") as caught:
             encode_arguments(FOUND, {name: value})
         assert "\n" not in str(caught.value)
 

@@ -90,9 +90,9 @@ BROKEN = {
     "exits": ("metrics", "a:x", {"a.py": "import sys; sys.exit('bye')"}, "SystemExit: bye"),
     "syntax": ("callbacks", "a:x", {"a.py": "def"}, "SyntaxError: invalid syntax"),
     "no target": ("callbacks", "a b", {"a.py": ""}, "'a b' is not module:attribute"),
-    "a module": ("callbacks", "a", {"a.py": ""}, "it is <module 'a' .*, which cannot be called"),
-    "no callback": ("callbacks", "a:NoCallback", {"a.py": WATCHES}, "NoCallback is no Callback"),
-    "not callable": ("metrics", "a:not_callable", {"a.py": WATCHES}, "it is 3, which cannot be called"),
+    "a module": ("callbacks", "a", {"a.py": ""}, "it is <module 'a' .*, which is not callable"),
+    "no callback": ("callbacks", "a:NoCallback", {"a.py": WATCHES}, "NoCallback is not a Callback"),
+    "not callable": ("metrics", "a:not_callable", {"a.py": WATCHES}, "it is 3, which is not callable"),
     "a class as metric": (
         "metrics",
         "a:NoCallback",

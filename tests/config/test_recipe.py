@@ -235,9 +235,13 @@ GOOD = {
         ("epochs", 2.0, "epochs must be a whole number of at least 1, got 2.0"),
         ("noise_dim", -1, "noise_dim must be a whole number of at least 1, got -1"),
         ("seed", -1, "seed must be a whole number of at least 0, got -1"),
-        ("generator", 3, "generator must be a factory, something to call, not 3"),
-        ("generator", nn.ReLU(), "generator must be a factory, not a ReLU made already: write ReLU, or a partial"),
-        ("data", "mnist", "data must be a factory, something to call, not 'mnist'"),
+        ("generator", 3, "generator must be a class or a function, not 3"),
+        (
+            "generator",
+            nn.ReLU(),
+            "generator must be a class or a function that builds it, not an instance: pass ReLU or functools",
+        ),
+        ("data", "mnist", "data must be a class or a function, not 'mnist'"),
         ("objective", "bce", "objective must be an object with a method discriminator_loss, not 'bce'"),
         ("objective", type(GOOD["objective"]), "objective must be an object with a method"),
     ],
@@ -319,7 +323,7 @@ def test_a_recipe_that_cannot_be_read_where_it_is_kept_is_refused_before_the_fir
 
 def test_an_argument_that_cannot_be_kept_is_refused_before_the_first_step_unless_it_is_the_default() -> None:
     path = write("r.py", "epochs: int = 1, act=len, colour=Colour.RED", top=COLOUR)
-    with pytest.raises(RecipeError, match="act=<built-in function abs> could not be read back"):
+    with pytest.raises(RecipeError, match="act=<built-in function abs> cannot be restored"):
         Runner.from_recipe(load_recipe(path, act=abs), "run").train(quiet=True)
     assert not Path("run").exists()
     Runner.from_recipe(load_recipe(path, colour="GREEN"), "run").train(quiet=True)
