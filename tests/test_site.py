@@ -81,7 +81,7 @@ def test_the_reference_has_every_public_name_with_its_docstring(site: Path) -> N
     for name in ms_gan_callbacks.__all__:
         home = getattr(ms_gan_callbacks, name)
         assert f'id="{home.__module__}.{name}"' in text or f'id="ms_gan_callbacks.{name}"' in text, name
-    assert "Owns one run: both players" in text
+    assert "Trains a generator against a discriminator; one runner" in text
     assert not re.search(r":(class|meth|func|data):", text), "a role that nobody reads"
 
 
