@@ -87,15 +87,15 @@ def choices(wrong: str, known: Iterable[str]) -> str:
     """Tell what there is instead of ``wrong``, the nearest match first.
 
     >>> choices("epoch", ["epochs", "seed"])
-    "did you mean 'epochs'? There are: epochs, seed"
+    "did you mean 'epochs'? Available: epochs, seed"
     >>> choices("x", ["epochs", "seed"])
-    'there are: epochs, seed'
+    'available: epochs, seed'
     """
     names = list(known)
     nearest = get_close_matches(wrong, names, n=1, cutoff=0.5)
     if nearest:
-        return f"did you mean {nearest[0]!r}? There are: {', '.join(names)}"
-    return f"there are: {', '.join(names)}" if names else "there are none"
+        return f"did you mean {nearest[0]!r}? Available: {', '.join(names)}"
+    return f"available: {', '.join(names)}" if names else "none available"
 
 
 def is_whole(value: object, least: int) -> bool:

@@ -146,7 +146,7 @@ def test_best_is_what_best_checkpoint_keeps(run_dir: Path) -> None:
         (["-o", "grid.jpg"], "grid.jpg must end in .png or .npz"),
         (["-o", "no/such/grid.png"], "there is no folder no/such"),
         (["--checkpoint", "bets"], "a checkpoint is 'last', 'best' or a step, not 'bets'"),
-        (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; there are: 5, 10"),
+        (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; available: 5, 10"),
         (["-o", ".png"], r"\.png is an ending without a name"),
         (["-n", "0"], "0 is not in the range"),
         (["-n", "10001"], "10,001 images are too many for one picture, .*: -o samples.npz"),

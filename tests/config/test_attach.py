@@ -219,7 +219,7 @@ MISTAKES = {
     "base class": (["--callback", "Guard"], "there is no callback 'Guard'; "),
     "unknown metric": (["--metric", "fdl"], "there is no metric 'fdl'; did you mean 'fld'"),
     "unknown setting": (["--callback", "ImageGrid:row=2"], "ImageGrid has no setting 'row'; did you mean 'rows'"),
-    "no such setting": (["--metric", "fld:k=2"], "fld has no setting 'k'; there are none"),
+    "no such setting": (["--metric", "fld:k=2"], "fld has no setting 'k'; none available"),
     "untypable": (["--callback", "ImageGrid:rows=two"], "ImageGrid: rows takes a whole number, not 'two'"),
     "no schedule": (["--callback", "counts:every=5"], "counts: every takes a schedule such as 50steps or 2epochs"),
     "never": (

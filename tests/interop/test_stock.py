@@ -331,7 +331,7 @@ def test_what_is_not_kept_is_forgotten() -> None:
     [
         ((print,), {}, "takes a callback of mindspore.train, not <built-in function print>"),
         ((LossMonitor,), {}, r"not <class .*LossMonitor'> \(the class; call it to make one\)"),
-        ((LossMonitor(),), {"player": "critic"}, "LossMonitor has no player 'critic'; there are: generator"),
+        ((LossMonitor(),), {"player": "critic"}, "LossMonitor has no player 'critic'; available: generator"),
         ((LossMonitor(),), {"persistent": ("_last",)}, "LossMonitor has no attribute '_last' to keep"),
         ((LossMonitor(),), {"persistent": "x"}, r"persistent=\('x',\), a tuple of names, not one name"),
         (
