@@ -181,8 +181,8 @@ USAGE = {
         "this MindSpore cannot use device Ascend",
     ),
     "bad callback setting": (["run", "tiny.py", "--set", "grid=0"], r"ImageGrid\(rows=...\) takes a whole number"),
-    "taken folder": (["run", "tiny.py", "--out", "taken"], "taken holds a run already; choose another --out"),
-    "folder with files": (["run", "tiny.py", "--out", "full"], "full holds other files"),
+    "taken folder": (["run", "tiny.py", "--out", "taken"], "taken already contains a run; choose another --out"),
+    "folder with files": (["run", "tiny.py", "--out", "full"], "full contains other files"),
     "out is a file": (["run", "tiny.py", "--out", "full/notes"], "is a file; a run needs a folder"),
     "below a file": (
         ["run", "tiny.py", "--out", "full/notes/run"],

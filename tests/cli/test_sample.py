@@ -171,7 +171,7 @@ def test_what_cannot_be_drawn_is_one_line(run_dir: Path, arguments: list[str], m
 
 def test_a_folder_without_a_run() -> None:
     result = ms_gan("sample", "nowhere")
-    assert (result.exit_code, result.stderr) == (2, "Error: there is no run nowhere\n")
+    assert (result.exit_code, result.stderr) == (2, "Error: run directory not found: nowhere\n")
 
 
 def test_no_best_checkpoint() -> None:

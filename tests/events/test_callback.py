@@ -123,5 +123,5 @@ def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step() 
 @pytest.mark.parametrize("value", ["0.5", None, np.zeros((2, 2)), np.zeros(3, np.uint8), [1]])
 def test_logging_what_is_neither_number_nor_picture_is_refused(value: object) -> None:
     run = make_run()
-    with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 picture"):
+    with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 image"):
         run.log(mine=value)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def test_a_newer_format_is_refused_whatever_else_it_says(version: int) -> None:
     with pytest.raises(RunDirError) as caught:
         Manifest.read(RUN)
     assert str(caught.value) == (
-        f"run/run.json is written by a newer version of ms-gan-callbacks (format {version}, this one reads 2)"
+        f"run/run.json was written by a newer version of ms-gan-callbacks (format {version}, supported: 2)"
     )
 
 
@@ -116,7 +116,7 @@ DAMAGE = {
     "format as text": ('{"format": "2"}', "format is '2', not a whole number"),
     "format as bool": ('{"format": true}', "format is True, not a whole number"),
     "format null": ('{"format": null}', "format is None, not a whole number"),
-    "format 0": ('{"format": 0}', "format is 0, not a number from 1 to 2"),
+    "format 0": ('{"format": 0}', "format is 0, not an integer from 1 to 2"),
     "versions": ('{"versions": 3}', "versions is 3, not an object"),
     "a version": ('{"versions": {"numpy": 2}}', "versions['numpy'] is 2, not a text"),
     "a version in lines": ('{"versions": {"a\\nb": 2}}', r"versions['a\nb'] is 2, not a text"),
@@ -159,10 +159,10 @@ def test_what_is_no_json_is_damaged(content: bytes) -> None:
 
 
 def test_where_there_is_no_run_it_says_so() -> None:
-    with pytest.raises(RunDirError, match=r"^there is no run run$"):
+    with pytest.raises(RunDirError, match=r"^run directory not found: run$"):
         Manifest.read(RUN)
     RUN.mkdir()
-    with pytest.raises(RunDirError, match=r"^run holds no run: it has no run\.json$"):
+    with pytest.raises(RunDirError, match=r"^run is not a run directory: it has no run\.json$"):
         Manifest.read(RUN)
 
 
@@ -204,7 +204,7 @@ def test_unknown_keys_are_kept_also_inside() -> None:
         "history": [{"to_step": 3, "who": {"name": "me"}}],
     }
     put(json.dumps(UNKNOWN | inside))
-    Manifest.read(RUN).but(seed=1).noting({"from_step": 4}).write(RUN)
+    Manifest.read(RUN).replace(seed=1).add_history({"from_step": 4}).write(RUN)
     history = [*inside["history"], {"from_step": 4}]
     assert on_disk() == {"format": 2, "seed": 1, **UNKNOWN, **inside, "history": history}
 
