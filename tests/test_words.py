@@ -16,7 +16,20 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PLACES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/README.md"]
+PLACES = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**/*.md",
+    "examples/*/README.md",
+    "examples/ms-gan-ink/ms_gan_ink/*.py",
+    "ms_gan_callbacks/errors.py",
+    "ms_gan_callbacks/events/**/*.py",
+    "ms_gan_callbacks/callbacks/**/*.py",
+    "ms_gan_callbacks/interop/**/*.py",
+    "ms_gan_callbacks/storage/**/*.py",
+    "ms_gan_callbacks/testing/**/*.py",
+]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 
 

@@ -118,7 +118,7 @@ class Periodic(Callback):
     def __init__(self, every: Every) -> None:
         if not isinstance(every, Every):
             raise CallbackError(
-                f"{self.name} takes a schedule such as Every.steps(50) or Every.epochs(1), not {every!r}"
+                f"{self.name}: every must be a schedule such as Every.steps(50) or Every.epochs(1), not {every!r}"
             )
         self.every = every
 

@@ -62,7 +62,7 @@ class Every:
 
     def __post_init__(self) -> None:
         if not is_whole(self.period, 1):
-            raise CallbackError(f"Every.{self.unit}(...) takes a whole number of at least 1, got {self.period!r}")
+            raise CallbackError(f"Every.{self.unit}(...) must be an integer of at least 1, got {self.period!r}")
 
     @classmethod
     def steps(cls, period: int) -> Every:

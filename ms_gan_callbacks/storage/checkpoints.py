@@ -39,7 +39,7 @@ from ms_gan_callbacks.storage.checkpoint_files import (
     read_checked,
     read_manifest,
 )
-from ms_gan_callbacks.storage.files import draft_of, list_folder, sync_folder, to_json, write_durably
+from ms_gan_callbacks.storage.files import list_folder, make_draft_path, sync_folder, to_json, write_durably
 
 # Temporary directories left by a killed process, also of older versions of this package.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
@@ -67,11 +67,11 @@ class CheckpointStore:
     def steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, including damaged ones."""
         with _convert_errors(f"read {self.folder}"):
-            names = [path.name for path in self._entries() if path.name.startswith("step-") and path.is_dir()]
+            names = [path.name for path in self._list_entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
         return sorted(step for step in set(numbers) if self.path(step).name in names)
 
-    def _entries(self) -> list[Path]:
+    def _list_entries(self) -> list[Path]:
         try:
             return list_folder(self.folder)
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class CheckpointStore:
             CheckpointError: it cannot be written; existing checkpoints are unchanged.
         """
         final = self.path(step)
-        draft = draft_of(final)
+        draft = make_draft_path(final)
         older = [self.path(other).name for other in self.steps() if other < step]
         rest = f"the newest checkpoint is {older[-1]}" if older else "there is no earlier checkpoint"
         with _convert_errors(f"save a checkpoint at step {step}", rest):
@@ -103,7 +103,7 @@ class CheckpointStore:
         return final
 
     def _publish(self, draft: Path, final: Path) -> None:
-        old = draft_of(final, "old")
+        old = make_draft_path(final, "old")
         try:
             if final.exists():
                 if not _has_only_own_files(final):
@@ -191,7 +191,7 @@ class CheckpointStore:
         steps = self.steps()
         for step in set(steps[:-1]) - set(wanted):
             # Renamed first, so that a kill during the removal does not leave a partial checkpoint.
-            gone = draft_of(self.path(step), "gone")
+            gone = make_draft_path(self.path(step), "gone")
             _discard(gone)
             with _convert_errors(f"remove {self.path(step)}"):
                 if not _has_only_own_files(self.path(step)):
@@ -208,7 +208,7 @@ class CheckpointStore:
             CheckpointError: the directory cannot be read or renamed; all checkpoints are intact.
         """
         with _convert_errors(f"read {self.folder}"):
-            found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._entries()]
+            found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._list_entries()]
             for old, words in found:
                 if words and words["kind"] == "old" and not (self.folder / words["step"]).exists():
                     old.rename(self.folder / words["step"])
@@ -221,7 +221,7 @@ class CheckpointStore:
         """
         self.repair()
         with _convert_errors(f"read {self.folder}"):
-            leftovers = [path for path in self._entries() if _LEFTOVER.fullmatch(path.name)]
+            leftovers = [path for path in self._list_entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
         for later in self.steps():

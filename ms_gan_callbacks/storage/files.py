@@ -36,7 +36,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def draft_of(path: Path, ending: str = "tmp") -> Path:
+def make_draft_path(path: Path, ending: str = "tmp") -> Path:
     """Return the path of this process's temporary file or directory for ``path``."""
     return path.with_name(f".{path.name}.{os.getpid()}{_MARK}{ending}")
 
@@ -66,7 +66,7 @@ def replace_file(path: Path, content: bytes) -> None:
     Missing parent folders are created. The content is flushed to disk before the file is renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
+    draft = make_draft_path(path)
     try:
         write_durably(draft, content)
         draft.replace(path)
@@ -118,10 +118,10 @@ def decode_source(content: bytes) -> str:
         SyntaxError: the declared encoding is unknown or invalid.
         UnicodeDecodeError: the content does not match the encoding.
     """
-    return io.TextIOWrapper(io.BytesIO(content), encoding_of(content)).read()
+    return io.TextIOWrapper(io.BytesIO(content), detect_encoding(content)).read()
 
 
-def encoding_of(content: bytes) -> str:
+def detect_encoding(content: bytes) -> str:
     """Return the encoding of a Python file, detected like in Python.
 
     Raises:

@@ -16,9 +16,9 @@ from ms_gan_callbacks.storage.files import replace_file, to_json
 MANIFEST, FORMAT = "run.json", 2
 KINDS: Mapping[Any, tuple[Any, str]] = {
     bool: (bool, "true or false"),
-    int: (int, "a whole number"),
+    int: (int, "an integer"),
     float: ((int, float), "a number"),
-    str: (str, "a text"),
+    str: (str, "a string"),
     Sequence: ((list, tuple), "a list"),
     Mapping: (Mapping, "an object"),
 }

@@ -57,13 +57,13 @@ class RunFolder:
 
     def __init__(self, path: str | Path | None, name: str) -> None:
         self._name = name if path is None else None
-        self.path = next(_default_names(name)) if path is None else Path(path)
+        self.path = next(_generate_names(name)) if path is None else Path(path)
         self.kept = self._made = False
 
     def check_free(self) -> None:
         """Check that the directory can be used for a new run.
 
-        It must not exist, be empty, or contain only the ``run.json`` of a run that was killed before it wrote its
+        It must be missing or empty, or contain only the ``run.json`` of a run that was killed before writing its
         recipe.
 
         Raises:
@@ -110,7 +110,7 @@ class RunFolder:
     def _make_default(self, name: str) -> None:
         try:
             PARENT.mkdir(exist_ok=True)
-            for path in _default_names(name):
+            for path in _generate_names(name):
                 with suppress(FileExistsError):
                     path.mkdir()
                     self.path, self._made = path, True
@@ -194,7 +194,7 @@ class RunFolder:
         self._abandon()
 
 
-def _default_names(name: str) -> Iterator[Path]:
+def _generate_names(name: str) -> Iterator[Path]:
     stem = PARENT / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     names = (stem if number == 1 else stem.with_name(f"{stem.name}-{number}") for number in count(1))
     return (path for path in names if not os.path.lexists(path))

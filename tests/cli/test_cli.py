@@ -180,10 +180,10 @@ USAGE = {
         ["run", "tiny.py", "--device", "Ascend"],
         "this MindSpore cannot use device Ascend",
     ),
-    "bad callback setting": (["run", "tiny.py", "--set", "grid=0"], r"ImageGrid\(rows=...\) takes a whole number"),
+    "bad callback setting": (["run", "tiny.py", "--set", "grid=0"], r"ImageGrid\(rows=...\) must be an integer"),
     "taken folder": (["run", "tiny.py", "--out", "taken"], "taken already contains a run; choose another --out"),
     "folder with files": (["run", "tiny.py", "--out", "full"], "full contains other files"),
-    "out is a file": (["run", "tiny.py", "--out", "full/notes"], "is a file; a run needs a folder"),
+    "out is a file": (["run", "tiny.py", "--out", "full/notes"], "is a file; choose a directory"),
     "below a file": (
         ["run", "tiny.py", "--out", "full/notes/run"],
         "cannot write to full/notes/run: Not a directory",

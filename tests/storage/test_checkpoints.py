@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
-from ms_gan_callbacks.storage.files import draft_of
+from ms_gan_callbacks.storage.files import make_draft_path
 
 Weights = dict[str, np.ndarray]
 FILES = ["manifest.json", "state.json", "weights.safetensors"]
@@ -175,7 +175,7 @@ def test_a_step_that_is_saved_again_is_replaced_whole() -> None:
 
 def test_a_draft_of_a_killed_process_with_the_same_id_is_in_nobodys_way() -> None:
     store = store_of(1)
-    draft = draft_of(store.path(2))
+    draft = make_draft_path(store.path(2))
     draft.mkdir()
     (draft / "weights.safetensors").write_bytes(b"half")
     store.save(2, weights_at(2), state_at(2))

@@ -30,7 +30,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.storage import run_dir
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
-from ms_gan_callbacks.storage.files import draft_of, is_leftover, list_folder, sweep_drafts
+from ms_gan_callbacks.storage.files import is_leftover, list_folder, make_draft_path, sweep_drafts
 from ms_gan_callbacks.storage.manifest import MANIFEST
 from ms_gan_callbacks.storage.run_dir import RunFolder, find_newest_run
 
@@ -147,7 +147,7 @@ def test_a_folder_is_free_by_what_this_package_marked_never_by_what_it_looks_lik
     path = Path("taken", name)
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    with pytest.raises(RunDirError, match="taken (already )?contains"):
+    with pytest.raises(RunDirError, match=r"taken (already )?contains"):
         tiny_runner("taken")
     assert contents("taken") == {name: b"mine"}
 
@@ -235,7 +235,7 @@ def test_drafts_are_known_by_their_mark_and_by_the_end_of_their_process() -> Non
     sweep_drafts(Path("deep"))
     assert not ours.exists()
     assert all(path.exists() for path in (living, *theirs))
-    assert is_leftover(draft_of(Path("mine.json")))
+    assert is_leftover(make_draft_path(Path("mine.json")))
 
 
 def test_a_model_leaves_the_users_files_alone_too() -> None:
