@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import ROOT, THREADS
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.storage.environment import cpu_name
+from ms_gan_callbacks.storage.environment import get_cpu_name
 from ms_gan_callbacks.storage.files import replace_file
 
 FORMAT = 1
@@ -23,7 +23,7 @@ def facts(quick: bool) -> dict[str, Any]:
     """Describe the machine, the versions and the moment."""
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {
-        "cpu": cpu_name(),
+        "cpu": get_cpu_name(),
         "cores": os.cpu_count(),
         "threads": THREADS,
         "platform": platform.platform(),

@@ -1,21 +1,20 @@
-"""Everything the library raises or warns about on purpose.
+"""Exceptions and warnings of the package, and helpers for their messages.
 
 ::
 
     GanError                 exit code 1
-    ├── UsageError           exit code 2: what was typed or written can be put right by its author
+    ├── UsageError           exit code 2: an invalid argument, option or setting
     │   ├── RecipeError      a recipe file, its parameters, its networks
     │   ├── CallbackError    a callback's settings
-    │   └── RunDirError      a run directory that cannot be used as asked
+    │   └── RunDirError      a run directory that cannot be used as requested
     ├── DataError            images that are missing, damaged or too few
-    ├── CheckpointError      a checkpoint that cannot be written, or not be trusted
-    ├── DivergenceError     losses or weights that are of no use any more
-    └── Interrupted          a signal asked the run to end; exit code 128 + its number
+    ├── CheckpointError      a checkpoint that cannot be written, or is damaged
+    ├── DivergenceError      NaN, infinite or exploding losses or weights
+    └── Interrupted          the run was ended by a signal; exit code 128 + its number
 
-    GanWarning               the run goes on, but not quite as its author may think
+    GanWarning               the run continues, but may not do what was intended
 
-The command line prints a ``GanError`` as one ``Error:`` line without a traceback and ends
-with its exit code.
+The command line prints a ``GanError`` as one ``Error:`` line without a traceback and exits with its exit code.
 """
 
 from __future__ import annotations
@@ -31,27 +30,27 @@ from pathlib import Path
 
 
 class GanError(Exception):
-    """A mistake that can be named in one line, together with its fix."""
+    """Base class of the package's exceptions; the message is one line and includes the fix."""
 
     exit_code = 1
 
 
 class UsageError(GanError):
-    """What was asked for cannot be done; asking differently can."""
+    """An invalid argument, option or setting."""
 
     exit_code = 2
 
 
 class RecipeError(UsageError):
-    """A recipe that cannot be loaded, built or trained as it is written."""
+    """A recipe that cannot be loaded, built or trained."""
 
 
 class CallbackError(UsageError):
-    """A callback whose settings contradict the run or another callback."""
+    """A callback whose settings are invalid or conflict with the run or another callback."""
 
 
 class RunDirError(UsageError):
-    """A run directory that cannot be used as asked."""
+    """A run directory that cannot be used as requested."""
 
 
 class DataError(GanError):
@@ -59,18 +58,18 @@ class DataError(GanError):
 
 
 class CheckpointError(GanError):
-    """A checkpoint that cannot be written, or that cannot be trusted."""
+    """A checkpoint that cannot be written, or is missing, damaged or incompatible."""
 
 
 class DivergenceError(GanError):
-    """Losses or weights have become NaN, infinite or huge; what was saved before is whole."""
+    """Losses or weights are NaN, infinite or exploding; earlier checkpoints are intact."""
 
 
-class Interrupted(GanError):  # noqa: N818 - it is no error of anybody's
-    """A signal asked the run to end, and it has, between two steps.
+class Interrupted(GanError):  # noqa: N818 - an interruption is not an error
+    """The run was ended by a signal, between two steps.
 
     Args:
-        message: where it stands and how it goes on.
+        message: the step reached and the command to resume.
         signal_number: the signal; a shell expects exit code 128 + its number.
     """
 
@@ -80,22 +79,22 @@ class Interrupted(GanError):  # noqa: N818 - it is no error of anybody's
 
 
 class GanWarning(UserWarning):
-    """Something the author of a run should know and may want to change."""
+    """A setting or an event of a run that may be unintended."""
 
 
 def choices(wrong: str, known: Iterable[str]) -> str:
-    """Tell what there is instead of ``wrong``, the nearest match first.
+    """Return a hint that lists the valid names, with the nearest match to ``wrong`` first.
 
     >>> choices("epoch", ["epochs", "seed"])
-    "did you mean 'epochs'? There are: epochs, seed"
+    "did you mean 'epochs'? Available: epochs, seed"
     >>> choices("x", ["epochs", "seed"])
-    'there are: epochs, seed'
+    'available: epochs, seed'
     """
     names = list(known)
     nearest = get_close_matches(wrong, names, n=1, cutoff=0.5)
     if nearest:
-        return f"did you mean {nearest[0]!r}? There are: {', '.join(names)}"
-    return f"there are: {', '.join(names)}" if names else "there are none"
+        return f"did you mean {nearest[0]!r}? Available: {', '.join(names)}"
+    return f"available: {', '.join(names)}" if names else "none available"
 
 
 def is_whole(value: object, least: int) -> bool:
@@ -104,7 +103,7 @@ def is_whole(value: object, least: int) -> bool:
 
 
 def counted(number: int, unit: str) -> str:
-    """Write a number and its unit, a plural such as ``"epochs"``, as one says them.
+    """Format a number and its unit, given as a plural such as ``"epochs"``.
 
     >>> counted(1, "epochs"), counted(1875, "steps")
     ('1 epoch', '1,875 steps')
@@ -113,29 +112,29 @@ def counted(number: int, unit: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Put a foreign exception in one line: its type, what it says, and the author's line it came from."""
-    said = first_sentence(error)
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    """Describe an exception in one line: its type, its message, and the line of user code that raised it."""
+    message = first_sentence(error)
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not _of_a_library(frame.filename)]
-    return f"{text} ({os.path.normpath(theirs[-1].filename)}, line {theirs[-1].lineno})" if theirs else text
+    user = [frame for frame in frames if not _is_library_file(frame.filename)]
+    return f"{text} ({os.path.normpath(user[-1].filename)}, line {user[-1].lineno})" if user else text
 
 
 def first_sentence(error: BaseException) -> str:
-    """Return the first line of an exception that says something; empty where none does.
+    """Return the first informative line of an exception's message, or an empty string.
 
-    MindSpore's messages begin with rows of dashes, headings between such rows, and sentences that only point to
-    another section; that of Python code in a data pipeline ends a traceback in the middle of them.
+    MindSpore's messages begin with rows of dashes, headings between such rows, and lines that only refer to
+    another section. Errors raised by Python code in a data pipeline follow a traceback inside the message.
     """
-    # A KeyError shows its message as a key, in quotes.
+    # str() of a KeyError is the quoted repr of its message.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in _without_stacks(lines) if not _POINTER.match(line)]
-    return said[0].removeprefix("[ERROR] ") if said else ""
+    messages = [line for line in _remove_stacks(lines) if not _POINTER.match(line)]
+    return messages[0].removeprefix("[ERROR] ") if messages else ""
 
 
-def _without_stacks(lines: list[str]) -> Iterator[str]:
-    """Yield what stands outside of headings, which lie between rows of dashes, and of the stacks below some."""
+def _remove_stacks(lines: list[str]) -> Iterator[str]:
+    """Yield the lines that belong neither to a heading (between rows of dashes) nor to a stack trace."""
     place, in_stack = 0, False
     while place < len(lines):
         if _is_row(lines[place]) and place + 2 < len(lines) and _is_row(lines[place + 2]):
@@ -162,7 +161,7 @@ _POINTER = re.compile(r"Exception thrown from |\S+\.(cc|cpp|h)[:(]\d+|Kernel sel
 _LIBRARIES = (Path(__file__).parent, Path(traceback.__file__).parent)
 
 
-def _of_a_library(filename: str) -> bool:
+def _is_library_file(filename: str) -> bool:
     path = Path(filename)
     if filename.startswith("<frozen ") or "site-packages" in path.parts:
         return True
@@ -170,9 +169,9 @@ def _of_a_library(filename: str) -> bool:
 
 
 def warn(message: str) -> None:
-    """Issue a :class:`GanWarning` at the innermost line that belongs to no library: the user's own."""
+    """Issue a :class:`GanWarning` at the innermost line of user code."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and _of_a_library(frame.f_code.co_filename):
+    while frame.f_back is not None and _is_library_file(frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, GanWarning, stacklevel=level)
 

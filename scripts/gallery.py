@@ -25,7 +25,7 @@ import click
 
 from ms_gan_callbacks.config.catalog import about
 from ms_gan_callbacks.errors import choices
-from ms_gan_callbacks.storage.environment import cpu_name, versions
+from ms_gan_callbacks.storage.environment import get_cpu_name, list_versions
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
 ROOT = Path(__file__).parent.parent
@@ -100,8 +100,8 @@ def judge(out: Path) -> dict[str, Any]:
 
 def machine() -> str:
     """Describe the machine, in a line."""
-    found = versions()
-    return f"{os.cpu_count()} cores, {cpu_name()}, Python {found['python']}, MindSpore {found['mindspore']}"
+    found = list_versions()
+    return f"{os.cpu_count()} cores, {get_cpu_name()}, Python {found['python']}, MindSpore {found['mindspore']}"
 
 
 def table(recipes: list[str], numbers: dict[str, dict[str, Any]]) -> list[str]:

@@ -34,7 +34,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.results.inference import Trained
 from ms_gan_callbacks.results.report import Judge
-from ms_gan_callbacks.storage.environment import cpu_name
+from ms_gan_callbacks.storage.environment import get_cpu_name
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
 SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes", "kl_to_uniform", "classifier_score")
@@ -91,7 +91,7 @@ def main(path: Path, seeds: int, epochs: str, samples: int, out: Path) -> None:
     studies = [json.loads((folder / "study.json").read_bytes()) for folder in folders]
     replace_file(out / f"{path.stem}.json", to_json({"values": values, "parzen": likelihoods, "runs": studies}))
 
-    print(f"{judge.count:,} images each, {judge.name}; {judge.real.feature_name}; {cpu_name()}")
+    print(f"{judge.count:,} images each, {judge.name}; {judge.real.feature_name}; {get_cpu_name()}")
     print("\n".join(rows(values)))
     print("Parzen window, nats:", ", ".join(f"{one.value:.0f} +- {one.standard_error:.1f}" for one in likelihoods))
     print("seconds:", ", ".join(f"{study['seconds']:.0f}" for study in studies))

@@ -116,6 +116,6 @@ def test_a_warning_names_the_users_own_line_however_deep_it_comes_from() -> None
         (__file__, "made")
     ]
     late = ImageGrid(Every.epochs(9), rows=2, columns=2)
-    with pytest.warns(GanWarning, match="lies beyond this run's 1 epoch") as warned:
+    with pytest.warns(GanWarning, match="is longer than this run of 1 epoch") as warned:
         tiny_runner().train(1, np.eye(16).reshape(16, 1, 4, 4) * 2 - 1, late, batch_size=4, quiet=True)
     assert {one.filename for one in warned} == {__file__}

@@ -25,6 +25,13 @@ PLACES = [
     "ms_gan_callbacks/models/settings.py",
     "ms_gan_callbacks/training/runner.py",
     *(f"ms_gan_callbacks/config/{name}.py" for name in ("components", "conversion", "parameters", "recipe")),
+    "examples/ms-gan-ink/ms_gan_ink/*.py",
+    "ms_gan_callbacks/errors.py",
+    "ms_gan_callbacks/events/**/*.py",
+    "ms_gan_callbacks/callbacks/**/*.py",
+    "ms_gan_callbacks/interop/**/*.py",
+    "ms_gan_callbacks/storage/**/*.py",
+    "ms_gan_callbacks/testing/**/*.py",
 ]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 

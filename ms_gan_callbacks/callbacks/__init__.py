@@ -1,1 +1,1 @@
-"""The callbacks that come with the library, one file each."""
+"""Built-in callbacks."""

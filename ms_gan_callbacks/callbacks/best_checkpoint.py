@@ -1,31 +1,31 @@
-"""Keeps the checkpoint of the epoch that was best by a measure somebody chose."""
+"""BestCheckpoint: keeps the checkpoint of the epoch that is best by a monitored number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Literal
 
-from ms_gan_callbacks.callbacks.monitor import Watcher
+from ms_gan_callbacks.callbacks.monitor import Monitor
 from ms_gan_callbacks.events.run import Run
 
 
-class BestCheckpoint(Watcher):
-    """Saves whenever a number is the best it has been at an epoch's end; what others keep is not touched.
+class BestCheckpoint(Monitor):
+    """Saves a checkpoint when the monitored number improves; checkpoints of other callbacks are retained.
 
     Args:
-        monitor: the name of a metric or scalar; a scalar counts by its mean over the epoch.
-        mode: ``"min"`` where lower is better, ``"max"`` where higher is. A metric may say so itself.
-        target: where nearer to this value is better, such as 0.5 for D(x).
-        min_delta: what counts as better must be so by more than this, in the units of the number.
-        allow_raw_loss: the losses of a GAN do not measure quality; watching one takes this opt-in.
-        name: tells two of a run apart.
+        monitor: name of a metric or scalar; of a scalar, the mean over the epoch is used.
+        mode: ``"min"`` if lower is better, ``"max"`` if higher is; optional for metrics that declare it.
+        target: alternative to ``mode``: values closer to the target are better, such as 0.5 for D(x).
+        min_delta: minimum change that counts as an improvement, in the units of the number.
+        allow_raw_loss: allow a loss as ``monitor``, although GAN losses do not measure quality.
+        name: name of the callback; required to be unique in a run.
 
     Raises:
-        CallbackError: the settings contradict each other, or (before the first step) nobody publishes ``monitor``.
+        CallbackError: the settings are invalid, or (before the first step) ``monitor`` is unknown.
     """
 
     order = 100
-    persistent = (*Watcher.persistent, "saved")
+    persistent = (*Monitor.persistent, "saved")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class BestCheckpoint(Watcher):
         self.check_published(run)
         return ()
 
-    def judge(self, run: Run, value: float, better: bool) -> None:
+    def handle_value(self, run: Run, value: float, better: bool) -> None:
         if better:
             self.saved = run.step
             run.request_checkpoint(keep=1, owner=self.name)
@@ -54,4 +54,4 @@ class BestCheckpoint(Watcher):
     def summary(self) -> str | None:
         if self.saved is None:
             return f"{self.monitor} was never a finite number"
-        return f"checkpoints/step-{self.saved:08d}, {self.standing()}"
+        return f"checkpoints/step-{self.saved:08d}, {self.describe_best()}"

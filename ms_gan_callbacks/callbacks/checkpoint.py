@@ -1,4 +1,4 @@
-"""Asks for a checkpoint on a schedule; the runner writes it once the step's events are delivered."""
+"""Checkpoint: requests checkpoints on a schedule."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from ms_gan_callbacks.events.run import Run
 
 
 class Checkpoint(Periodic):
-    """Keeps the run's newest states in ``checkpoints/``, and the best.
+    """Saves checkpoints to ``checkpoints/`` and keeps the most recent ones.
 
     Args:
-        every: when to save; the state after the run's last step is saved in any case.
-        keep: how many of these checkpoints stay, the newest first; None keeps all. What another one keeps, what a
-            run was resumed from and the newest of all stay in any case.
-        best: the name of a metric that knows which way it is better, such as "fld", or a :class:`BestCheckpoint`
-            for anything else: the checkpoint of the best stays, too.
+        every: when to save; the state after the run's last step is always saved.
+        keep: number of this callback's most recent checkpoints to retain; None retains all. The newest checkpoint,
+            the one the run was resumed from, and those of other callbacks are always retained.
+        best: also retain the best checkpoint, by a metric that declares its direction, such as "fld", or by a
+            :class:`BestCheckpoint` for any other number.
+
+    Raises:
+        CallbackError: ``keep`` is not None or an integer of at least 1.
     """
 
     order = 100
@@ -27,7 +30,7 @@ class Checkpoint(Periodic):
     ) -> None:
         super().__init__(every)
         if keep is not None and not is_whole(keep, 1):
-            raise CallbackError(f"Checkpoint(keep=...) takes None or a whole number of at least 1, got {keep!r}")
+            raise CallbackError(f"Checkpoint(keep=...) must be None or an integer of at least 1, got {keep!r}")
         self.keep = keep
         if best is not None:
             self.companions = (BestCheckpoint(best, name=f"best {best}") if isinstance(best, str) else best,)

@@ -1,4 +1,4 @@
-"""Notices that the generator draws always the same, or that the discriminator has won."""
+"""CollapseGuard: detects mode collapse and a discriminator that separates real from fake perfectly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ms_gan_callbacks.callbacks.guard import Action, Guard
 from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.events.events import Every
-from ms_gan_callbacks.events.run import Floats, Run
+from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics.classes import class_shares
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels
@@ -21,40 +21,40 @@ LEAST_OF_BEST = 0.6
 LEAST_CLASSES = 0.25
 PINNED = 0.01
 PATIENCE, WARM_UP = 2, 2000
-"""What nobody chose for a run, so that nobody is told that it is too long for it."""
+"""The defaults. With them, a run too short for the guard to act is not warned about."""
 
 
 class CollapseGuard(Guard):
-    """Warns, stops or rolls back when the generator's images of fixed noise lose their variety.
+    """Warns, stops or rolls back when images generated from fixed noise lose diversity.
 
-    Any of these is trouble, where D(x) and D(G(z)) are the step's means:
+    A check fails if one of these holds, where D(x) and D(G(z)) are the step's means:
 
-    - the images are less than 0.25 as diverse as real ones (:func:`diversity`: 0.5 is a single digit, drawn
-      variously), or less than 0.6 as diverse as they have been;
-    - a classifier finds at most a quarter of the classes in them that it finds in as many real images;
-    - D(x) is above 0.99 and D(G(z)) below 0.01: the discriminator tells all apart and teaches nothing. (Of a
-      critic's scores, which are no probabilities, nothing is made.)
+    - the diversity of the images is below 0.25 of that of real images (:func:`diversity`; variations of a single
+      digit have 0.5), or below 0.6 of the highest value so far;
+    - a classifier finds at most a quarter of the classes that it finds in the same number of real images;
+    - D(x) is above 0.99 and D(G(z)) below 0.01, so the generator receives almost no gradient. This is not checked
+      for a critic, whose scores are not probabilities.
 
-    What it sees it logs, as ``diversity`` and (with a classifier) ``classes``. A look costs some tens of
-    milliseconds. It makes no numbers that training uses: with and without it, weights are the same to the bit.
+    Logs ``diversity`` and, with a classifier, ``classes``. A check takes tens of milliseconds. It does not affect
+    training: the weights are bitwise identical with and without it.
 
     Args:
-        every: when to look; the end of an epoch is looked at in any case.
+        every: when to check; the end of every epoch is always checked.
         action: "warn", "stop" or "roll back".
-        patience: looks in a row that find trouble before anything is done.
-        warm_up: steps at the beginning in which a generator is forgiven everything, 0 or more.
-        samples: images of each kind, at least 2.
-        features: what makes features of images; by default the LeNet where they are 28 x 28 and grey, else the
-            pixels themselves, which have no classes.
-        tries: how often the run may be rolled back in all; then it is stopped.
-        learning_rate: what every rollback multiplies both learning rates by, more than 0, at most 1.
-        name: tells two of a run apart.
+        patience: number of consecutive failed checks before acting, at least 1.
+        warm_up: number of initial steps in which failed checks are ignored, 0 or more.
+        samples: number of generated and of real images, at least 2.
+        features: feature extractor; by default LeNet for greyscale images of 28 x 28, otherwise the pixels,
+            without classes.
+        tries: maximum number of rollbacks in the run; then it is stopped.
+        learning_rate: factor for both learning rates at every rollback, greater than 0 and at most 1.
+        name: name of the callback; required to be unique in a run.
 
     Raises:
-        CallbackError: a number is out of its range.
+        CallbackError: an argument is out of range.
     """
 
-    order = 40  # before those that write what it logs
+    order = 40  # before loggers
     persistent = (*Guard.persistent, "best")
     publishes = ("diversity", "classes")
     needs = ("a generator",)
@@ -82,15 +82,15 @@ class CollapseGuard(Guard):
             name=name,
         )
         if not is_whole(warm_up, 0):
-            raise CallbackError(f"{name} takes a warm_up of 0 or more steps, got {warm_up!r}")
+            raise CallbackError(f"{name}: warm_up must be an integer of at least 0 steps, got {warm_up!r}")
         if not is_whole(samples, 2):
-            raise CallbackError(f"{name} takes at least 2 samples, got {samples!r}")
+            raise CallbackError(f"{name}: samples must be an integer of at least 2, got {samples!r}")
         self.warm_up, self.samples, self.features = warm_up, samples, features
-        self.best = 0.0  # the greatest diversity since the warm-up
+        self.best = 0.0  # the highest diversity since the warm-up
         self._real: Sample | None = None
 
     def check(self, run: Run) -> Iterable[str]:
-        self._real_sample(run).features  # noqa: B018  raises where there are too few, or the features do not fit
+        self._get_real(run).features  # noqa: B018  raises if there are too few images, or they do not fit
         found = list(super().check(run))
         return [] if (self.patience, self.warm_up) == (PATIENCE, WARM_UP) else found
 
@@ -100,52 +100,49 @@ class CollapseGuard(Guard):
     def examine(self, run: Run) -> str | None:
         images = run.sample(self.samples, "collapse")
         if not np.isfinite(images).all():
-            return "the generator's images hold NaN or infinity"
-        real = self._real_sample(run)
+            return "generated images contain NaN or infinity"
+        real = self._get_real(run)
         fake = Sample(images, real.extractor)
-        seen = {"diversity": diversity(real, fake)}
+        values = {"diversity": diversity(real, fake)}
         if hasattr(real.extractor, "classify"):
-            seen["classes"] = _classes(fake)
-        run.log(seen)
+            values["classes"] = _count_classes(fake)
+        run.log(values)
         if run.step <= self.warm_up:
             return None
-        self.best = max(self.best, seen["diversity"])
-        return self._of_images(seen, real) or _of_scores(run)
+        self.best = max(self.best, values["diversity"])
+        return self._examine_images(values, real) or _examine_scores(run)
 
-    def _real_sample(self, run: Run) -> Sample:
+    def _get_real(self, run: Run) -> Sample:
         if self._real is None:
             real = run.real(self.samples)
-            self._real = Sample(real, self.features or _features_for(real))
+            grey_28 = real.shape[1:] == (1, 28, 28)
+            self._real = Sample(real, self.features or (lenet() if grey_28 else pixels))
         return self._real
 
-    def _of_images(self, seen: dict[str, float], real: Sample) -> str | None:
-        value = seen["diversity"]
+    def _examine_images(self, values: dict[str, float], real: Sample) -> str | None:
+        value = values["diversity"]
         if value < LEAST_DIVERSITY:
-            return f"the generator's images are all alike, {value:.2g} as diverse as real ones,"
+            return f"mode collapse: diversity is {value:.2g} of that of real images"
         if value < LEAST_OF_BEST * self.best:
-            return f"the generator's images were {self.best:.2f} as diverse as real ones and are {value:.2f}"
-        if "classes" in seen and seen["classes"] <= LEAST_CLASSES * _classes(real):
-            return f"the generator's images are of {seen['classes']:.0f} of {_classes(real):.0f} classes"
+            return f"diversity fell from {self.best:.2f} to {value:.2f} of that of real images"
+        if "classes" in values and values["classes"] <= LEAST_CLASSES * _count_classes(real):
+            return f"generated images cover {values['classes']:.0f} of {_count_classes(real):.0f} classes"
         return None
 
 
-def _classes(sample: Sample) -> float:
+def _count_classes(sample: Sample) -> float:
     return float(np.count_nonzero(class_shares(sample.probabilities)))
 
 
-def _of_scores(run: Run) -> str | None:
+def _examine_scores(run: Run) -> str | None:
     if run.critic:
-        return None  # whose scores have no bounds to be pinned at
+        return None  # scores of a critic are unbounded
     d_real, d_fake = run.scalars.get("d_real", 0.5), run.scalars.get("d_fake", 0.5)
     if d_real > 1 - PINNED and d_fake < PINNED:
-        return f"the discriminator has won, D(x) = {d_real:.3f} and D(G(z)) = {d_fake:.3f},"
+        return f"the discriminator is saturated: D(x) = {d_real:.3f}, D(G(z)) = {d_fake:.3f}"
     return None
 
 
-def _features_for(images: Floats) -> FeatureExtractor:
-    return lenet() if images.shape[1:] == (1, 28, 28) else pixels
-
-
 def pixels(images: Pixels) -> Features:
-    """Return an image's pixels as its features, (N, C * H * W) from 0 to 1."""
+    """Return the pixels of each image as features, (N, C * H * W) in [0, 1]."""
     return images.reshape(len(images), -1) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Tells a person at a terminal, or a log file, how the run goes."""
+"""Console: prints progress to a terminal or a log file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(
 
 
 class Console(Callback):
-    """Shows two live lines on a terminal, and in any case one line for every epoch; attached by default.
+    """Prints one line per epoch and, on a terminal, a live progress bar; attached by default.
 
-    Scalars are read from the device only when the lines are refreshed. All lines fit a terminal of 80 columns.
+    Scalars are read from the device only when the bar is refreshed. All lines fit into 80 columns.
 
     Args:
-        terminal: where to write; standard error by default, so that a run's output can be piped.
-        refresh_seconds: how often, at most, the live lines are renewed.
+        terminal: output console; standard error by default, so that the output of a program can be piped.
+        refresh_seconds: minimum interval between two updates of the bar, in seconds.
     """
 
     order = 80
@@ -39,7 +39,7 @@ class Console(Callback):
         self.refresh_seconds = refresh_seconds
         self._live: _LiveLines | None = None
         self._shown_at = 0.0
-        # Speed is counted from a step's end, and not before the first step: that one compiled.
+        # Speed is measured from the end of the first step, which includes the compilation.
         self._counted_from: tuple[int, float] | None = None
 
     def __exit__(
@@ -51,7 +51,7 @@ class Console(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self._counted_from = None
-        self._print(_headline(run))
+        self._print(_format_headline(run))
         if self.terminal.is_terminal:
             self._live = _LiveLines(self.terminal, self.refresh_seconds)
         else:
@@ -69,8 +69,8 @@ class Console(Callback):
         now = monotonic()
         step, then = self._counted_from or (run.step, now)
         self._counted_from = (run.step, now)
-        speed = _speed((run.step - step) / (now - then)) if run.step > step and now > then else ""
-        numbers = _numbers(run.epoch_means) + "".join(
+        speed = _format_speed((run.step - step) / (now - then)) if run.step > step and now > then else ""
+        numbers = _format_numbers(run.epoch_means) + "".join(
             f"  {name} {value:.4g}" for name, value in run.metrics.items()
         )
         self._print(f"epoch {run.epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers}  {speed}")
@@ -80,14 +80,14 @@ class Console(Callback):
 
 
 class _Terminal(Terminal):
-    """A terminal whose reader may leave: rich would end the process, but a run outlives ``| head``."""
+    """A terminal that ignores a closed pipe, where rich would exit: training continues after ``| head``."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 class _LiveLines:
-    """The bar with its estimate, and the step's numbers below it; gone without a trace when stopped."""
+    """A progress bar with the step's scalars below it, removed when stopped."""
 
     def __init__(self, terminal: Terminal, refresh_seconds: float) -> None:
         self._bar = Progress(
@@ -102,7 +102,7 @@ class _LiveLines:
         )
         self._task = self._bar.add_task(COMPILING, total=None, unit="")
         self._text = Text(no_wrap=True, overflow="ellipsis")
-        # Drawing takes milliseconds of a core that the step wants: no more often than there is something new.
+        # Drawing takes milliseconds of CPU time, so it is not done more often than the content changes.
         often = 1 / max(refresh_seconds, 0.25)
         both = Group(self._bar, self._text)
         self._display = Live(both, console=terminal, transient=True, refresh_per_second=often)
@@ -111,30 +111,30 @@ class _LiveLines:
     def update(self, run: Run) -> None:
         line = f"epoch {run.epoch}/{run.epochs}  step {run.step:,}/{run.steps:,}"
         self._bar.update(self._task, completed=run.step, total=run.steps, description=line, unit="left")
-        self._text.plain = f"  {_numbers(run.scalars)}"
+        self._text.plain = f"  {_format_numbers(run.scalars)}"
 
     def stop(self) -> None:
         self._display.stop()
 
 
 class _Pace(TextColumn):
-    """Steps in a second, from the same few seconds that the estimate of the time left is made from."""
+    """Steps per second, over the same interval as the estimate of the remaining time."""
 
     def render(self, task: Task) -> Text:
-        return Text(_speed(task.speed) if task.speed else "")
+        return Text(_format_speed(task.speed) if task.speed else "")
 
 
-def _speed(steps_per_second: float) -> str:
+def _format_speed(steps_per_second: float) -> str:
     return f"{steps_per_second:,.{0 if steps_per_second >= 10 else 2}f} steps/s"
 
 
-def _headline(run: Run) -> str:
+def _format_headline(run: Run) -> str:
     data = run.manifest.data
     what = f"{data.name}, {data.count:,} images; " if data.name else ""
     length = f"{counted(run.epochs, 'epochs')} of {counted(run.steps_per_epoch, 'steps')}"
-    start = f"going on after step {run.step:,}; " if run.step else ""
+    start = f"resuming after step {run.step:,}; " if run.step else ""
     return f"{what}{length}; {start}writing to {run.out_dir}"
 
 
-def _numbers(scalars: Mapping[str, float]) -> str:
+def _format_numbers(scalars: Mapping[str, float]) -> str:
     return "  ".join(f"{label} {scalars[name]:.3f}" for name, label in SHOWN.items() if name in scalars)

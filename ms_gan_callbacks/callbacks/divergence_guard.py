@@ -1,4 +1,4 @@
-"""Notices that training has come apart."""
+"""DivergenceGuard: detects NaN, infinite or exploding losses and weights."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ LOSSES = ("d_loss", "g_loss", "loss")
 
 
 class DivergenceGuard(Guard):
-    """Ends a run, or rolls it back, once a loss or a weight is NaN or infinite, or a loss has exploded.
+    """Stops or rolls back a run if a loss or weight is NaN or infinite, or a loss explodes.
 
-    Attached to every run in this form, in which it costs next to nothing: it reads the losses at the steps that
-    the metrics log reads them at. The weights are looked at when an epoch ends or a checkpoint is asked for, so
-    that what has diverged is not saved; a loss need not show them, since a ReLU makes 0 of NaN.
+    Attached to every run with its defaults, at negligible cost: the losses are read at the same steps as by the
+    metrics log. Weights are checked at the end of an epoch and before every checkpoint, so diverged weights are
+    never saved. The losses alone are not sufficient, since a ReLU maps NaN to 0.
 
     Args:
-        every: when to read the losses; at the end of an epoch their means are, too.
-        action: "stop" raises DivergenceError; "roll back" returns to the newest checkpoint from before, and goes
-            on with other noise.
-        limit: how far from 0 a loss may be.
-        tries: how often the run may be rolled back in all; then it is stopped.
-        learning_rate: what every rollback multiplies both learning rates by, more than 0, at most 1.
-        name: tells two of a run apart.
+        every: when to check the losses; their epoch means are also checked at the end of every epoch.
+        action: "stop" raises DivergenceError; "roll back" returns to the newest checkpoint before the divergence
+            and continues with different noise.
+        limit: maximum absolute value of a loss.
+        tries: maximum number of rollbacks in the run; then it is stopped.
+        learning_rate: factor for both learning rates at every rollback, greater than 0 and at most 1.
+        name: name of the callback; required to be unique in a run.
 
     Raises:
-        CallbackError: a number is out of its range.
-        DivergenceError: in training, as told.
+        CallbackError: an argument is out of range.
+        DivergenceError: during training, if it diverges and is not rolled back.
     """
 
-    order = 110  # after those that write, for the log to tell what ended a run, and that ask for checkpoints
+    order = 110  # after loggers, so that the log shows the divergence, and after requests for checkpoints
 
     def __init__(
         self,
@@ -59,47 +59,47 @@ class DivergenceGuard(Guard):
             name=name,
         )
         if not limit > 0:
-            raise CallbackError(f"{name} takes a limit of more than 0, got {limit!r}")
+            raise CallbackError(f"{name}: limit must be greater than 0, got {limit!r}")
         self.limit = limit
 
     def due(self, run: Run) -> bool:
         return super().due(run) or bool(run.requests.checkpoints)
 
     def on_eval_end(self, run: Run) -> None:
-        self._look_before_saving(run)
+        self._check_before_saving(run)
 
     def on_train_end(self, run: Run) -> None:
-        self._look_before_saving(run)
+        self._check_before_saving(run)
 
-    def _look_before_saving(self, run: Run) -> None:
+    def _check_before_saving(self, run: Run) -> None:
         if run.requests.checkpoints and not run.requests.roll_back:
             self.look(run)
 
     def examine(self, run: Run) -> str | None:
-        trouble = self._of(run.scalars)
-        if trouble is None and run.progress.ends_epoch:
-            trouble = self._of(run.epoch_means, "on average over the epoch")
-        if trouble is None and (run.progress.ends_epoch or run.requests.checkpoints):
-            trouble = _broken_weight(run)
-        return trouble
+        fault = self._examine_losses(run.scalars)
+        if fault is None and run.progress.ends_epoch:
+            fault = self._examine_losses(run.epoch_means, "on average over the epoch")
+        if fault is None and (run.progress.ends_epoch or run.requests.checkpoints):
+            fault = _examine_weights(run)
+        return fault
 
     def give_up(self, run: Run, reason: str) -> None:
         saved = f"the newest checkpoint is {run.checkpoint.name}" if run.checkpoint else "no checkpoint was saved"
         raise DivergenceError(f"{reason}; {saved}; a lower learning rate may help")
 
-    def _of(self, scalars: Mapping[str, float], when: str = "") -> str | None:
+    def _examine_losses(self, scalars: Mapping[str, float], when: str = "") -> str | None:
         for name in LOSSES:
             value = scalars.get(name, 0.0)
-            if not abs(value) <= self.limit:  # NaN is not, either
+            if not abs(value) <= self.limit:  # also true for NaN
                 beyond = f", beyond {self.limit:g}," if math.isfinite(value) else ""
                 return f"{name} is {value:.4g}{beyond} {when}".rstrip(" ,")
         return None
 
 
-def _broken_weight(run: Run) -> str | None:
+def _examine_weights(run: Run) -> str | None:
     players = (run.generator, run.discriminator)
     for network in players if run.generator is not None else (run.train_network,):
         for parameter in network.get_parameters() if network is not None else ():
             if not np.isfinite(parameter.asnumpy()).all():
-                return f"{parameter.name} holds NaN or infinity"
+                return f"{parameter.name} contains NaN or infinity"
     return None

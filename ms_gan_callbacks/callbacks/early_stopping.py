@@ -1,4 +1,4 @@
-"""Ends a run that has stopped getting better, by a measure somebody chose."""
+"""EarlyStopping: stops a run when a monitored number no longer improves."""
 
 from __future__ import annotations
 
@@ -6,38 +6,36 @@ from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
-from ms_gan_callbacks.callbacks.monitor import Watcher
+from ms_gan_callbacks.callbacks.monitor import Monitor
 from ms_gan_callbacks.errors import CallbackError, counted, is_whole, warn
 from ms_gan_callbacks.events.run import Run
 
 
-class EarlyStopping(Watcher):
-    """Stops once a number has not improved ``patience`` times in a row.
+class EarlyStopping(Monitor):
+    """Stops a run when the monitored number has not improved in ``patience`` consecutive checks.
 
-    The number is a quality metric where one of that name exists, looked at after every evaluation; else the
-    scalar's mean over the epoch, looked at after every epoch. ``mode`` or ``target`` says what improving means, or
-    else the metric itself (:func:`lower_is_better`); nothing is guessed from a name.
+    A quality metric is checked after every evaluation; a scalar after every epoch, by its epoch mean. The
+    direction is set by ``mode`` or ``target``, or declared by the metric (:func:`lower_is_better`); it is never
+    inferred from the name.
 
     Args:
-        monitor: the name of a metric or scalar.
-        mode: ``"min"`` where lower is better, ``"max"`` where higher is. A metric may say so itself.
-        target: where nearer to this value is better, such as 0.5 for D(x).
-        patience: looks without improvement that are forgiven, at least 1.
-        warm_up: epochs at the beginning whose looks are not counted, 0 or more.
-        min_delta: what counts as improvement must exceed this, 0 or more, in the units of the number; by default
-            twice the metric's standard error, 0 for a scalar.
-        allow_raw_loss: the losses of a GAN do not measure quality: they rise and fall with the other player's.
-            Watching one all the same takes this opt-in.
-        restore_best: keep the checkpoint of the best, and let the networks end with its weights, however the run
-            ends. The run's last checkpoint is still that of its last step; ``ms-gan sample --checkpoint best``
-            finds the best.
-        name: tells two early stoppings of a run apart.
+        monitor: name of a metric or scalar.
+        mode: ``"min"`` if lower is better, ``"max"`` if higher is; optional for metrics that declare it.
+        target: alternative to ``mode``: values closer to the target are better, such as 0.5 for D(x).
+        patience: number of checks without improvement after which the run is stopped, at least 1.
+        warm_up: number of initial epochs that do not count towards ``patience``, 0 or more.
+        min_delta: minimum change that counts as an improvement, 0 or more, in the units of the number; by default
+            twice the metric's standard error, or 0 for a scalar.
+        allow_raw_loss: allow a loss as ``monitor``, although GAN losses do not measure quality.
+        restore_best: retain the best checkpoint and load its weights when the run ends. The run's last checkpoint
+            is still that of its last step; ``ms-gan sample --checkpoint best`` uses the best one.
+        name: name of the callback; required to be unique in a run.
 
     Raises:
-        CallbackError: the settings contradict each other, or (before the first step) nobody publishes ``monitor``.
+        CallbackError: the settings are invalid, or (before the first step) ``monitor`` is unknown.
     """
 
-    persistent = (*Watcher.persistent, "waited")
+    persistent = (*Monitor.persistent, "waited")
 
     def __init__(
         self,
@@ -56,9 +54,11 @@ class EarlyStopping(Watcher):
             monitor, mode=mode, target=target, min_delta=min_delta, allow_raw_loss=allow_raw_loss, name=name
         )
         if not is_whole(patience, 1):
-            raise CallbackError(f"{name}({monitor!r}) takes a patience of at least 1 epoch, got {patience!r}")
+            raise CallbackError(
+                f"{name}({monitor!r}): patience must be an integer of at least 1, got {patience!r}"
+            )
         if not is_whole(warm_up, 0):
-            raise CallbackError(f"{name}({monitor!r}) takes a warm_up of 0 or more epochs, got {warm_up!r}")
+            raise CallbackError(f"{name}({monitor!r}): warm_up must be an integer of at least 0, got {warm_up!r}")
         self.patience, self.warm_up, self.waited = patience, warm_up, 0
         self._keeper: BestCheckpoint | None = None
         if restore_best:
@@ -72,27 +72,27 @@ class EarlyStopping(Watcher):
         return ()
 
     def on_train_begin(self, run: Run) -> None:
-        # Not in check: only now is it known where a run that goes on stands, and how long this has waited.
-        if not run.rollbacks and (why := self._why_never(run)):
+        # Not in check: the step of a resumed run and the state of this callback are restored after it.
+        if not run.rollbacks and (why := self._explain_never(run)):
             warn(f"{self.name}: {why}; it will never stop the run")
 
-    def _why_never(self, run: Run) -> str | None:
-        """Return why patience cannot run out, where it could not from the run's beginning either."""
-        looks, counting = self.count_looks(run), self.count_looks(run, self.warm_up)
-        first = looks == counting  # the first look sets the best, and is no wait
+    def _explain_never(self, run: Run) -> str | None:
+        """Return the reason if patience cannot run out, from the first step or from here, otherwise None."""
+        looks, counting = self.count_checks(run), self.count_checks(run, self.warm_up)
+        first = looks == counting  # the first check sets the best value and does not count as a wait
         if looks == 0 or counting - first >= self.patience:
-            return None  # of a number that is never measured the evaluation tells
+            return None  # the evaluator warns about metrics that are never measured
         done = run.epoch if run.ends_epoch else run.epoch - 1
-        if run.step and self.waited + self.count_looks(run, max(done, self.warm_up), run.step) >= self.patience:
+        if run.step and self.waited + self.count_checks(run, max(done, self.warm_up), run.step) >= self.patience:
             return None
         unit = "evaluations" if self.monitor in run.metric_names else "epochs"
-        after = f", of which {counting:,} come after warm_up={self.warm_up}" if looks != counting else ""
+        after = f", of which {counting:,} follow warm_up={self.warm_up}" if looks != counting else ""
         return f"patience={self.patience} cannot run out within this run's {counted(looks, unit)}{after}"
 
-    def judge(self, run: Run, value: float, better: bool) -> None:
+    def handle_value(self, run: Run, value: float, better: bool) -> None:
         self.waited = 0 if better or run.epoch <= self.warm_up else self.waited + 1
         if self.waited >= self.patience:
-            run.stop(f"{self.summary()}; no better {self.waited} times, now {value:.4g}")
+            run.stop(f"{self.summary()}; no improvement in {counted(self.waited, 'checks')}, now {value:.4g}")
 
     def on_train_end(self, run: Run) -> None:
         if self._keeper is not None and self._keeper.saved is not None:
@@ -100,7 +100,5 @@ class EarlyStopping(Watcher):
 
     def summary(self) -> str | None:
         if self.best is None:
-            return (
-                f"{self.monitor} was never a finite number" if self.waited else f"nobody has logged {self.monitor}"
-            )
-        return self.standing()
+            return f"{self.monitor} was never {'a finite number' if self.waited else 'logged'}"
+        return self.describe_best()

@@ -1,4 +1,4 @@
-"""One TensorBoard event file, written in the caller's own thread."""
+"""TensorBoard event files, written in the caller's thread."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ms_gan_callbacks.errors import warn
 from ms_gan_callbacks.storage.files import list_folder, replace_file
 
 OURS = ".ms-gan"
-"""What the names of our files end in: others write event files into the same folder, too."""
+"""File name suffix of this package's event files; other programs may write event files to the same folder."""
 
 
 class EventFile:
     """Appends summaries to a new event file in a folder.
 
-    tensorboardX's ``SummaryWriter`` passes events to a thread through a short queue. Once that thread meets a full
-    disk nobody hears of it, and a dozen events later the queue is full and training hangs for good. Writing to a
-    buffered file is as fast, and an error reaches its caller.
+    tensorboardX's ``SummaryWriter`` passes events to a thread through a short queue. If the disk is full, the
+    thread dies without an error, the queue fills up, and training hangs. Writing to a buffered file is as fast,
+    and errors are raised in the caller.
 
     Args:
-        folder: where TensorBoard looks; made if it is missing.
-        suffix: stands in the file's name, which is unique only to the second without it.
-        flush_seconds: how long, at most, what was added before the newest event may wait in the buffer.
+        folder: the log directory; created if it does not exist.
+        suffix: part of the file name, which otherwise is unique only to the second.
+        flush_seconds: maximum time that events other than the newest stay in the buffer.
 
     Raises:
-        OSError: the folder or the file cannot be written, here and in every method.
+        OSError: the folder or the file cannot be written; also raised by every method.
     """
 
     def __init__(self, folder: Path, suffix: str, flush_seconds: float) -> None:
@@ -43,7 +43,7 @@ class EventFile:
         self._flush_seconds, self._flush_at = flush_seconds, 0.0
 
     def add(self, summaries: Iterable[Any], step: int) -> None:
-        """Append summaries, as the functions of ``tensorboardX.summary`` make them, that belong to a step."""
+        """Append summaries of a step, as returned by the functions of ``tensorboardX.summary``."""
         for summary in summaries:
             self._file.write_event(Event(wall_time=time(), step=step, summary=summary))
         if monotonic() >= self._flush_at:
@@ -51,19 +51,19 @@ class EventFile:
             self._flush_at = monotonic() + self._flush_seconds
 
     def flush(self) -> None:
-        """Hand over to the system what the buffer holds."""
+        """Write the buffer to the file."""
         self._file.flush()
 
     def close(self) -> None:
-        """Write out the rest."""
+        """Write the buffer and close the file."""
         self._file.close()
 
 
 def drop_events_after(folder: Path, step: int) -> None:
-    """Take out of a folder's event files whatever belongs to a later step: a run that goes on has one line.
+    """Remove the events after a step from a folder's event files, so that a resumed run has a single curve.
 
-    A record that a kill tore in two goes, too, and a file that holds nothing any more. Files are replaced whole.
-    What no :class:`EventFile` has made is left alone.
+    Incomplete records and files without events are removed, too. Files are replaced atomically; files that were
+    not written by :class:`EventFile` are left unchanged.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -77,9 +77,9 @@ def drop_events_after(folder: Path, step: int) -> None:
             continue
         content = path.read_bytes()
         try:
-            events = [(Event.FromString(record), frame) for record, frame in _records(content)]
+            events = [(Event.FromString(record), frame) for record, frame in _read_records(content)]
         except (DecodeError, ValueError):
-            warn(f"{path} is damaged and left as it is")
+            warn(f"{path} is damaged and left unchanged")
             continue
         kept = [(event, frame) for event, frame in events if event.step <= step]
         if all(event.HasField("file_version") for event, _ in kept):
@@ -88,11 +88,11 @@ def drop_events_after(folder: Path, step: int) -> None:
             replace_file(path, rest)
 
 
-def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Walk TFRecord frames: length (8 bytes), its checksum (4), the record, its checksum (4).
+def _read_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records and frames of a TFRecord file: length (8 bytes), its checksum (4), record, checksum (4).
 
     Raises:
-        ValueError: a length is not what its checksum says.
+        ValueError: a length does not match its checksum.
     """
     start = 0
     while start + 12 <= len(content):

@@ -1,4 +1,4 @@
-"""Looks for one kind of trouble on a schedule, and warns, stops the run, or rolls it back."""
+"""Guard: base class of callbacks that check a run on a schedule and warn, stop or roll back."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Action = Literal["warn", "stop", "roll back"]
 
 
 class Guard(Callback, ABC):
-    """Looks when it is due and at the end of every epoch; its subclasses say what is wrong, if anything is.
+    """Checks a run on a schedule and at the end of every epoch; subclasses implement :meth:`examine`.
 
     Args:
-        every: when to look.
-        action: what to do about trouble. "warn" says so once; "stop" ends the run; "roll back" returns to the
-            newest checkpoint from before, and goes on with other noise.
-        actions: those that make sense.
-        patience: looks in a row that find trouble before anything is done, at least 1.
-        tries: how often the run may be rolled back in all, whoever asked; then it is stopped.
-        learning_rate: what every rollback multiplies both learning rates by, more than 0, at most 1.
-        name: what messages and checkpoints call the guard.
+        every: when to check.
+        action: what to do if checks fail: "warn" warns once; "stop" ends the run; "roll back" returns to the
+            newest checkpoint before the failure and continues with different noise.
+        actions: the actions that the subclass supports.
+        patience: number of consecutive failed checks before acting, at least 1.
+        tries: maximum number of rollbacks in the run, by any callback; then it is stopped.
+        learning_rate: factor for both learning rates at every rollback, greater than 0 and at most 1.
+        name: name in messages and checkpoints.
 
     Raises:
-        CallbackError: a number is out of its range.
+        CallbackError: an argument is out of range.
     """
 
     persistent: tuple[str, ...] = ("healthy", "unhealthy")
@@ -46,42 +46,42 @@ class Guard(Callback, ABC):
     ) -> None:
         self.name = name
         if not isinstance(every, Every):
-            raise CallbackError(f"{name} takes a schedule such as Every.steps(500), not {every!r}")
+            raise CallbackError(f"{name}: every must be a schedule such as Every.steps(500), not {every!r}")
         if action not in actions:
             raise CallbackError(f"{name} has no action {action!r}; {choices(str(action), actions)}")
         for number, what in ((patience, "patience"), (tries, "tries")):
             if not is_whole(number, 1):
-                raise CallbackError(f"{name} takes {what} of at least 1, got {number!r}")
+                raise CallbackError(f"{name}: {what} must be an integer of at least 1, got {number!r}")
         if isinstance(learning_rate, bool) or not 0 < learning_rate <= 1:
             raise CallbackError(
-                f"{name} takes a learning_rate factor of more than 0 and at most 1, got {learning_rate!r}"
+                f"{name}: learning_rate must be a factor greater than 0 and at most 1, got {learning_rate!r}"
             )
         self.every, self.action, self.patience = every, action, patience
         self.tries, self.learning_rate = tries, learning_rate
         if action == "roll back":
             self.needs = (*self.needs, "rollbacks")
-        self.healthy = 0  # the last step that was found so before any trouble
-        self.unhealthy = 0  # looks in a row
+        self.healthy = 0  # the last step at which a check passed
+        self.unhealthy = 0  # consecutive failed checks
 
     @abstractmethod
     def examine(self, run: Run) -> str | None:
-        """Return what is wrong, as a clause such as "d_loss is nan"; None where nothing is."""
+        """Return the failure as a clause such as "d_loss is nan"; None if the check passes."""
 
     def give_up(self, run: Run, reason: str) -> None:
-        """End the run, whose state is as the reason says."""
+        """End the run for the given reason."""
         run.stop(reason)
 
     def check(self, run: Run) -> Iterable[str]:
         if self.learning_rate != 1:
-            run.scale_learning_rates(1.0)  # raises where a schedule cannot be scaled
+            run.scale_learning_rates(1.0)  # raises if a schedule cannot be scaled
         if self.patience > 1 and (looks := self.looks(run)) < self.patience:
             yield (
-                f"{self.name}: patience={self.patience} cannot run out within the {counted(looks, 'looks')} of "
-                "this run that count; it will never do anything"
+                f"{self.name}: patience={self.patience} cannot run out within this run's "
+                f"{counted(looks, 'checks')} (without warm-up); it will never act"
             )
 
     def looks(self, run: Run, after: int = 0) -> int:
-        """Return how often a run is looked at after a step: when that is due, and at the end of every epoch."""
+        """Return the number of checks after a step: on the schedule, and at the end of every epoch."""
         ends = range(run.steps, max(after, run.step), -run.steps_per_epoch)
         if self.every.by_epoch:
             return len(ends)
@@ -90,11 +90,11 @@ class Guard(Callback, ABC):
 
     def on_train_begin(self, run: Run) -> None:
         if self.action == "roll back" and run.step == 0:
-            run.request_checkpoint(keep=1, owner=self.name)  # so that there is something to go back to
+            run.request_checkpoint(keep=1, owner=self.name)  # for a rollback before the first regular checkpoint
 
     def due(self, run: Run) -> bool:
-        """Tell whether to look after the step at hand."""
-        # An epoch's last step is when checkpoints are written and generators judged: both want to know.
+        """Return whether to check after the current step."""
+        # The last step of an epoch is always checked, because checkpoints and metrics follow it.
         return run.progress.ends_epoch or self.every.due(run)
 
     def on_train_step_end(self, run: Run) -> None:
@@ -102,13 +102,13 @@ class Guard(Callback, ABC):
             self.look(run)
 
     def look(self, run: Run) -> None:
-        """Examine the run, and do something about what is found."""
-        trouble = self.examine(run)
-        if trouble is None:
+        """Examine the run, and act if checks have failed ``patience`` times."""
+        fault = self.examine(run)
+        if fault is None:
             self.healthy, self.unhealthy = run.step, 0
             return
         self.unhealthy += 1
-        reason = f"{self.name}: {trouble} at step {run.step:,}"
+        reason = f"{self.name}: {fault} at step {run.step:,}"
         if self.action == "warn":
             if self.unhealthy == self.patience:
                 warn(reason)
@@ -119,6 +119,6 @@ class Guard(Callback, ABC):
         if self.action == "stop":
             self.give_up(run, reason)
         elif len(run.rollbacks) >= self.tries:
-            self.give_up(run, f"{reason}; the run has been rolled back {counted(self.tries, 'times')} already")
+            self.give_up(run, f"{reason}; the run was already rolled back {counted(self.tries, 'times')}")
         else:
             run.roll_back(reason, self.healthy, self.learning_rate)

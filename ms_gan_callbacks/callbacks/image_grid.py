@@ -1,4 +1,4 @@
-"""Draws what the generator makes of the same noise, again and again."""
+"""ImageGrid: saves grids of images generated from fixed noise."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ TAKEN = ("checkpoints",)
 
 
 class ImageGrid(Periodic):
-    """Saves a grid of generated images as ``samples/epoch-0001.png`` and shows it to the other callbacks.
+    """Saves a grid of generated images as ``samples/epoch-0001.png`` and logs it for other callbacks.
 
-    The noise follows from the run's seed alone, so every grid of a run shows the same latents. The generator draws
-    in evaluation mode; training is not disturbed.
+    The noise depends on the run's seed only, so all grids of a run show the same noise vectors. Images are
+    generated in evaluation mode; training is not affected.
 
     Args:
-        every: when to draw. Pictures drawn within an epoch are named ``step-00000050.png``.
-        rows: rows of the grid, at least 1.
-        columns: columns of the grid, at least 1; by default 5, or in a conditional run one for each class.
-        folder: where the pictures go, below the run's folder.
-        scale: how many times images are enlarged, by whole pixels; by default as :func:`image_grid` chooses by
-            their size, three times for 28 x 28. What other callbacks are shown, TensorBoard say, is enlarged, too.
+        every: when to save. Grids saved within an epoch are named ``step-00000050.png``.
+        rows: number of rows, at least 1.
+        columns: number of columns, at least 1; by default 5, or in a conditional run one per class.
+        folder: subdirectory of the run directory.
+        scale: integer factor by which images are enlarged, also in the logged grid; by default chosen by
+            :func:`image_grid` from their size, 3 for 28 x 28.
 
     Raises:
-        CallbackError: a number of rows or columns, or the scale, is below 1, the folder is not one of its own
-            below the run's, or (before the first step) the images are neither grey nor colour.
+        CallbackError: ``rows``, ``columns`` or ``scale`` is below 1, ``folder`` is not a separate subdirectory, or
+            (before the first step) the images are neither greyscale nor RGB.
     """
 
     needs = ("a generator",)
@@ -47,25 +47,27 @@ class ImageGrid(Periodic):
         super().__init__(every)
         for name, value in (("rows", rows), ("columns", columns), ("scale", scale)):
             if not is_whole(value, 1) and (value is not None or name == "rows"):
-                raise CallbackError(f"ImageGrid({name}=...) takes a whole number of at least 1, got {value!r}")
+                raise CallbackError(f"ImageGrid({name}=...) must be an integer of at least 1, got {value!r}")
         if (
             not Path(folder).parts
             or Path(folder).is_absolute()
             or ".." in Path(folder).parts
             or Path(folder).parts[0] in TAKEN
         ):
-            raise CallbackError(f"ImageGrid(folder=...) takes a folder of its own below the run's, not {folder!r}")
+            raise CallbackError(
+                f"ImageGrid(folder=...) must be a separate folder in the run directory, not {folder!r}"
+            )
         self.rows, self.columns, self.folder, self.scale = rows, columns, folder, scale
         self.writes = (f"{folder}/{'epoch' if every.by_epoch else 'step'}-*.png",)
         self._newest: str | None = None
 
     def check(self, run: Run) -> Iterable[str]:
-        # One image more costs nothing: the generator is compiled for drawing here instead of at the first grid.
+        # This costs no extra time: the generator is compiled for sampling here instead of at the first grid.
         shape = run.sample(1).shape[1:]
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise CallbackError(
-                f"{self.name} draws images of shape (1, H, W) or (3, H, W), and the generator's are {shape}; "
-                "leave it out, or draw them with a callback of your own"
+                f"{self.name} requires images of shape (1, H, W) or (3, H, W), the generator's are {shape}; "
+                "remove it, or save images with a custom callback"
             )
         return super().check(run)
 

@@ -1,4 +1,4 @@
-"""Keeps the run's numbers in ``metrics.jsonl``, one JSON object a line."""
+"""MetricsLog: writes scalars to ``metrics.jsonl``, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ms_gan_callbacks.storage.files import replace_file
 
 
 class MetricsLog(Writer):
-    """Writes every step that is due, what callbacks log, and the means of every epoch; attached to every run.
+    """Writes scalars on a schedule, values logged by callbacks, and epoch means; attached to every run.
 
-    A line is ``{"step": 50, "epoch": 1, "d_loss": ...}``; the one that closes an epoch holds its means under
-    ``epoch_means``. The numbers depend on the run alone, never on the clock.
+    A line is ``{"step": 50, "epoch": 1, "d_loss": ...}``; the last line of an epoch has the means under
+    ``epoch_means``. The file contains no times, so it is reproducible.
 
     Args:
         every: which steps to write.
@@ -34,7 +34,7 @@ class MetricsLog(Writer):
         self._file: TextIOBase | None = None
 
     def check(self, run: Run) -> Iterable[str]:
-        return ()  # nobody chose its schedule for this run, so there is nobody to warn
+        return ()  # its schedule is a default, so a run that is shorter needs no warning
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -46,26 +46,26 @@ class MetricsLog(Writer):
     def on_train_begin(self, run: Run) -> None:
         path = run.out_dir / "metrics.jsonl"
         with suppress(FileNotFoundError):
-            # A run that goes on writes the lines after its checkpoint anew; a kill may have torn the last one.
+            # A resumed run rewrites the lines after its checkpoint; the last line may be incomplete.
             content = path.read_bytes()
-            kept = b"".join(line for line in content.splitlines(True) if _stays(line, run))
+            kept = b"".join(line for line in content.splitlines(True) if _is_kept(line, run))
             if kept and not kept.endswith(b"\n"):
-                kept += b"\n"  # an editor has taken it away
+                kept += b"\n"  # an editor may have removed it
             if kept != content:
                 replace_file(path, kept)
         self._file = path.open("a", encoding="utf-8")
 
     def state(self) -> dict[str, Any]:
         if self._file is not None:
-            self._file.flush()  # a checkpoint must not be ahead of its log
+            self._file.flush()  # the log must not be behind the checkpoint
         return super().state()
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
-        self._write(run, {name: _json_number(value) for name, value in values.items()})
+        self._write(run, {name: _convert_number(value) for name, value in values.items()})
 
     def on_train_epoch_end(self, run: Run) -> None:
         super().on_train_epoch_end(run)
-        means = {name: _json_number(value) for name, value in run.epoch_means.items()}
+        means = {name: _convert_number(value) for name, value in run.epoch_means.items()}
         self._write(run, {"epoch_means": means})
         if self._file is not None:
             self._file.flush()
@@ -73,11 +73,11 @@ class MetricsLog(Writer):
     def on_checkpoint(self, run: Run) -> None:
         super().on_checkpoint(run)
         if self._file is not None:
-            self._file.flush()  # a run that goes on from here is not told of this checkpoint again
+            self._file.flush()  # a run resumed from this checkpoint does not emit this event again
 
     def on_train_end(self, run: Run) -> None:
-        # Not the last step, which is no more due than it was: a run that is resumed and extended would have a line
-        # that an uninterrupted one has not.
+        # Unlike other writers, not the last step: it would be an additional line if the run is resumed with more
+        # epochs.
         self.see_logged(run)
 
     def _write(self, run: Run, values: Mapping[str, Any]) -> None:
@@ -85,17 +85,17 @@ class MetricsLog(Writer):
             self._file.write(json.dumps({"step": run.step, "epoch": run.epoch, **values}, allow_nan=False) + "\n")
 
 
-def _stays(line: bytes, run: Run) -> bool:
-    """Whether a line is of what the checkpoint has seen; what is none of ours, but whole, stays as well."""
+def _is_kept(line: bytes, run: Run) -> bool:
+    """Return whether a line is not after the checkpoint; complete lines in another format are kept."""
     try:
         found = json.loads(line)
         step, epoch = found["step"], found["epoch"]
-        # The epoch tells what is logged at a beginning from what was logged at the end before it.
+        # Lines logged at the beginning of an epoch have the same step as those at the end of the epoch before.
         return bool(run.step > 0 and (step < run.step or (step == run.step and epoch <= run.epoch)))
     except (ValueError, KeyError, TypeError):
         return line.endswith(b"\n")
 
 
-def _json_number(value: float) -> float | None:
-    """JSON has no NaN and no infinity: null stands for both."""
+def _convert_number(value: float) -> float | None:
+    """Replace NaN and infinity, which JSON does not support, by None."""
     return value if math.isfinite(value) else None

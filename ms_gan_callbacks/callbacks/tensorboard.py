@@ -1,4 +1,4 @@
-"""Fills TensorBoard: curves, both players in one chart, grids, the recipe, its arguments."""
+"""TensorBoard: writes curves, image grids, the recipe and its arguments as event files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
 
 
-def layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
-    """Return the charts that show both players in one: of probabilities, or of a critic's scores."""
+def make_layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
+    """Return the charts that show both players: of probabilities, or of a critic's scores."""
     scores = "D(x) and D(G(z)), scores of a critic" if critic else "D(x) and D(G(z)), both 0.5 at equilibrium"
     value = "D(x) - D(G(z))" if critic else "V(D, G), -1.386 at equilibrium"
     return {
@@ -32,21 +32,21 @@ def layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
     }
 
 
-# What the HPARAMS tab shows beside the arguments of a run: without any, its table has no numbers.
+# The results in the HPARAMS tab, in addition to the arguments of a run.
 RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
 
 
 class TensorBoard(Writer):
-    """Writes events to ``tensorboard/`` in the run's folder.
+    """Writes event files to ``tensorboard/`` in the run directory.
 
-    Scalars are tagged ``gan/<name>``, in a ``mindspore.train.Model`` ``model/<name>``; learning rates
-    ``optimizer/learning_rate_<player>``, speed ``performance/steps_per_second``; what callbacks log is written at
-    the step they log it. The learning rate at a step is the one its update used; the speed is the mean since the
-    point before, the compiling left out. A failure to write ends the writing, not the run.
+    Scalars have the tag ``gan/<name>``, or ``model/<name>`` in a ``mindspore.train.Model``; learning rates
+    ``optimizer/learning_rate_<player>``; speed ``performance/steps_per_second``. Values logged by callbacks are
+    written at the step in which they are logged. The learning rate is the one used by the step's update; the speed
+    is the mean since the previous point, without compilation. A write error ends the writing, not the run.
 
     Args:
         every: which steps to write.
-        flush_seconds: how long, at most, a number waits before TensorBoard can read it.
+        flush_seconds: maximum delay before TensorBoard can read a value, in seconds.
     """
 
     optional = True
@@ -71,15 +71,15 @@ class TensorBoard(Writer):
         self._file = EventFile(run.out_dir / "tensorboard", f".{run.step}.{os.getpid()}", self.flush_seconds)
         self._seen = None
         if run.step == 0:
-            self._file.add(_description(run), 0)
+            self._file.add(_describe_run(run), 0)
 
     def state(self) -> dict[str, Any]:
         if self._file is not None:
-            self._file.flush()  # a checkpoint must not be ahead of its curves
+            self._file.flush()  # the curves must not be behind the checkpoint
         return super().state()
 
     def on_train_step_begin(self, run: Run) -> None:
-        # Afterwards a schedule would answer with the next step's rate.
+        # After the update a schedule returns the next step's rate.
         self._rates = run.learning_rates() if self.every.due(run) or run.step == run.steps else {}
 
     def on_train_step_end(self, run: Run) -> None:
@@ -100,59 +100,55 @@ class TensorBoard(Writer):
     def act(self, run: Run) -> None:
         values = {f"{run.group}/{name}": value for name, value in run.scalars.of_step().items()}
         values |= {f"optimizer/learning_rate_{player}": rate for player, rate in self._rates.items()}
-        self._add(run, values | self._speed(run))
+        self._add(run, values | self._measure_speed(run))
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
         self._add(run, {name if "/" in name else f"{run.group}/{name}": value for name, value in values.items()})
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
         if self._file is not None:
-            pictures = images.items()
+            found = images.items()
             self._file.add(
-                [summary.image(name, image, dataformats="HWC"[: image.ndim]) for name, image in pictures], run.step
+                [summary.image(name, image, dataformats="HWC"[: image.ndim]) for name, image in found], run.step
             )
 
     def _add(self, run: Run, values: Mapping[str, float]) -> None:
         if self._file is not None:
-            self._file.add([_scalars(values)], run.step)
+            # All values in one event: MindSpore selects the Python implementation of protobuf, which is slow.
+            scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+            self._file.add([Summary(value=scalars)], run.step)
 
-    def _speed(self, run: Run) -> dict[str, float]:
+    def _measure_speed(self, run: Run) -> dict[str, float]:
         now = perf_counter()
         step, then = self._seen or (run.step, now)
         self._seen = (run.step, now)
         return {"performance/steps_per_second": (run.step - step) / (now - then)} if run.step > step else {}
 
 
-def _scalars(values: Mapping[str, float]) -> Summary:
-    """Put all numbers of a point into one event: MindSpore makes protobuf run in Python, where events show."""
-    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-
-
-def _description(run: Run) -> list[Any]:
-    """Return what is written once: the joined charts, what the run was made of, and its row in HPARAMS."""
-    parts = [summary.custom_scalars(layout(run.critic))] if run.group == "gan" else []
-    parts.append(summary.text("data", _listing(run.manifest.data.facts)))
+def _describe_run(run: Run) -> list[Any]:
+    """Return the summaries written once: the chart layout, the data, the recipe and the HPARAMS row."""
+    parts = [summary.custom_scalars(make_layout(run.critic))] if run.group == "gan" else []
+    parts.append(summary.text("data", _format_values(run.manifest.data.facts)))
     if run.recipe_source:
-        parts.append(summary.text("recipe", _verbatim(run.recipe_source.splitlines())))
+        parts.append(summary.text("recipe", _format_code(run.recipe_source.splitlines())))
     arguments = run.manifest.arguments or {}
     if arguments:
-        parts.append(summary.text("arguments", _listing(arguments)))
-        plain = {name: _plain(value) for name, value in arguments.items()}
-        *begin, _ = summary.hparams(plain, dict.fromkeys(RESULTS))  # its end is written at the end
+        parts.append(summary.text("arguments", _format_values(arguments)))
+        # The table supports only these types.
+        plain = {
+            name: value if isinstance(value, (bool, int, float, str)) else repr(value)
+            for name, value in arguments.items()
+        }
+        *begin, _ = summary.hparams(plain, dict.fromkeys(RESULTS))  # the last part is written in on_train_end
         parts += begin
     return parts
 
 
-def _listing(values: Mapping[str, Any]) -> str:
+def _format_values(values: Mapping[str, Any]) -> str:
     width = max(map(len, values), default=0)
-    return _verbatim(f"{name:<{width}} = {value!r}" for name, value in values.items())
+    return _format_code(f"{name:<{width}} = {value!r}" for name, value in values.items())
 
 
-def _verbatim(lines: Iterable[str]) -> str:
-    """Set lines as code in Markdown: indented by a tab, which no content can break out of."""
+def _format_code(lines: Iterable[str]) -> str:
+    """Format lines as Markdown code: indented by a tab, which needs no escaping."""
     return "\n".join("\t" + line for line in lines)
-
-
-def _plain(value: Any) -> bool | int | float | str:
-    """Turn an argument into what the hparams table can show."""
-    return value if isinstance(value, (bool, int, float, str)) else repr(value)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 
 from ms_gan_callbacks.errors import UsageError
-from ms_gan_callbacks.storage.files import draft_of
+from ms_gan_callbacks.storage.files import make_draft_path
 
 OF_A_RUN = {".lock", "metrics.jsonl", "recipe.py", "run.json", "samples", "tensorboard"}
 """What lies in a run's folder that the run itself writes, beside its checkpoints."""
@@ -142,7 +142,7 @@ def _told(path: Path) -> Iterator[None]:
 def _draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """Make a new file beside a path, which is gone afterwards unless it was put in its place."""
     for number in count():
-        draft = draft_of(path.with_name(f"{path.name}.{number}"))
+        draft = make_draft_path(path.with_name(f"{path.name}.{number}"))
         with suppress(FileExistsError):  # of a killed process that had the same id
             file = open(draft, "xb")  # noqa: SIM115 - closed below, and by who puts it in its place
             break

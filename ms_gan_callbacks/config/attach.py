@@ -9,7 +9,7 @@ from typing import Any
 from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.recipe import Origin, Recipe
 from ms_gan_callbacks.errors import UsageError, warn
-from ms_gan_callbacks.interop.stock import adapted
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.storage.manifest import Manifest
 
 
@@ -53,7 +53,7 @@ def attach(recipe: Recipe, wanted: Sequence[Typed]) -> Recipe:
     watching = [one.make() for one in _of("callbacks", wanted)]
     return replace(
         recipe,
-        callbacks=[*adapted(recipe.callbacks), *watching],
+        callbacks=[*adapt_callbacks(recipe.callbacks), *watching],
         metrics={**recipe.metrics, **measured},
         origin=recipe.origin and _told(recipe.origin, wanted),
     )

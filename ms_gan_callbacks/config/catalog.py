@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ms_gan_callbacks.config.plugins import pick, plugins, recipe_file
 from ms_gan_callbacks.errors import RecipeError, UsageError, choices, warn
-from ms_gan_callbacks.storage.files import decode_source, encoding_of, list_folder
+from ms_gan_callbacks.storage.files import decode_source, detect_encoding, list_folder
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -111,7 +111,7 @@ def text_to_start_from(name: str, path: Path) -> bytes:
     typed = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # it stands in a docstring
     try:
         content = recipes[name].read_bytes()
-        encoding = encoding_of(content)
+        encoding = detect_encoding(content)
         return content.decode(encoding).replace(f"recipes/{name}.py", typed).encode(encoding)
     except (OSError, SyntaxError, UnicodeError) as error:
         raise UsageError(f"{recipes[name]} cannot be read: {error}") from error

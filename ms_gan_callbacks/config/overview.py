@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
 from ms_gan_callbacks.events.bus import CallbackBus
-from ms_gan_callbacks.interop.stock import adapted
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.models.networks import build_network
 
 
@@ -64,6 +64,6 @@ def _network(player: str, network: nn.Cell) -> Table:
 
 def _events(recipe: Recipe) -> Table:
     table = _table("Events, in the order they happen, and who listens", "event", "callbacks")
-    for event, labels in CallbackBus(adapted(recipe.callbacks)).table().items():
+    for event, labels in CallbackBus(adapt_callbacks(recipe.callbacks)).table().items():
         table.add_row(event.value, ", ".join(labels))
     return table

@@ -1,1 +1,1 @@
-"""The events of a run, the callbacks they call, and the bus between them."""
+"""Events, the callback interface, and the bus that delivers events to callbacks."""

@@ -1,4 +1,4 @@
-"""Lets an object serve one run after another: each finds it as it was made, not as the run before left it."""
+"""Reset of reused callbacks: every run starts with the attributes that a callback was created with."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ms_gan_callbacks.errors import CallbackError
 CONTAINERS = (list, dict, set, deque, bytearray)
 
 MEMORY = "_as_made"
-"""The attribute in which an object keeps what it was made as, so that its copies know, too."""
+"""The attribute that holds an object's memory, so that copies of the object include it."""
 
 UNCHANGING = (type(None), bool, int, float, complex, str, bytes, type, FunctionType, BuiltinFunctionType)
 SHARED = (ModuleType, IOBase, type(threading.Lock()), type(threading.RLock()))
-"""What no run changes in a way that the next one could notice, and what cannot be copied."""
+"""Types that are never copied: they are immutable, or cannot be copied."""
 
 
 class AsMade:
-    """What an object was made as. Whatever is set while no run has it counts as made.
+    """The initial state of an object. Attributes set between two runs are part of it.
 
     Attributes:
-        made: copies of its attributes.
-        kept: the objects in them that are no copies; see :func:`_survey`.
-        stuck: names of those that cannot be copied.
-        left: the attributes as the newest run left them, themselves.
-        parts: the callbacks that it holds, each with a memory of its own.
-        used: whether a run has had it.
+        made: copies of the initial attributes.
+        kept: objects in them that are not copied; see :func:`_survey`.
+        stuck: names of attributes that cannot be copied.
+        left: the attributes at the end of the last run, not copied.
+        parts: callbacks that the object holds; each has a separate memory.
+        used: whether the object has been used in a run.
     """
 
-    owner: ref[Any] | None = None  # the run that has it
-    of: int = 0  # the object's id: a shallow copy of it has the same memory
+    owner: ref[Any] | None = None  # the run that uses the object
+    of: int = 0  # id of the object: a shallow copy has the same memory
 
     def __init__(self) -> None:
         self.made: dict[str, Any] = {}
@@ -50,20 +50,20 @@ class AsMade:
         self.used = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy has in common with it: the run is no part of that."""
+        """Return the attributes that are copied with the object, which exclude the run."""
         return {name: value for name, value in vars(self).items() if name not in ("owner", "of")}
 
 
 def lend(thing: Any, owner: object, label: str) -> None:
-    """Give a callback, and the callbacks that it holds, to a run: as made, unless this run has had it before.
+    """Assign a callback, and the callbacks it holds, to a run; reset them if another run has used them.
 
     Args:
         thing: the callback.
-        owner: whose run it is.
-        label: how messages call it.
+        owner: the owner of the run.
+        label: the callback's name in messages.
 
     Raises:
-        CallbackError: another run has had it, and it cannot be put back.
+        CallbackError: another run has used the callback, and it cannot be reset.
     """
     waiting, done = [thing], set[int]()
     while waiting:
@@ -74,46 +74,48 @@ def lend(thing: Any, owner: object, label: str) -> None:
 
 
 def _lend(thing: Any, owner: object, label: str) -> list[Any]:
-    memory, now = _memory_of(thing), _attributes(thing)
-    changed = {name: now[name] for name in now if name not in memory.left or _differ(memory.left[name], now[name])}
+    memory, now = _get_memory(thing), _list_attributes(thing)
+    changed = {
+        name: now[name] for name in now if name not in memory.left or _has_changed(memory.left[name], now[name])
+    }
     other = memory.used and (memory.owner is None or memory.owner() is not owner)
     gone = memory.left.keys() - now.keys()
     for name in sorted(memory.stuck - changed.keys() - gone) if other else ():
         raise CallbackError(
-            f"{label} was in another run and keeps {name}, which cannot be put back: make a new one for each run"
+            f"{label} was used in another run and its attribute {name} cannot be reset: create a new one per run"
         )
     memory.stuck -= gone
     for name in gone:
         memory.made.pop(name, None)
-    memory.left = {}  # which holds what is to be found out to be nobody else's
+    memory.left = {}  # drop these references before _survey counts references
     del now
     _remember(thing, memory, changed)
     if other:
-        _put_back(thing, memory, changed)
+        _reset(thing, memory, changed)
     memory.owner, memory.used = ref(owner), True
-    memory.left = _attributes(thing)
+    memory.left = _list_attributes(thing)
     return memory.parts
 
 
-def _differ(then: Any, now: Any) -> bool:
+def _has_changed(then: Any, now: Any) -> bool:
     same = type(then) is type(now) and isinstance(now, UNCHANGING) and then == now
     return then is not now and not same
 
 
-def note_left(thing: Any) -> None:
-    """Take down how a run leaves a callback, so that what is set from now on is known to be another's doing."""
+def record_state(thing: Any) -> None:
+    """Record a callback's attributes at the end of a run; later changes become part of the initial state."""
     waiting, done = [thing], set[int]()
     while waiting:
         one = waiting.pop()
         if id(one) not in done and MEMORY in vars(one):
             done.add(id(one))
-            memory = _memory_of(one)
-            memory.left = _attributes(one)
+            memory = _get_memory(one)
+            memory.left = _list_attributes(one)
             waiting += memory.parts
 
 
-def _memory_of(thing: Any) -> AsMade:
-    """Return an object's memory, a new one each time: a copy of the object must not be told what becomes of it."""
+def _get_memory(thing: Any) -> AsMade:
+    """Return a new copy of an object's memory: copies of the object must not share it."""
     then, memory = vars(thing).get(MEMORY), AsMade()
     if then is not None:
         vars(memory).update(then.__getstate__())
@@ -136,17 +138,17 @@ def _remember(thing: Any, memory: AsMade, changed: dict[str, Any]) -> None:
         memory.stuck.discard(name)
         try:
             memory.made[name] = deepcopy(value, copies)
-        except Exception:  # whatever its own way of being copied raises
+        except Exception:  # a custom __deepcopy__ can raise anything
             memory.made[name] = value
             memory.stuck.add(name)
         if name in live:
             memory.stuck.add(name)
 
 
-def _put_back(thing: Any, memory: AsMade, changed: Collection[str]) -> None:
-    slots, attributes = _slots(thing), vars(thing)
+def _reset(thing: Any, memory: AsMade, changed: Collection[str]) -> None:
+    slots, attributes = _list_slots(thing), vars(thing)
     copies = {id(one): one for one in (thing, *memory.kept)}
-    for name in _attributes(thing).keys() - memory.made.keys():
+    for name in _list_attributes(thing).keys() - memory.made.keys():
         slots[name].__delete__(thing) if name in slots else attributes.pop(name)
     for name in memory.made.keys() - changed:
         again = deepcopy(memory.made[name], copies)
@@ -156,32 +158,32 @@ def _put_back(thing: Any, memory: AsMade, changed: Collection[str]) -> None:
             attributes[name] = again
 
 
-def _attributes(thing: Any) -> dict[str, Any]:
-    """Return what may differ between two runs: all but what the class says is carried over."""
+def _list_attributes(thing: Any) -> dict[str, Any]:
+    """Return the attributes to reset between runs: all except ``carried_over``."""
     carried = {MEMORY, *getattr(thing, "carried_over", ())}
     found = vars(thing)
-    # A list that stands in the class is every object's, until one has been put back to a copy of its own.
-    of_class = {name: value for name, value in _class_attributes(thing) if isinstance(value, CONTAINERS)}
-    slotted = {name: getattr(thing, name) for name in _slots(thing) if hasattr(thing, name)}
+    # A list in the class is shared by all objects, until a reset replaces it by a copy in the object.
+    of_class = {name: value for name, value in _list_class_attributes(thing) if isinstance(value, CONTAINERS)}
+    slotted = {name: getattr(thing, name) for name in _list_slots(thing) if hasattr(thing, name)}
     return {name: value for name, value in {**of_class, **found, **slotted}.items() if name not in carried}
 
 
-def _class_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+def _list_class_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     for kind in reversed(type(thing).__mro__):
         yield from ((name, value) for name, value in vars(kind).items() if not name.startswith("__"))
 
 
-def _slots(thing: Any) -> dict[str, Any]:
+def _list_slots(thing: Any) -> dict[str, Any]:
     slotted = (kind for kind in type(thing).__mro__ if "__slots__" in vars(kind))
     described = (pair for kind in slotted for pair in vars(kind).items())
     return {name: slot for name, slot in described if ismemberdescriptor(slot)}
 
 
 def _survey(thing: Any, changed: dict[str, Any]) -> tuple[list[Any], list[Any], set[str]]:
-    """Look through attributes; return what is not to be copied, the callbacks, and the names that hold threads.
+    """Return the objects not to copy, the callbacks, and the names of attributes that hold threads.
 
-    Copied is what the callback alone has. A network, another callback, a file, and whatever somebody else holds as
-    well, such as a list that was passed in, are not its own: they stay what they are.
+    Only objects referenced by this callback alone are copied. Networks, other callbacks, files, and objects that
+    are referenced elsewhere, such as a list passed to the constructor, are shared.
     """
     held, seen = Counter[int](), dict[int, Any]()
     kept: dict[int, Any] = {}
@@ -198,16 +200,16 @@ def _survey(thing: Any, changed: dict[str, Any]) -> tuple[list[Any], list[Any], 
             elif is_callback(one):
                 kept[id(one)] = one
                 parts.append(one)
-            elif isinstance(one, SHARED) or _of_mindspore(one):
+            elif isinstance(one, SHARED) or _is_mindspore_object(one):
                 kept[id(one)] = one
             else:
                 seen[id(one)] = one
-                waiting += _inside(one)
+                waiting += _list_parts(one)
             if isinstance(one, threading.Thread):
                 live.add(name)
             del one
     for key in seen:
-        # One more is `seen` itself, and one the argument of getrefcount.
+        # `seen` and the argument of getrefcount are references, too; ALONE includes both.
         if not isinstance(seen[key], (tuple, frozenset, MethodType, partial)) and (
             sys.getrefcount(seen[key]) - held[key] > ALONE
         ):
@@ -215,8 +217,8 @@ def _survey(thing: Any, changed: dict[str, Any]) -> tuple[list[Any], list[Any], 
     return list(kept.values()), parts, live
 
 
-def _inside(one: Any) -> Iterator[Any] | Iterable[Any]:
-    """Return what an object is made of, as far as a copy of it would have to copy."""
+def _list_parts(one: Any) -> Iterator[Any] | Iterable[Any]:
+    """Yield the objects that a deep copy would copy with an object."""
     if isinstance(one, dict):
         yield from one.keys()
         yield from one.values()
@@ -227,24 +229,24 @@ def _inside(one: Any) -> Iterator[Any] | Iterable[Any]:
     elif isinstance(one, partial):
         yield from (one.func, *one.args, *one.keywords.values())
     yield from getattr(one, "__dict__", {}).values()
-    for name in _slots(one):
+    for name in _list_slots(one):
         if hasattr(one, name):
             yield getattr(one, name)
 
 
 def is_callback(one: Any) -> bool:
-    """Whether an object is told of a run's events: one of ours, or one of MindSpore's."""
+    """Return whether an object is a callback, of this package or of MindSpore."""
     return callable(getattr(type(one), "on_train_begin", None))
 
 
-def _of_mindspore(one: Any) -> bool:
-    """Whether an object is what a run trains, or trains on; a tensor is a number like any other."""
+def _is_mindspore_object(one: Any) -> bool:
+    """Return whether an object is a network, parameter, dataset or model of MindSpore. Tensors are copied."""
     named = (kind for kind in type(one).__mro__ if kind.__module__.partition(".")[0] == "mindspore")
     return any(kind.__name__ in ("Cell", "Parameter", "Dataset", "Model") for kind in named)
 
 
 def _count_alone() -> int:
-    """Return how many references to an object that is held once are seen in :func:`_survey`."""
+    """Return the reference count in :func:`_survey` of an object that is referenced once."""
     seen = {0: []}  # type: ignore[var-annotated]
     return sys.getrefcount(seen[0])
 

@@ -1,4 +1,4 @@
-"""Tells callbacks what happens, in order, and answers for what they do: time, errors, state."""
+"""Delivery of events to callbacks, in order, with timing, error handling and state."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from weakref import ref
 
 from ms_gan_callbacks.errors import GanError, annotate, describe, first_sentence, warn
-from ms_gan_callbacks.events.as_made import lend, note_left
+from ms_gan_callbacks.events.as_made import lend, record_state
 from ms_gan_callbacks.events.bus_checks import (
     check_kinds,
     check_names,
     check_states,
     is_stateful,
     number_names,
-    state_of,
+    read_state,
+    restore_tuples,
     warn_of_shared,
-    with_tuples,
 )
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Event
@@ -28,7 +28,7 @@ from ms_gan_callbacks.events.run import Run
 
 
 class _Attached:
-    """A callback on the bus, with what the bus keeps about it."""
+    """A callback on the bus, with its label, time and fault."""
 
     def __init__(self, callback: Callback, label: str) -> None:
         self.callback, self.label = callback, label
@@ -37,28 +37,27 @@ class _Attached:
 
 
 class CallbackBus:
-    """Delivers every event to the callbacks that listen to it; an event nobody listens to costs nothing.
+    """Delivers every event to the callbacks that handle it; an event without handlers costs nothing.
 
-    Use it as a context manager: callbacks acquire on entry, and release on exit whatever happened. An exception
-    in a hook ends the run with its own type and a note that names the callback; that of an ``optional`` one
-    detaches it, warns once, and is told again in the summary.
+    Use it as a context manager: it calls ``__enter__`` of all callbacks on entry and ``__exit__`` on exit, also
+    after an exception. An exception in a hook ends the run with its original type and a note that names the
+    callback. An exception in an ``optional`` callback detaches it, with a warning and a row in the summary.
 
     Args:
-        callbacks: who is told; the companions of each are attached after it.
-        owner: whose run it is. Callbacks that another owner's bus has had are put back to what they were made as;
-            those of the same owner go on. Without one nothing of them is touched.
+        callbacks: the callbacks; the companions of each are attached after it.
+        owner: the owner of the run. Callbacks used by another owner's bus are reset to their initial state; those
+            of the same owner keep their state. Without an owner callbacks are not reset.
 
     Raises:
-        CallbackError: something in the list is no callback, is attached twice, keeps state under a name that
-            another one uses, or keeps state that JSON cannot hold; or it was in another run and cannot be
-            put back.
+        CallbackError: an entry is not a callback or is attached twice, two stateful callbacks share a name, a
+            state cannot be stored as JSON, or a callback was used in another run and cannot be reset.
     """
 
     def __init__(self, callbacks: Iterable[Callback], owner: object | None = None) -> None:
         callbacks = list(callbacks)
         callbacks = [one for each in callbacks for one in (each, *getattr(each, "companions", ()))]
         check_kinds(callbacks)
-        # Weakly: an owner holds its bus, and what it made is to go when it does.
+        # A weak reference: the owner holds the bus, and a cycle would delay the release of both.
         self._owner = None if owner is None else ref(owner)
         self._callbacks = callbacks
         self._lend()
@@ -68,11 +67,11 @@ class CallbackBus:
         self._listeners: dict[Event, list[tuple[_Attached, Callable[[Run], None]]]] = {}
         self._subscribe()
         self._exits = ExitStack()
-        self._note_left()
+        self._record_states()
 
     @property
     def callbacks(self) -> Sequence[Callback]:
-        """All that are attached, companions included, as they were given."""
+        """All attached callbacks in their original order, including companions."""
         return self._callbacks
 
     def _lend(self) -> None:
@@ -80,9 +79,9 @@ class CallbackBus:
             for callback in self._callbacks:
                 lend(callback, owner, callback.name)
 
-    def _note_left(self) -> None:
+    def _record_states(self) -> None:
         for callback in self._callbacks if self._owner is not None else ():
-            note_left(callback)
+            record_state(callback)
 
     def _subscribe(self) -> None:
         for event in Event:
@@ -114,24 +113,22 @@ class CallbackBus:
         try:
             self._exits.__exit__(kind, error, trace)
         finally:
-            self._note_left()
+            self._record_states()
 
     def _release(self, one: _Attached, *failure: Any) -> None:
-        # Returns nothing, so that a callback whose __exit__ returns True cannot swallow a failure.
+        # Returns None, so that a callback whose __exit__ returns True cannot suppress an exception.
         self._guard(one, "__exit__", partial(one.callback.__exit__, *failure))
 
     def emit(self, event: Event, run: Run, note: Callable[[Event], None] | None = None) -> None:
-        """Call the event's hook on everybody who overrides it; then let go of what was logged in it.
-
-        Before that, those that read what others log see what was logged after their turn.
+        """Call the event's hooks, then ``see_logged`` if values were logged, and clear the logged values.
 
         Args:
-            event: what happens.
-            run: where it happens.
-            note: what is called with the event before what was logged is gone.
+            event: the event.
+            run: the run.
+            note: called with the event before the logged values are cleared.
         """
-        # Written out, not by way of _guard: after a step nothing of this is in the processor's caches, and every
-        # call more, made eight times a step, shows.
+        # Not by way of _guard: this code runs with cold processor caches eight times per step, where an extra call
+        # is measurable.
         try:
             for one, hook in self._listeners[event]:
                 began = perf_counter()
@@ -142,7 +139,7 @@ class CallbackBus:
                 finally:
                     one.seconds += perf_counter() - began
         except Exception:
-            with suppress(Exception):  # what was logged may tell why the run fails
+            with suppress(Exception):  # logged values may show the cause of the failure
                 self._show_logged(run)
             raise
         logged = bool(run.logged or run.images)
@@ -167,10 +164,10 @@ class CallbackBus:
             one.seconds += perf_counter() - began
 
     def _answer_for(self, one: _Attached, hook: str, run: Run | None, error: Exception) -> None:
-        """Detach an optional callback; raise the error of another, with a note of whose it is."""
+        """Detach an optional callback; raise the error of any other, with a note that names the callback."""
         where = f"{one.label}.{hook}" + (f" at step {run.step}" if run else "")
         if not one.callback.optional:
-            if not isinstance(error, GanError):  # ours say what is wrong themselves
+            if not isinstance(error, GanError):  # messages of a GanError are complete
                 annotate(error, f"raised by {where}")
             raise error
         self._detach(one, f"{where} raised {type(error).__name__}: {first_sentence(error)}")
@@ -179,30 +176,30 @@ class CallbackBus:
         if one.fault is None:
             one.fault = fault
             self._subscribe()
-            warn(f"{fault}; the run goes on without it")
+            warn(f"{fault}; the run continues without it")
 
     def check(self, run: Run) -> list[str]:
-        """Ask every callback whether it can work in this run; return the warnings.
+        """Call ``check`` of every callback; return the warnings.
 
         Raises:
-            CallbackError: a callback says that it cannot.
+            CallbackError: a callback cannot work in this run.
         """
         found: list[str] = []
-        self._lend()  # again: between two trainings of a Model another run may have had them
+        self._lend()  # again: another run may have used them between two calls of Model.train
         try:
             check_names(self._callbacks, run)
             for one in self._attached:
                 self._guard(one, "check", lambda one=one: found.extend(one.callback.check(run)))  # type: ignore[misc]
         finally:
-            self._note_left()
+            self._record_states()
         found += warn_of_shared([one.label for one in self._attached], [one.callback for one in self._attached])
         return found
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return the state of every callback that keeps some, by name.
+        """Return the state of every stateful callback, by name.
 
         Raises:
-            CallbackError: a state has become something that JSON cannot hold.
+            CallbackError: a state cannot be stored as JSON.
         """
         states: dict[str, dict[str, Any]] = {}
         for one in self._attached:
@@ -211,22 +208,22 @@ class CallbackBus:
         return states
 
     def stateful(self) -> frozenset[str]:
-        """Return the names of the callbacks that keep state."""
+        """Return the names of the stateful callbacks."""
         return frozenset(one.callback.name for one in self._attached if is_stateful(one.callback))
 
     def load_state(self, states: Mapping[str, Mapping[str, Any]]) -> None:
-        """Hand every callback its state back; one that is new to the run starts afresh."""
+        """Restore the state of every callback; one without a saved state keeps its initial state."""
         for one in self._attached:
             if one.callback.name in states and is_stateful(one.callback):
-                one.callback.load_state(with_tuples(one.callback, states[one.callback.name]))
-        self._note_left()
+                one.callback.load_state(restore_tuples(one.callback, states[one.callback.name]))
+        self._record_states()
 
     def publishes(self) -> frozenset[str]:
-        """Return all names that callbacks promise to log."""
+        """Return the names that callbacks declare in ``publishes``."""
         return frozenset(name for one in self._attached for name in one.callback.publishes)
 
     def writes(self) -> frozenset[str]:
-        """Return the paths below the run's folder that callbacks write, with ``*`` where they vary."""
+        """Return the paths that callbacks write, as patterns relative to the run directory."""
         return frozenset(path for one in self._attached for path in one.callback.writes)
 
     def costs(self) -> dict[str, float]:
@@ -234,27 +231,27 @@ class CallbackBus:
         return {one.label: one.seconds for one in self._attached}
 
     def faults(self) -> list[str]:
-        """Return what went wrong in callbacks that were detached."""
+        """Return the errors of the detached callbacks."""
         return [one.fault for one in self._attached if one.fault]
 
     def summaries(self) -> dict[str, str]:
         """Return the summary line of every callback that has one, by label."""
-        lines = {one.label: _summary(one.callback) for one in self._attached}
-        self._note_left()
+        lines = {one.label: _summarize(one.callback) for one in self._attached}
+        self._record_states()
         return {label: line for label, line in lines.items() if line}
 
     def table(self) -> dict[Event, list[str]]:
-        """Return who listens to what."""
+        """Return the labels of the callbacks that handle each event."""
         return {event: [one.label for one, _ in self._listeners[event]] for event in Event}
 
 
-def _summary(callback: Callback) -> str | None:
+def _summarize(callback: Callback) -> str | None:
     try:
         return callback.summary()
-    except Exception as error:  # the run is over and its result must not be lost to a line about it
+    except Exception as error:  # an error in a summary must not fail a run that is complete
         return f"summary() raised {describe(error)}"
 
 
 def _collect_state(callback: Callback, states: dict[str, dict[str, Any]]) -> None:
-    if state := state_of(callback):
+    if state := read_state(callback):
         states[callback.name] = state

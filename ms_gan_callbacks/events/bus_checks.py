@@ -1,4 +1,4 @@
-"""What a list of callbacks must be like before a bus tells them anything."""
+"""Validation of a list of callbacks, and of their states."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ms_gan_callbacks.events.scalars import find_name_fault
 
 
 def is_stateful(callback: Callback) -> bool:
-    """Whether a checkpoint keeps something of a callback."""
+    """Return whether a callback has state to save in checkpoints."""
     return bool(callback.persistent) or type(callback).state is not Callback.state
 
 
 def number_names(callbacks: Sequence[Callback]) -> list[str]:
-    """Number those that share a name, so that every line of a summary says which one it means."""
+    """Return a label for each callback: its name, with a number if several callbacks share it."""
     shared = Counter(callback.name for callback in callbacks)
     seen: Counter[str] = Counter()
     labels = []
@@ -31,10 +31,10 @@ def number_names(callbacks: Sequence[Callback]) -> list[str]:
 
 
 def check_kinds(callbacks: Sequence[Callback]) -> None:
-    """Raise CallbackError for what is no callback, is there twice, or publishes what is no name."""
+    """Raise CallbackError for objects that are not callbacks, duplicates, and invalid names in ``publishes``."""
     for position, callback in enumerate(callbacks):
         if not isinstance(callback, Callback):
-            hint = " (the class; call it to make one)" if isinstance(callback, type) else ""
+            hint = " (a class: pass an instance)" if isinstance(callback, type) else ""
             raise CallbackError(f"callbacks[{position}] is {callback!r}{hint}, not a Callback")
         if any(callback is other for other in callbacks[:position]):
             raise CallbackError(f"callbacks[{position}], {callback.name}, is attached twice")
@@ -44,7 +44,7 @@ def check_kinds(callbacks: Sequence[Callback]) -> None:
 
 
 def check_names(callbacks: Sequence[Callback], run: Run) -> None:
-    """Raise CallbackError where one says that it publishes what the run itself does."""
+    """Raise CallbackError if a callback publishes the name of a scalar or metric of the run."""
     for callback in callbacks:
         for name in callback.publishes:
             if name in run.epoch_means.names:
@@ -54,32 +54,30 @@ def check_names(callbacks: Sequence[Callback], run: Run) -> None:
 
 
 def warn_of_shared(labels: Sequence[str], callbacks: Sequence[Callback]) -> Iterator[str]:
-    """Tell which callbacks write the same files, or publish the same names."""
+    """Yield a warning for every file or name that several callbacks write or publish."""
     pairs = list(zip(labels, callbacks, strict=True))
     for attribute, what in (("writes", "write the same files"), ("publishes", "publish the same name")):
         claims = Counter(claim for callback in callbacks for claim in dict.fromkeys(getattr(callback, attribute)))
         for claim, count in claims.items():
             if count > 1:
                 owners = [label for label, callback in pairs if claim in getattr(callback, attribute)]
-                yield f"{' and '.join(owners)} {what}, {claim}: the last one wins"
+                yield f"{' and '.join(owners)} {what}, {claim}: only the last one is kept"
 
 
 def check_states(callbacks: Sequence[Callback]) -> None:
-    """Raise CallbackError where states would share a name, or cannot be saved."""
+    """Raise CallbackError if two stateful callbacks share a name, or a state cannot be saved."""
     names: set[str] = set()
     for callback in callbacks:
         if not is_stateful(callback):
             continue
         if callback.name in names:
-            raise CallbackError(
-                f"two callbacks that keep state are named {callback.name!r}; give one of them another name"
-            )
+            raise CallbackError(f"two stateful callbacks are named {callback.name!r}; rename one of them")
         names.add(callback.name)
-        state_of(callback)
+        read_state(callback)
 
 
-def state_of(callback: Callback) -> dict[str, Any]:
-    """Return what a checkpoint keeps of a callback; raise CallbackError where JSON cannot hold it."""
+def read_state(callback: Callback) -> dict[str, Any]:
+    """Return a callback's state; raise CallbackError if it cannot be stored as JSON."""
     try:
         state = callback.state()
         json.dumps(state)
@@ -87,25 +85,25 @@ def state_of(callback: Callback) -> dict[str, Any]:
         return state
     except AttributeError as error:
         raise CallbackError(
-            f"{callback.name}: persistent names what __init__ did not set: {error.name!r}"
+            f"{callback.name}: persistent lists {error.name!r}, which __init__ does not set"
         ) from error
     except (TypeError, ValueError) as error:
-        raise CallbackError(f"{callback.name} keeps state that JSON cannot hold: {error}") from error
+        raise CallbackError(f"{callback.name}: state cannot be stored as JSON: {error}") from error
 
 
 def _check_keys(name: str, state: Any) -> None:
-    """Raise CallbackError where a dict's keys would come back as text."""
+    """Raise CallbackError if a dict has keys that JSON would convert to strings."""
     if isinstance(state, dict) and (strange := [key for key in state if not isinstance(key, str)]):
         raise CallbackError(
-            f"{name} keeps a dict with the key {strange[0]!r}, which JSON gives back as text: make it text"
+            f"{name}: state has the key {strange[0]!r}, which JSON would convert to a string: use a string"
         )
     inside = state.values() if isinstance(state, dict) else state if isinstance(state, (list, tuple)) else ()
     for one in inside:
         _check_keys(name, one)
 
 
-def with_tuples(callback: Callback, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state in which what the callback has as a tuple, and JSON gave back as a list, is a tuple again."""
+def restore_tuples(callback: Callback, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the lists of a state read from JSON to tuples, for attributes that are tuples in the callback."""
 
     def was_tuple(attribute: str) -> bool:
         return attribute in callback.persistent and isinstance(getattr(callback, attribute, None), tuple)

@@ -1,4 +1,4 @@
-"""The contract of a callback: its hooks, what it may keep, and what it declares."""
+"""Base classes of callbacks: ``Callback``, ``Periodic`` and ``Writer``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ms_gan_callbacks.events.run import Run
 
 
 class Callback:
-    """Watches a run and asks for things; override the hooks you need, each takes the :class:`Run`.
+    """Base class of callbacks: observes a run and makes requests. Override the hooks you need.
 
     Attributes:
-        name: how messages and checkpoints call this callback; two that keep state need different names.
-        order: lower is told first; callbacks of equal order are told in the order they were attached.
-        optional: whether an exception in a hook detaches this callback instead of ending the run.
-        persistent: names of the attributes, of JSON type, that a checkpoint keeps and a resume restores.
-        needs: what not every run has, and this callback cannot do without: "a generator", "rollbacks".
-        publishes: names that this callback logs and others may monitor.
-        companions: callbacks that come with this one; the bus attaches them after it.
-        writes: paths below the run's folder that this callback writes, with ``*`` where they vary.
-        carried_over: names of attributes that the next run finds as the last one left them, such as a connection;
-            all others are put back to what they were when the callback was made.
+        name: name in messages and checkpoints; two stateful callbacks in a run need different names.
+        order: callbacks with a lower order are called first; those of equal order in the order of attachment.
+        optional: if True, an exception in a hook detaches this callback instead of ending the run.
+        persistent: names of the attributes, of JSON type, that are saved in checkpoints and restored on resume.
+        needs: features of a run that this callback requires: "a generator", "rollbacks".
+        publishes: names that this callback logs and other callbacks can monitor.
+        companions: callbacks that are attached after this one.
+        writes: paths that this callback writes, as patterns relative to the run directory.
+        carried_over: names of attributes that keep their value from one run to the next, such as a connection;
+            all others are reset to their initial value.
     """
 
     name: str = "Callback"
@@ -49,81 +49,81 @@ class Callback:
                 raise CallbackError(f"{cls.__name__}.{method} would never be called; {choices(method, hooks)}")
 
     def listens(self, event: Event) -> bool:
-        """Tell whether to be told of an event: of those whose hooks the class overrides."""
+        """Return whether to call the event's hook; by default whether the class overrides it."""
         return getattr(type(self), event.value) is not getattr(Callback, event.value)
 
     def __enter__(self) -> Callback:
-        """Acquire what the callback needs; called before ``on_train_begin``."""
+        """Acquire resources; called before ``on_train_begin``."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release it; always called, also after a failure."""
+        """Release resources; always called, also after an exception."""
 
     def on_train_begin(self, run: Run) -> None:
-        """Be told that training begins."""
+        """Called once, before the first step."""
 
     def on_train_epoch_begin(self, run: Run) -> None:
-        """Be told that an epoch begins."""
+        """Called before the first step of an epoch."""
 
     def on_train_step_begin(self, run: Run) -> None:
-        """Be told that a step begins; both players stand as the last step left them."""
+        """Called before both players are updated."""
 
     def on_train_step_end(self, run: Run) -> None:
-        """Be told that both players are updated."""
+        """Called after both players were updated."""
 
     def on_eval_end(self, run: Run) -> None:
-        """Be told that ``run.metrics`` is new."""
+        """Called after ``run.metrics`` was updated."""
 
     def on_train_epoch_end(self, run: Run) -> None:
-        """Be told that an epoch is complete."""
+        """Called after the last step of an epoch."""
 
     def on_checkpoint(self, run: Run) -> None:
-        """Be told that a checkpoint, ``run.checkpoint``, is safely on the disk."""
+        """Called after a checkpoint, ``run.checkpoint``, was written and flushed to disk."""
 
     def on_train_end(self, run: Run) -> None:
-        """Be told that training ended by itself or was asked to."""
+        """Called once, after the last step; not after an exception."""
 
     def check(self, run: Run) -> Iterable[str]:
-        """Look at the run before its first step: yield warnings, raise CallbackError for what cannot work."""
+        """Check the run before its first step: yield warnings; raise CallbackError if the callback cannot work."""
         return ()
 
     def see_logged(self, run: Run) -> None:
-        """See what was logged at an event, before or after this one's turn: called once all have been told."""
+        """Called after an event was delivered to all callbacks, if any of them logged values."""
 
     def summary(self) -> str | None:
-        """Return one line for the closing summary, if there is something to tell."""
+        """Return one line for the closing summary, or None."""
         return None
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the ``persistent`` attributes.
+        """Return the state to save in a checkpoint: the ``persistent`` attributes.
 
-        It is asked for just before a checkpoint is written: whoever writes files of their own makes sure here that
-        they are not behind it.
+        Called immediately before a checkpoint is written. Callbacks that write files flush them here, so that the
+        files are not behind the checkpoint.
         """
         return {attribute: getattr(self, attribute) for attribute in self.persistent}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Restore a state returned by :meth:`state`."""
         for attribute in self.persistent:
             setattr(self, attribute, state[attribute])
 
 
 class Periodic(Callback):
-    """Does one thing, :meth:`act`, whenever a schedule says so, and once more after the run's last step."""
+    """Base class of callbacks that call :meth:`act` on a schedule, and once after the run's last step."""
 
     every = Every.epochs(1)
 
     def __init__(self, every: Every) -> None:
         if not isinstance(every, Every):
             raise CallbackError(
-                f"{self.name} takes a schedule such as Every.steps(50) or Every.epochs(1), not {every!r}"
+                f"{self.name}: every must be a schedule such as Every.steps(50) or Every.epochs(1), not {every!r}"
             )
         self.every = every
 
     def act(self, run: Run) -> None:
-        """Do it."""
+        """Perform the action; override this method."""
         raise NotImplementedError(f"{type(self).__name__} has no method act(self, run)")
 
     def on_train_step_end(self, run: Run) -> None:
@@ -140,34 +140,34 @@ class Periodic(Callback):
 
     def check(self, run: Run) -> Iterable[str]:
         if why := self.every.why_never(run):
-            yield f"{self.name}: {why}; it will act only once, after the last step"
+            yield f"{self.name}: {why}; it acts only once, after the last step"
 
 
 class Writer(Periodic):
-    """Takes a run's numbers and pictures elsewhere: override :meth:`write`, and :meth:`write_images` for pictures.
+    """Base class of loggers: override :meth:`write`, and :meth:`write_images` to write images.
 
-    The step's scalars are written when they are due; what other callbacks log, at the event they log it in, be
-    they told of it before or after this one; quality metrics whenever they are new.
+    The step's scalars are written on the schedule, values logged by callbacks after the event in which they are
+    logged, and quality metrics after every evaluation.
     """
 
     order = 90  # after those that log
 
     def write(self, run: Run, values: Mapping[str, float]) -> None:
-        """Write numbers that belong to ``run.step``."""
+        """Write the numbers of step ``run.step``."""
         raise NotImplementedError(f"{type(self).__name__} has no method write(self, run, values)")
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Write pictures, (H, W) or (H, W, 3), that belong to ``run.step``."""
+        """Write the images of step ``run.step``, uint8 of shape (H, W) or (H, W, 3)."""
 
     def act(self, run: Run) -> None:
         self.write(run, run.scalars.of_step())
 
     def see_logged(self, run: Run) -> None:
-        numbers, pictures = run.unseen(self)
+        numbers, images = run.unseen(self)
         if numbers:
             self.write(run, numbers)
-        if pictures:
-            self.write_images(run, pictures)
+        if images:
+            self.write_images(run, images)
 
     def on_train_step_end(self, run: Run) -> None:
         super().on_train_step_end(run)
@@ -193,6 +193,6 @@ C = TypeVar("C", bound=Callback)
 
 
 def optional(callback: C) -> C:
-    """Let a run outlive this callback: an exception in it detaches it, with a warning, and the run goes on."""
+    """Make a callback optional: an exception in it detaches it, with a warning, and the run continues."""
     callback.optional = True
     return callback

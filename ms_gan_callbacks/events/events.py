@@ -1,4 +1,4 @@
-"""Which events a run has, and when something is due.
+"""The events of a run in their order, and schedules.
 
 ::
 
@@ -8,9 +8,9 @@
                               on_train_step_end
         when evaluated:       on_eval_end
                           on_train_epoch_end
-    on_train_end          ended by itself or was asked to, never failed
+    on_train_end          when complete or stopped by a callback, not after an exception
 
-    on_checkpoint         whenever one has been written, after all other events of its step
+    on_checkpoint         after a checkpoint was written, after all other events of its step
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ms_gan_callbacks.events.run import Run
 
 
 class Event(Enum):
-    """What happens in a run. The value is the name of the method that is called."""
+    """An event of a run. The value is the name of the hook method."""
 
     TRAIN_BEGIN = "on_train_begin"
     TRAIN_EPOCH_BEGIN = "on_train_epoch_begin"
@@ -38,7 +38,7 @@ class Event(Enum):
 
 
 class Counters(Protocol):
-    """As much of a run as a schedule needs."""
+    """The counters that a schedule reads."""
 
     @property
     def step(self) -> int: ...
@@ -50,9 +50,9 @@ class Counters(Protocol):
 
 @dataclass(frozen=True)
 class Every:
-    """When something is due: a value that depends on the counters alone, so nothing of it is ever saved.
+    """A schedule: every N steps or epochs. It depends on the run's counters only and has no state.
 
-    Write ``Every.steps(50)`` or ``Every.epochs(1)``; on the command line ``50steps`` or ``1epoch``.
+    Use ``Every.steps(50)`` or ``Every.epochs(1)``; on the command line ``50steps`` or ``1epoch``.
     """
 
     typed: ClassVar[str] = "a schedule such as 50steps or 2epochs"
@@ -62,7 +62,7 @@ class Every:
 
     def __post_init__(self) -> None:
         if not is_whole(self.period, 1):
-            raise CallbackError(f"Every.{self.unit}(...) takes a whole number of at least 1, got {self.period!r}")
+            raise CallbackError(f"Every.{self.unit}(...) must be an integer of at least 1, got {self.period!r}")
 
     @classmethod
     def steps(cls, period: int) -> Every:
@@ -76,10 +76,10 @@ class Every:
 
     @classmethod
     def parse(cls, text: str) -> Every:
-        """Return the schedule that was typed, as ``50steps``, ``1epoch`` or ``Every.steps(50)``.
+        """Parse a schedule such as ``50steps``, ``1epoch`` or ``Every.steps(50)``.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is not a schedule.
         """
         words = re.fullmatch(r"(?P<n>[\d_]+) *(?P<unit>step|epoch)s?", text.strip())
         words = words or re.fullmatch(r"Every\.(?P<unit>step|epoch)s\((?P<n>\d+)\)", text.strip())
@@ -89,23 +89,23 @@ class Every:
 
     @property
     def by_epoch(self) -> bool:
-        """Whether epochs are counted, not steps."""
+        """Whether the unit is epochs."""
         return self.unit == "epochs"
 
     def due(self, at: Counters) -> bool:
-        """Tell whether the step at hand is one of those."""
+        """Return whether the schedule is due after the current step."""
         if self.by_epoch:
             return at.ends_epoch and at.epoch % self.period == 0
         return at.step % self.period == 0
 
     def count(self, after: int, until: int) -> int:
-        """Return how often it is due after one step (or epoch, of which it counts) and up to another."""
+        """Return how often the schedule is due after step (or epoch) ``after``, up to and including ``until``."""
         return max(0, until // self.period - after // self.period)
 
     def why_never(self, run: Run) -> str | None:
-        """Return why it is never due in a run, as a clause; None where it is."""
+        """Return the reason if the schedule is never due in a run, otherwise None."""
         length = run.epochs if self.by_epoch else run.steps
-        return None if self.count(0, length) else f"{self} lies beyond this run's {counted(length, self.unit)}"
+        return None if self.count(0, length) else f"{self} is longer than this run of {counted(length, self.unit)}"
 
     def __str__(self) -> str:
         return f"Every.{self.unit}({self.period})"

@@ -1,4 +1,4 @@
-"""What a callback sees of a run: where it stands, what it measured, and what it may ask for."""
+"""Run: the argument of every callback hook, with counters, scalars, networks and requests."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 
-def _no_images(count: int) -> Floats:
+def _raise_no_images(count: int) -> Floats:
     raise CallbackError("this run has no real images")
 
 
 @dataclass(frozen=True)
 class RollBack:
-    """A wish to give up what the players have become, and to go on from what they were.
+    """A request to return both players to an earlier checkpoint.
 
     Attributes:
-        reason: why, in words.
-        healthy: the last step whose state is known to be good; 0 for the beginning.
-        learning_rate: what both players' learning rates are multiplied by.
+        reason: the reason, shown in the summary.
+        healthy: the last step whose state is known to be good; 0 for the initial state.
+        learning_rate: factor for both players' learning rates.
     """
 
     reason: str
@@ -43,43 +43,43 @@ class RollBack:
 
 @dataclass
 class Requests:
-    """What callbacks have asked for since the runner last looked."""
+    """Requests made by callbacks and not yet carried out by the loop."""
 
     stop_reason: str | None = None
-    checkpoints: dict[str, int | None] = field(default_factory=dict)  # how many to keep, by who asked
+    checkpoints: dict[str, int | None] = field(default_factory=dict)  # number to retain, by owner
     roll_back: RollBack | None = None
     end_with: int | None = None
 
 
 @dataclass
 class Run:
-    """A run as its callbacks see it: read what you like, ask for what you need.
+    """The argument of every callback hook. Treat its attributes as read-only; use its methods for requests.
 
     Attributes:
-        out_dir: the run's own folder.
-        seed: the seed that every random number of the run follows from.
+        out_dir: the run directory.
+        seed: the seed of all random numbers of the run.
         noise_dim: length of one noise vector.
-        generator: the generator's cell (None where there is no network, as in tests of callbacks).
-        discriminator: the discriminator's cell, likewise.
-        train_network: the cell whose call is a training step: both players, both optimizers; None likewise.
-        scalars: the scalars of the step at hand: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value`` and
-            what callbacks have logged. Reading one waits for the device.
-        epoch_means: the mean of the step's scalars over the epoch so far.
-        metrics: the newest result of every quality metric.
-        metric_noise: asked by name, the standard error of a metric's newest result; 0 where there is none.
-        group: what its curves stand under.
-        classes: how many classes a conditional run has; None of any other.
-        critic: whether ``d_real`` and ``d_fake`` are means of a critic's scores, without bounds, and not of
-            probabilities; ``value`` is their difference then.
-        manifest: what the run was made of: recipe, arguments, versions, data (the content of ``run.json``).
-        recipe_source: the text of the recipe, where there is one.
-        monitors: every name that a callback may monitor.
+        generator: the generator's cell; None in runs without networks, as in tests of callbacks.
+        discriminator: the discriminator's cell, or None.
+        train_network: the cell that performs a training step, with both players and both optimizers, or None.
+        scalars: scalars of the current step: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value``, and values
+            logged by callbacks. Reading one waits for the device.
+        epoch_means: means of the step's scalars over the epoch so far.
+        metrics: the most recent value of every quality metric.
+        metric_noise: returns the standard error of a metric's most recent value, by name; 0 if it is unknown.
+        group: prefix of the step's scalars in TensorBoard.
+        classes: number of classes of a conditional run, otherwise None.
+        critic: whether ``d_real`` and ``d_fake`` are means of a critic's unbounded scores instead of
+            probabilities; ``value`` is then their difference.
+        manifest: the content of ``run.json``: recipe, arguments, versions, data.
+        recipe_source: source text of the recipe, or None.
+        monitors: all names that can be monitored.
         metric_names: those of them that are metrics.
-        better: which way a metric is better, "min" or "max", where it says so.
-        evaluate_every: when they are measured, an ``Every``; None where that is not known.
-        checkpoint: the newest checkpoint's folder, once there is one.
-        rollbacks: how often the run has gone back to an older state, and why: the oldest first, each with
-            ``step``, ``to_step``, ``reason`` and ``learning_rate``.
+        better: for each metric that declares it, whether lower ("min") or higher ("max") is better.
+        evaluate_every: schedule of the metrics, an ``Every``; None if it is unknown.
+        checkpoint: directory of the newest checkpoint, or None.
+        rollbacks: the rollbacks so far, oldest first, each with ``step``, ``to_step``, ``reason`` and
+            ``learning_rate``.
     """
 
     progress: Progress
@@ -90,7 +90,7 @@ class Run:
     discriminator: nn.Cell | None = None
     train_network: nn.Cell | None = None
     generate: Callable[..., Floats] = field(default=lambda noise: noise, repr=False)
-    draw_real: Callable[[int], Floats] = field(default=_no_images, repr=False)
+    draw_real: Callable[[int], Floats] = field(default=_raise_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
     scalars: Scalars = field(default_factory=Scalars)
@@ -113,32 +113,32 @@ class Run:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the run was made of, by the keys of ``run.json``; it cannot be changed."""
+        """The content of ``run.json``, read-only."""
         return self.manifest.facts
 
     @property
     def logged(self) -> dict[str, float]:
-        """The numbers that callbacks have logged at the event at hand."""
+        """Numbers logged by callbacks at the current event."""
         return self._log.numbers
 
     @property
     def images(self) -> dict[str, NDArray[np.uint8]]:
-        """The pictures that they have, uint8, (H, W) or (H, W, 3)."""
+        """Images logged by callbacks at the current event, uint8 of shape (H, W) or (H, W, 3)."""
         return self._log.images
 
     @property
     def newest_logged(self) -> dict[str, float]:
-        """The newest value of every number that was logged."""
+        """The most recent value of every logged number."""
         return self._log.newest
 
     @property
     def step(self) -> int:
-        """The step at hand, from 1: how many real batches have been used."""
+        """Current step, counted from 1: the number of real batches used."""
         return self.progress.step
 
     @property
     def steps(self) -> int:
-        """How many steps the run is asked to have in all."""
+        """Planned number of steps."""
         return self.progress.steps
 
     @property
@@ -148,60 +148,59 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """The epoch at hand, from 1."""
+        """Current epoch, counted from 1."""
         return self.progress.epoch
 
     @property
     def epochs(self) -> int:
-        """How many epochs the run is asked to have in all."""
+        """Planned number of epochs."""
         return self.progress.epochs
 
     @property
     def ends_epoch(self) -> bool:
-        """Whether the step at hand is its epoch's last."""
+        """Whether the current step is the last of its epoch."""
         return self.progress.ends_epoch
 
     @property
     def d_updates(self) -> int:
-        """How often the discriminator has been updated."""
+        """Updates of the discriminator so far."""
         return self.progress.d_updates
 
     @property
     def g_updates(self) -> int:
-        """How often the generator has been updated."""
+        """Updates of the generator so far."""
         return self.progress.g_updates
 
     @property
     def stop_reason(self) -> str | None:
-        """Why a callback asked the run to end, if one did."""
+        """Reason of the first stop request, or None."""
         return self.requests.stop_reason
 
     def noise(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` noise vectors, shape (count, noise_dim), N(0, 1): the same for a name, always."""
+        """Return ``count`` noise vectors, (count, noise_dim), from N(0, 1); determined by seed and name."""
         return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], from :meth:`noise` of that name.
+        """Return ``count`` images, (count, C, H, W) in [-1, 1], generated from :meth:`noise` of that name.
 
-        In a conditional run their classes are 0, 1, 2 and so on, in turn; ``generate(noise, labels)`` takes
-        others. Where the generator normalises by the batch's statistics in evaluation, too, a picture depends on
-        the batch it is drawn with.
+        In a conditional run the classes are 0, 1, 2 and so on, repeated; ``generate(noise, labels)`` accepts other
+        labels. If the generator uses batch statistics in evaluation mode, an image depends on its batch.
         """
         return self.generate(self.noise(count, name))
 
     def real(self, count: int) -> Floats:
-        """Return ``count`` real images, (count, C, H, W) in [-1, 1]: the same ones, always.
+        """Return ``count`` real images, (count, C, H, W) in [-1, 1]; always the same images.
 
         Raises:
-            DataError: an epoch has fewer.
+            DataError: an epoch has fewer images.
         """
         return self.draw_real(count)
 
     def log(self, values: Mapping[str, Any] | None = None, /, **named: float | NDArray[np.uint8]) -> None:
-        """Publish numbers, and pictures as uint8 arrays, at the step at hand, by name or as a mapping.
+        """Publish numbers, or images as uint8 arrays, at the current step, by name or as a mapping.
 
         Raises:
-            ValueError: a name cannot be one, or is taken: by the run's counters, a scalar of every step, a metric.
+            ValueError: a name is invalid, reserved, or already used by a scalar of every step or a metric.
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
         for name, value in {**(values or {}), **named}.items():
@@ -216,42 +215,42 @@ class Run:
         return find_clash(name, self.group, self.epoch_means.names, {*self.metric_names, *self.metrics})
 
     def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
-        """Return the numbers and pictures that were logged since a reader asked last, at the event at hand."""
+        """Return the numbers and images logged at the current event since the reader's last call."""
         return self._log.unseen(reader)
 
     def forget_logged(self) -> None:
-        """Let go of what was logged; the bus does so once everybody has seen it."""
+        """Clear the logged values; called by the bus after every event."""
         self._log.forget()
 
     def stop(self, reason: str) -> None:
-        """Ask the run to end after this step; the first reason given is the one that is kept."""
+        """Request the run to end after this step; if several reasons are given, the first is kept."""
         self.requests.stop_reason = self.requests.stop_reason or reason
 
     def roll_back(self, reason: str, healthy: int, learning_rate: float = 1.0) -> None:
-        """Ask to go back, after this step, to the newest checkpoint that is whole and of a healthy step.
+        """Request to return, after this step, to the newest intact checkpoint not later than step ``healthy``.
 
-        From there the run goes on with other noise: with the same it would come to the same end. The first wish of
-        a step is the one that is kept. Whoever asks must give up some time: ``rollbacks`` tells how often it was.
+        Training continues from there with different noise, since the same noise would lead to the same state. The
+        first request of a step is kept. Limit the number of rollbacks in the callback; see ``rollbacks``.
 
         Args:
-            reason: why, in words.
+            reason: the reason, shown in the summary.
             healthy: the last step whose state is known to be good.
-            learning_rate: what to multiply both players' learning rates by, more than 0.
+            learning_rate: factor for both players' learning rates, greater than 0.
         """
         self.requests.roll_back = self.requests.roll_back or RollBack(reason, healthy, learning_rate)
 
     def end_with(self, step: int) -> None:
-        """Ask that the networks end with the weights of a step's checkpoint, which somebody keeps.
+        """Request the networks to have the weights of a retained checkpoint when the run ends.
 
-        The run's own last checkpoint is still that of its last step.
+        The run's last checkpoint is still that of its last step.
         """
         self.requests.end_with = step
 
     def request_checkpoint(self, keep: int | None = None, owner: str = "") -> None:
-        """Ask for a checkpoint once this step's events are delivered.
+        """Request a checkpoint, written after all events of this step.
 
         Args:
-            keep: how many checkpoints asked for by this owner may stay, the newest first; None keeps all.
-            owner: whose they are: nobody's wish removes what another owner keeps.
+            keep: number of this owner's most recent checkpoints to retain; None retains all.
+            owner: name of the owner. A checkpoint is removed only when no owner retains it.
         """
         self.requests.checkpoints[owner] = keep

@@ -1,4 +1,4 @@
-"""A step's numbers, left on the device until somebody reads them, and their means over an epoch."""
+"""Scalars of a step, read from the device on demand, their epoch means, and values logged by callbacks."""
 
 from __future__ import annotations
 
@@ -12,49 +12,46 @@ if TYPE_CHECKING:
     from mindspore import Tensor
 
 COUNTERS = ("step", "epoch", "epoch_means")
-"""What every line of the log has."""
+"""The keys of the log that are reserved."""
 
 
 def find_name_fault(name: object) -> str | None:
-    """Return why a number cannot be published under a name, as a clause; None where it can.
-
-    The one rule for metrics, for what callbacks log and say that they publish, and for the outputs of a network.
-    """
+    """Return the reason if a name is invalid for a metric, a logged value or a network output, otherwise None."""
     if not isinstance(name, str):
-        return f"a name is text, not {name!r}"
+        return f"a name must be a string, not {name!r}"
     if not name.isprintable() or name != " ".join(name.split()) or not name:
-        return f"{name!r} is no name: one is printed in a line, with single spaces inside at most"
+        return f"{name!r} is not a valid name: use printable characters, with single spaces between words"
     if name in COUNTERS:
-        return f"{name!r} is what every line of the log has; take another name"
+        return f"{name!r} is a reserved key of the log; choose another name"
     return None
 
 
 def find_clash(name: str, group: str, of_step: Collection[str], metrics: Collection[str]) -> str | None:
-    """Return what a name that a callback logs stands for already, as a clause; None where it is free.
+    """Return the reason if a callback cannot log a name because it is already used, otherwise None.
 
     Args:
-        name: a number's, or with a slash a whole tag of TensorBoard.
-        group: what the step's scalars stand under there.
-        of_step: the names of these.
-        metrics: the names of metrics.
+        name: name of a value, or with a slash a TensorBoard tag.
+        group: TensorBoard prefix of the step's scalars.
+        of_step: names of the step's scalars.
+        metrics: names of the metrics.
     """
     folder, slash, rest = name.partition("/")
     if name in of_step or (folder == group and rest in of_step):
-        return f"{name!r} is a scalar of every step; take another name"
+        return f"{name!r} is a scalar of every step; choose another name"
     if name in metrics or (folder == "metrics" and rest in metrics):
-        return f"{name!r} is a metric of this run; take another name"
+        return f"{name!r} is a metric of this run; choose another name"
     if slash and folder in ("optimizer", "performance"):
-        return f"TensorBoard has curves of its own under {folder}/; take another name"
+        return f"the TensorBoard group {folder}/ is reserved; choose another name"
     return None
 
 
 class Log:
-    """What callbacks log at one event.
+    """Values logged by callbacks at the current event.
 
     Attributes:
-        numbers: the numbers, by name.
-        images: the pictures.
-        newest: the newest value of every number, of this event or an older one.
+        numbers: logged numbers by name.
+        images: logged images by name.
+        newest: the most recent value of every number, including earlier events.
     """
 
     def __init__(self) -> None:
@@ -62,13 +59,13 @@ class Log:
         self.images: dict[str, NDArray[np.uint8]] = {}
         self.newest: dict[str, float] = {}
         self._entries: list[tuple[str, float | NDArray[np.uint8]]] = []
-        self._seen: dict[int, int] = {}  # how many of them, by who has seen them
+        self._seen: dict[int, int] = {}  # number of entries already returned, by id of the reader
 
     def add(self, name: str, value: Any) -> None:
-        """Take a number or a picture in.
+        """Add a number or an image.
 
         Raises:
-            TypeError: it is neither.
+            TypeError: the value is neither.
         """
         if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
             self.images[name] = value
@@ -76,18 +73,18 @@ class Log:
             value = self.numbers[name] = self.newest[name] = float(value)
         else:
             kind = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else type(value)
-            raise TypeError(f"run.log({name}=...) takes a number or a uint8 picture, not {kind}")
+            raise TypeError(f"run.log({name}=...) takes a number or a uint8 image, not {kind}")
         self._entries.append((name, value))
 
     def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
-        """Return the numbers and pictures that were logged since a reader asked last."""
+        """Return the numbers and images logged since the reader's last call."""
         new = self._entries[self._seen.get(id(reader), 0) :]
         self._seen[id(reader)] = len(self._entries)
-        pictures = {name: value for name, value in new if isinstance(value, np.ndarray)}
-        return {name: value for name, value in new if not isinstance(value, np.ndarray)}, pictures
+        images = {name: value for name, value in new if isinstance(value, np.ndarray)}
+        return {name: value for name, value in new if not isinstance(value, np.ndarray)}, images
 
     def forget(self) -> None:
-        """Let go of all but the newest numbers."""
+        """Clear everything except ``newest``."""
         self.numbers.clear()
         self.images.clear()
         self._entries.clear()
@@ -95,7 +92,7 @@ class Log:
 
 
 class Scalars(Mapping[str, float]):
-    """The scalars of the step at hand, left on the device until somebody reads one."""
+    """Scalars of the current step, copied from the device on first access."""
 
     def __init__(self) -> None:
         self._names: Sequence[str] = ()
@@ -103,15 +100,15 @@ class Scalars(Mapping[str, float]):
         self._host: dict[str, float] = {}
 
     def publish(self, names: Sequence[str], values: Tensor) -> None:
-        """Replace all scalars by those of a new step: ``values`` of shape (len(names),)."""
+        """Replace all scalars with those of a new step: ``values`` of shape (len(names),)."""
         self._names, self._pending, self._host = names, values, {}
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Add values that are on the host already."""
+        """Add values that are already on the host."""
         self._read().update(values)
 
     def of_step(self) -> dict[str, float]:
-        """Return the scalars that the step itself published, without what was added."""
+        """Return the step's own scalars, without added values."""
         values = self._read()
         return {name: values[name] for name in self._names}
 
@@ -132,7 +129,7 @@ class Scalars(Mapping[str, float]):
 
 
 class EpochMeans(Mapping[str, float]):
-    """The mean of every scalar over the epoch so far, read from the device in bunches."""
+    """Mean of every scalar over the epoch so far, read from the device in batches."""
 
     BUNCH = 256
 
@@ -143,34 +140,34 @@ class EpochMeans(Mapping[str, float]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whose means these are: what a step publishes, also before the first."""
+        """Names of the scalars that every step publishes, also before the first step."""
         return self._names
 
     def restart(self) -> None:
-        """Forget everything: a new epoch begins."""
+        """Reset the means at the beginning of an epoch."""
         self._pending.clear()
         self._sums, self._count = np.zeros(len(self._names)), 0
 
     def add(self, values: Tensor) -> None:
-        """Take in one step's scalars, in the order of the names."""
+        """Add one step's scalars, in the order of the names."""
         self._pending.append(values)
         if len(self._pending) >= self.BUNCH:
             self._drain()
 
     def _drain(self) -> None:
-        # One by one and in order, so that the sums do not depend on when somebody looked.
+        # One by one and in order, so that the sums do not depend on when the means are read.
         for values in self._pending:
             self._sums = self._sums + values.asnumpy().astype(np.float64)
         self._count += len(self._pending)
         self._pending.clear()
 
     def state(self) -> dict[str, Any]:
-        """Return what continues the means exactly, as JSON values."""
+        """Return the sums and the count as JSON values."""
         self._drain()
         return {"sums": self._sums.tolist(), "count": self._count}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Restore a value returned by :meth:`state`."""
         self._pending.clear()
         self._sums, self._count = np.asarray(state["sums"], np.float64), int(state["count"])
 

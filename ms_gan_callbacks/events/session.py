@@ -1,7 +1,7 @@
-"""One run with the callbacks that watch it: emits events, commits checkpoints, and decides which of them stay.
+"""Session: a run and its callbacks; emits events, writes checkpoints and removes old ones.
 
-The training loop, the adapter for ``mindspore.train.Model`` and the test kit each have one, so that all three call
-callbacks in the same order, with the same log, and write checkpoints at the same moment.
+The training loop, the adapter for ``mindspore.train.Model`` and the testing package each use a session, so all
+three call callbacks in the same order and write checkpoints at the same point of a step.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Session:
     Args:
         run: the run.
         bus: its callbacks.
-        store: where its checkpoints are; None where none is written.
-        note: called with each event after the callbacks, before what they logged is forgotten.
+        store: its checkpoints; None if checkpoints are not written.
+        note: called with each event after the callbacks, before the logged values are cleared.
 
     Attributes:
-        kept: the steps whose checkpoints stay, by the owner of the request.
-        resumed_from: the step of the checkpoint that the run continues; it stays, too.
+        kept: steps of the retained checkpoints, by the owner of the request.
+        resumed_from: step of the checkpoint that the run was resumed from; it is retained, too.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Session:
         self.resumed_from: int | None = None
 
     def emit(self, event: Event) -> None:
-        """Call the hooks of an event; what they logged is forgotten afterwards."""
+        """Call the hooks of an event, then clear the values they logged."""
         self.bus.emit(event, self.run, self._note)
 
     def begin(self) -> None:
@@ -65,7 +65,7 @@ class Session:
         return best
 
     def commit(self) -> None:
-        """Write the requested checkpoint, if any: call this once all events of the step are emitted."""
+        """Write the requested checkpoint, if any. Call it after all events of the step."""
         requests = self.run.requests
         asked, requests.checkpoints = requests.checkpoints, {}
         if not asked:
@@ -78,7 +78,7 @@ class Session:
         self.emit(Event.CHECKPOINT)
 
     def _keep(self, asked: Mapping[str, int | None]) -> None:
-        """Keep this step's checkpoint for each owner, and as many of the owner's older ones as requested."""
+        """Retain this step's checkpoint for each owner, and the requested number of older ones."""
         for owner, count in asked.items():
             steps = [*(step for step in self.kept.get(owner, []) if step != self.run.step), self.run.step]
             self.kept[owner] = steps if count is None else steps[-count:]
@@ -94,7 +94,7 @@ class Session:
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """Return the rest of what a checkpoint holds, as JSON values."""
+        """Return the content of a checkpoint's ``state.json``."""
         return {
             "progress": asdict(self.run.progress),
             "metrics": self.run.metrics,
@@ -103,7 +103,7 @@ class Session:
         }
 
     def restore(self, state: Mapping[str, Any], step: int, folder: Path) -> None:
-        """Continue from a checkpoint: its state, its step and its folder. The caller restores the progress."""
+        """Restore the metrics and callback states of a checkpoint. The caller restores the progress."""
         self.run.metrics.clear()
         self.run.metrics.update(state["metrics"])
         self.bus.load_state(state["callbacks"])

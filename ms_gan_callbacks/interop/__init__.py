@@ -1,1 +1,1 @@
-"""A citizen of MindSpore's world: its callbacks in our runs, our callbacks in its ``Model``."""
+"""Interoperability with ``mindspore.train``: its callbacks in a run, this package's callbacks in a ``Model``."""

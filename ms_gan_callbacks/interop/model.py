@@ -1,15 +1,15 @@
-"""Our callbacks in an ordinary ``mindspore.train.Model``.
+"""This package's callbacks in a ``mindspore.train.Model``.
 
 ::
 
     model.train(10, data, callbacks=for_model([TensorBoard(), Checkpoint()], out_dir="runs/mine"))
 
-what Model tells                    what our callbacks are told
-the first on_train_epoch_begin      check, __enter__, on_train_begin: only now is it known which epoch it is
-on_train_epoch_begin, ..step..      their namesakes
-on_eval_end, within fit             on_eval_end
-on_train_epoch_end                  on_train_epoch_end, if the epoch is complete: Model tells it in any case
-on_train_end                        on_train_end
+    event of the Model                event of this package's callbacks
+    the first on_train_epoch_begin    check, __enter__, on_train_begin; the epoch is unknown before
+    on_train_epoch_begin, ..step..    the same
+    on_eval_end, in fit               on_eval_end
+    on_train_epoch_end                on_train_epoch_end, if the epoch is complete
+    on_train_end                      on_train_end
 """
 
 from __future__ import annotations
@@ -42,33 +42,28 @@ def for_model(
     resume: bool = False,
     quiet: bool = False,
 ) -> ModelCallback:
-    """Return a stock callback through which ours watch ``Model.train``, ``Model.fit`` and ``Model.eval``.
+    """Return a MindSpore callback that runs this package's callbacks in ``Model.train``, ``fit`` and ``eval``.
 
-    They see a :class:`Run` with the step's outputs as scalars, what ``fit`` evaluates as metrics, and no
-    generator. ``run.stop`` ends the training; checkpoints hold every parameter of the network and its optimizer.
+    The :class:`Run` has the network's outputs as scalars, the results of ``fit`` as metrics, and no generator.
+    ``run.stop`` ends the training; checkpoints contain all parameters of the network and its optimizer.
 
     Args:
-        callbacks: ours, or one of ours; stock ones go beside this one.
-        out_dir: the folder for what they write, new or empty; by default ``runs/model-<time>``.
-        outputs: the names of what the network returns, the loss first; each counts by its mean.
-        resume: go on with the run in ``out_dir`` from the newest checkpoint that ends an epoch. Train with
-            ``initial_epoch=callback.epoch`` then, which says how many there have been.
-        quiet: leave the closing lines out.
+        callbacks: one or several callbacks of this package. Pass MindSpore's callbacks to the Model directly.
+        out_dir: a new or empty run directory; by default ``runs/model-<time>``.
+        outputs: names of the network's outputs, the loss first; the scalars are their means.
+        resume: resume the run in ``out_dir`` from the newest checkpoint at the end of an epoch. Train with
+            ``initial_epoch=callback.epoch``, the number of complete epochs.
+        quiet: omit the closing summary.
 
     Raises:
-        CallbackError: a callback cannot work there.
-        RunDirError: the folder is taken; or, to resume, holds no run.
+        CallbackError: a callback cannot work in a Model.
+        RunDirError: the directory is in use, or (with ``resume``) contains no run.
     """
     return ModelCallback(callbacks, out_dir, outputs, resume, quiet)
 
 
 class ModelCallback(StockCallback):  # type: ignore[misc]
-    """What :func:`for_model` returns.
-
-    Attributes:
-        epoch: complete epochs behind the run, over its whole life.
-        run: the run, once it has begun.
-    """
+    """The return value of :func:`for_model`."""
 
     def __init__(
         self,
@@ -80,7 +75,8 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-        self._bus = CallbackBus(_checked(self._callbacks), owner=self)
+        _check_callbacks(self._callbacks)
+        self._bus = CallbackBus(self._callbacks, owner=self)
         _check_outputs(outputs)
         folder = RunFolder(out_dir, "model")
         if resume:
@@ -89,19 +85,19 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
             folder.check_free()
         self._model = ModelRun(folder, self._bus, tuple(outputs), resume)
         self._quiet, self._depth, self._exits = quiet, 0, ExitStack()
-        self._training = self._looked = False
+        self._training = self._warned = False
 
     @property
     def epoch(self) -> int:
-        """Complete epochs behind the run."""
+        """Number of complete epochs, including those before a resume."""
         return self._model.epoch
 
     @property
     def run(self) -> Run | None:
-        """The run, once it has begun."""
+        """The run, or None before training."""
         return self._model.run
 
-    # Model.fit enters and leaves every callback once more for each evaluation, in the middle of training.
+    # Model.fit calls __enter__ and __exit__ again for every evaluation during training.
 
     def __enter__(self) -> ModelCallback:
         self._depth += 1
@@ -119,36 +115,37 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
             print(self._model.summary(), flush=True)
 
     def _begin(self, parameters: Any) -> None:
-        """Look for everything that can go wrong before the first step; touch the disk last."""
+        """Run all checks, then begin the run; files are written last."""
         model, start = self._model, parameters.cur_epoch_num - 1
         if model.begun and start != model.epoch:
             raise UsageError(
-                f"this run has {counted(model.epoch, 'epochs')} behind it: train with "
+                f"this run has completed {counted(model.epoch, 'epochs')}: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
         with model.folder.reserved(model.fresh):
             run = model.prepare(parameters, start)
-            for warning in [*self._bus.check(run), *self._seldom(parameters)]:
+            for warning in [*self._bus.check(run), *self._check_schedules(parameters)]:
                 warn(warning)
         self._exits = ExitStack()
         self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
-        self._training = True  # from here on there is something to release
+        self._training = True  # from here on __exit__ must release resources
         model.open()
         self._exits.enter_context(self._bus)
         model.session.begin()
 
-    def _seldom(self, parameters: Any) -> Iterable[str]:
-        """Say which schedules suffer from a device that tells of one step an epoch."""
+    def _check_schedules(self, parameters: Any) -> Iterable[str]:
+        """Yield a warning for every schedule that is not a multiple of the steps between two events."""
         for callback in self._bus.callbacks if parameters.dataset_sink_mode else ():
             every = getattr(callback, "every", None)
             if isinstance(every, Every) and not every.by_epoch and parameters.batch_num % every.period:
                 yield (
-                    f"{callback.name}: with dataset_sink_mode=True a step is told once every "
-                    f"{parameters.batch_num:,}, and {every} is due where that is a multiple; use Every.epochs(1)"
+                    f"{callback.name}: with dataset_sink_mode=True step events occur only every "
+                    f"{parameters.batch_num:,} steps, and {every} is due only at common multiples; "
+                    "use Every.epochs(1)"
                 )
 
     def on_train_epoch_begin(self, run_context: Any) -> None:
-        """Tell of it; the first one begins the run."""
+        """Emit the event; the first one begins the run."""
         parameters = run_context.original_args()
         if not self._training:
             self._begin(parameters)
@@ -156,22 +153,22 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         self._emit(Event.TRAIN_EPOCH_BEGIN, run_context)
 
     def on_train_step_begin(self, run_context: Any) -> None:
-        """Tell of it."""
+        """Emit the event."""
         self._model.begin_step(run_context.original_args())
         self._emit(Event.TRAIN_STEP_BEGIN, run_context)
 
     def on_train_step_end(self, run_context: Any) -> None:
-        """Tell of it; save if that was asked for and no other event of the step is to come."""
+        """Emit the event; write a requested checkpoint, unless the step ends an epoch."""
         self._model.publish(run_context.original_args().net_outputs)
         self._emit(Event.TRAIN_STEP_END, run_context)
         if not self._model.current.progress.ends_epoch:
             self._model.session.commit()
 
     def on_eval_end(self, run_context: Any) -> None:
-        """Tell of it: of one in fit to everybody, of Model.eval by itself to those that write."""
+        """Emit the event in ``fit``; after a separate ``Model.eval`` pass the results to loggers only."""
         parameters = run_context.original_args()
         taken = {*COUNTERS, *self._model.outputs, *self._bus.publishes()}
-        found = _numbers(parameters.get("eval_results") or parameters.metrics, taken)
+        found = _select_numbers(parameters.get("eval_results") or parameters.metrics, taken)
         if self._training:
             self._model.current.metrics.update(found)
             self._emit(Event.EVAL_END, run_context)
@@ -180,16 +177,16 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         self._model.write_evaluation(writers, parameters, found)
 
     def on_train_epoch_end(self, run_context: Any) -> None:
-        """Tell of it, if it is complete."""
+        """Emit the event if the epoch is complete; Model also calls this after an incomplete epoch."""
         if self._model.current.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END, run_context)
             self._model.session.commit()
-            if self._model.current.metrics:  # without any, fit may be about to measure them in a later epoch
-                self._look_for_monitors()
+            if self._model.current.metrics:  # otherwise the first evaluation may follow in a later epoch
+                self._check_monitors()
 
     def on_train_end(self, run_context: Any) -> None:
-        """Tell of it, and leave the weights that somebody wants."""
-        self._look_for_monitors()
+        """Emit the event, and load the weights that a callback requested by ``end_with``."""
+        self._check_monitors()
         if (best := self._model.session.end()) is not None:
             self._model.load_weights(best)
 
@@ -198,50 +195,47 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         if self._model.current.stop_reason:
             run_context.request_stop()
 
-    def _look_for_monitors(self) -> None:
-        """Warn, once, of names that somebody watches and nobody measures: before, they were not known."""
-        run, looked, self._looked = self._model.current, self._looked, True
+    def _check_monitors(self) -> None:
+        """Warn once about unknown monitors; the names of the metrics are not known before the first evaluation."""
+        run, warned, self._warned = self._model.current, self._warned, True
         known = {*run.epoch_means, *run.metrics, *run.newest_logged, *self._bus.publishes()}
         when = "the first epoch" if run.epoch == 1 else f"the first {counted(run.epoch, 'epochs')}"
-        for callback in () if looked else self._bus.callbacks:
+        for callback in () if warned else self._bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:
-                warn(
-                    f"{callback.name} monitors {monitor!r}, which nobody has measured in {when}; "
-                    + choices(monitor, sorted(known))
-                )
+                names = choices(monitor, sorted(known))
+                warn(f"{callback.name}: monitor {monitor!r} was not measured in {when}; {names}")
 
 
 def _check_outputs(outputs: Any) -> None:
     if isinstance(outputs, str) or not outputs:
-        raise UsageError(f"for_model takes outputs=({outputs!r},), the names of what the network returns")
+        raise UsageError(f"for_model: outputs must be a tuple of the network's outputs: outputs=({outputs!r},)")
     for name in outputs:
         if fault := find_name_fault(name):
-            raise UsageError(f"for_model(outputs=...) names {name!r}: {fault}")
+            raise UsageError(f"for_model(outputs=...) contains {name!r}: {fault}")
         if list(outputs).count(name) > 1:
-            raise UsageError(f"for_model(outputs=...) names {name!r} twice")
+            raise UsageError(f"for_model(outputs=...) contains {name!r} twice")
 
 
-def _checked(callbacks: Sequence[Any]) -> Sequence[Any]:
+def _check_callbacks(callbacks: Sequence[Any]) -> None:
     for callback in callbacks:
         if isinstance(callback, StockCallback):
             raise CallbackError(
-                f"{type(callback).__name__} is MindSpore's own: pass it to Model beside for_model(...), not in it"
+                f"{type(callback).__name__} is a callback of MindSpore: pass it to the Model, not to for_model"
             )
         for one in (callback, *getattr(callback, "companions", ())):
             for needed in getattr(one, "needs", ()):
                 raise CallbackError(
-                    f"{one.name} needs {needed}, and mindspore.train.Model has none; use it in a Runner"
+                    f"{one.name} needs {needed}, which mindspore.train.Model does not have; use it in a Runner"
                 )
-    return callbacks
 
 
-def _numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
-    """Return the metrics that are numbers; one whose name is taken gets ``eval_`` before it."""
+def _select_numbers(metrics: Mapping[str, Any], taken: Collection[str]) -> dict[str, float]:
+    """Return the metrics that are numbers, with the prefix ``eval_`` if a name is taken."""
     found = {}
     for name, value in metrics.items():
         if np.ndim(value) == 0:
             found[f"eval_{name}" if name in taken else name] = float(value)
         else:
-            warn(f"the metric {name!r} is no number, and not seen by callbacks")
+            warn(f"the metric {name!r} is not a number and is not passed to callbacks")
     return found

@@ -1,4 +1,4 @@
-"""The run that a ``mindspore.train.Model`` has for our callbacks, and its folder."""
+"""The run of a ``mindspore.train.Model``: its state, run directory and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,37 +27,35 @@ from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
 
 BETTER = {"loss": "min", "eval_loss": "min"}
-"""What an optimizer lowers is better when it is lower."""
+"""Directions of the losses."""
 
 
-class Unknown(frozenset[str]):
-    """What may be monitored is not known before it is measured: any name may be."""
+class AnyName(frozenset[str]):
+    """Contains every name: the names that can be monitored are unknown before the first evaluation."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
 
 class Outputs:
-    """A step's outputs, left on the device: the mean of each, as a Tensor of shape (n,) would have it."""
+    """Means of a step's outputs, left on the device, with the interface of a Tensor of shape (n,)."""
 
     def __init__(self, outputs: Any, names: tuple[str, ...]) -> None:
         several = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
         if len(several) < len(names):
-            raise UsageError(
-                f"the network returns {counted(len(several), 'outputs')}, and outputs={names} names more"
-            )
+            raise UsageError(f"the network returns {counted(len(several), 'outputs')}, fewer than outputs={names}")
         self._outputs = several[: len(names)]
 
     def asnumpy(self) -> NDArray[np.float64]:
-        """Copy them to the host."""
+        """Copy the means to the host."""
         return np.array([np.mean(getattr(one, "asnumpy", lambda one=one: one)()) for one in self._outputs], float)
 
 
 class _ModelSession(Session):
-    """Checkpoints hold the network that is trained, with its optimizer.
+    """A session whose checkpoints contain the trained network and its optimizer.
 
     Attributes:
-        network: the cell whose call is a training step.
+        network: the cell that performs a training step.
     """
 
     network: Any = None
@@ -66,25 +64,25 @@ class _ModelSession(Session):
         found: dict[str, NDArray[Any]] = {}
         for parameter in self.network.get_parameters():
             if parameter.name in found:
-                raise CheckpointError(f"two parameters of the network are called {parameter.name!r}: rename one")
+                raise CheckpointError(f"two parameters of the network are named {parameter.name!r}: rename one")
             found[parameter.name] = parameter.asnumpy().copy()
         return found
 
 
 class ModelRun:
-    """Keeps a run up to date with what a Model tells.
+    """Updates a run from the callback parameters of a Model.
 
     Args:
-        folder: the run's folder.
-        bus: who is told.
-        outputs: the names of what the network returns.
-        resume: whether the folder holds a run that goes on.
+        folder: the run directory.
+        bus: the callbacks.
+        outputs: names of the network's outputs.
+        resume: whether to resume the run in the directory.
 
     Attributes:
-        epoch: complete epochs behind the run.
-        run: the run, once it has begun.
-        fresh: whether it has begun in this process, with a folder of its own.
-        trained: whether it has had a step in this process.
+        epoch: number of complete epochs.
+        run: the run, or None before training.
+        fresh: whether the run directory is new.
+        trained: whether a step was performed in this process.
     """
 
     def __init__(self, folder: RunFolder, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
@@ -96,11 +94,11 @@ class ModelRun:
         self._session: _ModelSession | None = None
         self.epoch, self.fresh, self.trained = 0, not resume, False
         if resume:
-            self._from, self.epoch = _newest_epoch(self._store)
+            self._from, self.epoch = _find_newest_epoch(self._store)
 
     @property
     def out_dir(self) -> Path:
-        """The run's folder; where it was left to a default, its name is settled when the training begins."""
+        """The run directory; a default name is final only when training begins."""
         return self.folder.path
 
     @property
@@ -109,18 +107,18 @@ class ModelRun:
 
     @property
     def begun(self) -> bool:
-        """Whether there has been training before, here or in the run that goes on."""
+        """Whether the run was trained before, in this process or before a resume."""
         return self.run is not None or not self.fresh
 
     @property
     def current(self) -> Run:
-        """The run, which has begun."""
+        """The run; raises RuntimeError before training."""
         if self.run is None:
             raise RuntimeError("the run has not begun")
         return self.run
 
     def prepare(self, parameters: Any, start: int) -> Run:
-        """Return the run as it is before its first step: ``start`` complete epochs behind it."""
+        """Return the run before its first step, after ``start`` complete epochs."""
         if self.run is not None:
             self.fresh = False
         steps = parameters.batch_num
@@ -129,10 +127,10 @@ class ModelRun:
         self._network, self._sunk = parameters.train_network, parameters.dataset_sink_mode
         self._base = progress.step - parameters.cur_step_num
         optimizer = parameters.get("optimizer") or getattr(self._network, "optimizer", None)
-        run = self.run or self._new_run(progress)
+        run = self.run or self._make_run(progress)
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
         run.learning_rates = partial(rates, "model", optimizer) if optimizer is not None else dict
-        run.manifest = self._made_of(parameters, progress, optimizer)
+        run.manifest = self._make_manifest(parameters, progress, optimizer)
         if self._session is None:
             self._session = _ModelSession(run, self._bus, self._store)
         self._session.network, self._session.store = self._network, self._store
@@ -147,22 +145,22 @@ class ModelRun:
             then = self.run.steps_per_epoch
         if then != steps:
             raise UsageError(
-                f"this run has epochs of {counted(then, 'steps')}, not of {counted(steps, 'steps')}: go on with "
-                "the data and batch size it began with"
+                f"this run has epochs of {counted(then, 'steps')}, not of {counted(steps, 'steps')}: use the same "
+                "data and batch size"
             )
 
-    def _new_run(self, progress: Progress) -> Run:
+    def _make_run(self, progress: Progress) -> Run:
         return Run(
             progress,
             self.out_dir,
             group="model",
-            generate=_no_generator,
+            generate=_raise_no_generator,
             epoch_means=EpochMeans(self.outputs),
-            monitors=Unknown(),
+            monitors=AnyName(),
             better=dict(BETTER),  # type: ignore[arg-type]
         )
 
-    def _made_of(self, parameters: Any, progress: Progress, optimizer: Any) -> Manifest:
+    def _make_manifest(self, parameters: Any, progress: Progress, optimizer: Any) -> Manifest:
         dataset = parameters.train_dataset
         count = progress.steps_per_epoch * dataset.get_batch_size()
         return Manifest.new(
@@ -171,11 +169,11 @@ class ModelRun:
             epochs=progress.epochs,
             data={"name": type(dataset).__name__, "count": count, "sha256": None},
             device=ms.get_context("device_target"),
-            **environment.surroundings(),
+            **environment.collect_environment(),
         )
 
     def open(self) -> None:
-        """Describe a fresh run in its folder; put one that goes on where it was."""
+        """Write ``run.json``; restore the checkpoint of a resumed run."""
         run = self.current
         if not self.fresh:
             run.manifest = run.manifest.after(Manifest.read(self.out_dir))
@@ -188,28 +186,28 @@ class ModelRun:
             self._store.go_back_to(run.step)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Enter an epoch, counted from 1."""
+        """Begin an epoch, counted from 1."""
         self.current.progress.begin(epoch)
         self.current.epoch_means.restart()
 
     def begin_step(self, parameters: Any) -> None:
-        """Take the step's number over."""
+        """Update the step counter."""
         self.folder.keep()
         self.trained = True
         progress = self.current.progress
-        # A dataset sink tells of an epoch as one step, which some modes count as one, and some as all of its.
+        # With a dataset sink only one step event is emitted per epoch; its number depends on the mode.
         sunk = progress.epoch * progress.steps_per_epoch
         progress.step = sunk if self._sunk else self._base + parameters.cur_step_num
 
     def publish(self, outputs: Any) -> None:
-        """Take what the network returned for the step's scalars, without waiting for it."""
+        """Publish the network's outputs as the step's scalars, without waiting for the device."""
         values: Any = Outputs(outputs, self.outputs)
         self.current.scalars.publish(self.outputs, values)
         self.current.epoch_means.add(values)
 
     @property
     def session(self) -> Session:
-        """The run with its callbacks, once it is prepared."""
+        """The session; raises RuntimeError before training."""
         if self._session is None:
             raise RuntimeError("the run has not begun")
         return self._session
@@ -221,10 +219,10 @@ class ModelRun:
             self.epoch = self.current.epoch
 
     def load_weights(self, step: int) -> dict[str, Any]:
-        """Give the network and its optimizer the parameters of a step's checkpoint, and return its state.
+        """Load the parameters of a step's checkpoint into the network and its optimizer, and return its state.
 
         Raises:
-            CheckpointError: it is not there, damaged, or of another network.
+            CheckpointError: the checkpoint is missing, damaged, or of another network.
         """
         checkpoint = self._store.load(step, self.session.weights())
         for parameter in self._network.get_parameters():
@@ -232,12 +230,12 @@ class ModelRun:
         return checkpoint.state
 
     def write_evaluation(self, writers: CallbackBus, parameters: Any, found: Mapping[str, float]) -> None:
-        """Let writers write what an evaluation outside of training has found, at the step it comes after."""
+        """Pass the results of an evaluation outside of training to loggers, at the current step."""
         first = self.run is None and self.fresh
         if self.run is None:
-            self.run = self._new_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
+            self.run = self._make_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
             network = type(parameters.network).__name__
-            self.run.manifest = Manifest.new(network=network, **environment.surroundings())
+            self.run.manifest = Manifest.new(network=network, **environment.collect_environment())
         self.run.metrics.update(found)
         with self.folder.reserved(first), self.folder.held(first, writers.writes()):
             self.run.out_dir = self.out_dir
@@ -249,7 +247,7 @@ class ModelRun:
             self.folder.keep()
 
     def summary(self) -> str:
-        """Return the closing lines."""
+        """Return the closing summary."""
         run = self.current
         rows = [("run", f"stopped: {run.stop_reason}" if run.stop_reason else "finished")]
         rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()))]
@@ -261,19 +259,19 @@ class ModelRun:
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
 
 
-def _newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
-    """Return the step of the newest checkpoint that ends an epoch, and which; (None, 0) where there is none."""
+def _find_newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
+    """Return the step and epoch of the newest checkpoint at the end of an epoch; (None, 0) without one."""
     for step in reversed(store.steps()):
         try:
             progress = json.loads((store.path(step) / "state.json").read_bytes())["progress"]
             epoch, within = divmod(step, progress["steps_per_epoch"])
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            warn(f"{store.path(step)} is damaged; going back behind it")
+            warn(f"{store.path(step)} is damaged; using an older checkpoint")
             continue
         if within == 0 and epoch > 0:
             return step, epoch
     return None, 0
 
 
-def _no_generator(noise: Floats) -> NoReturn:
-    raise RuntimeError("a mindspore.train.Model has no generator to draw images")
+def _raise_no_generator(noise: Floats) -> NoReturn:
+    raise RuntimeError("a mindspore.train.Model does not have a generator")

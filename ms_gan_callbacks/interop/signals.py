@@ -1,4 +1,4 @@
-"""Signal handlers that somebody else installs, put back when a run is over."""
+"""Restores signal handlers that MindSpore callbacks replace during a run."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 
 
 class Handlers:
-    """Remembers which handlers were replaced, and by what."""
+    """Records replaced signal handlers."""
 
     def __init__(self) -> None:
         self._replaced: dict[int, tuple[Any, Any]] = {}
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Look at what is replaced within."""
-        before = _installed()
+    def track(self) -> Iterator[None]:
+        """Record the handlers that are replaced in the context."""
+        before = _list_handlers()
         try:
             yield
         finally:
-            for number, handler in _installed().items():
+            for number, handler in _list_handlers().items():
                 if handler is not before[number]:
                     original = self._replaced.get(number, (before[number], None))[0]
                     self._replaced[number] = (original, handler)
 
-    def put_back(self) -> None:
-        """Put the old ones back, but not over what has been installed since."""
+    def restore(self) -> None:
+        """Restore the original handlers, except those that have been replaced again since."""
         for number, (original, theirs) in self._replaced.items():
-            # None was installed by other means than Python's, and cannot be put back by them.
+            # None is a handler that was not installed from Python and cannot be restored.
             if original is not None and signal.getsignal(number) is theirs:
                 signal.signal(number, original)
         self._replaced.clear()
 
 
-def _installed() -> dict[int, Any]:
+def _list_handlers() -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():
-        return {}  # only the main thread can install any
+        return {}  # only the main thread can install handlers
     return {number: signal.getsignal(number) for number in signal.valid_signals()}

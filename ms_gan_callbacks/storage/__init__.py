@@ -1,1 +1,1 @@
-"""Everything on disk: each file is written whole or not at all."""
+"""Files of a run; every file is written atomically."""

@@ -1,4 +1,4 @@
-"""A checkpoint's files: which there are, and reading them without trusting anything."""
+"""Reading and validating the files of a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_manifest(path: Path, step: int) -> dict[str, Any]:
     """Return the manifest of a step's checkpoint.
 
     Raises:
-        CheckpointError: there is none, it is damaged, of another format, or of another step.
+        CheckpointError: it is missing, damaged, or of another format or step.
     """
     if not path.is_dir():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -36,18 +36,18 @@ def read_manifest(path: Path, step: int) -> dict[str, Any]:
         raise CheckpointError(f"{path} is damaged: manifest.json cannot be read") from error
     if version != FORMAT or isinstance(version, bool):
         newer = isinstance(version, int) and version > FORMAT
-        why = "written by a newer version of ms-gan-callbacks" if newer else "of no known format"
-        raise CheckpointError(f"{path} is {why} (format {version!r}, this one reads {FORMAT})")
+        why = "was written by a newer version of ms-gan-callbacks" if newer else "has an unknown format"
+        raise CheckpointError(f"{path} {why} (format {version!r}, supported: {FORMAT})")
     if of_step != step or not set(FILES) <= set(names):
-        raise CheckpointError(f"{path} is damaged: its manifest is that of another checkpoint")
+        raise CheckpointError(f"{path} is damaged: its manifest belongs to another checkpoint")
     return dict(manifest)
 
 
 def read_checked(path: Path, entry: Any) -> bytes:
-    """Return a file's content, which must be what its entry in the manifest says.
+    """Return a file's content after checking its size and sha256 against the manifest entry.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: the file cannot be read or does not match.
     """
     try:
         content = path.read_bytes()
@@ -62,14 +62,14 @@ def read_checked(path: Path, entry: Any) -> bytes:
 
 
 def check_like(path: Path, weights: Arrays, like: Arrays) -> None:
-    """Make sure that weights have the names, shapes and types of others.
+    """Check that weights have the names, shapes and types of ``like``.
 
     Raises:
-        CheckpointError: they have not.
+        CheckpointError: they differ.
     """
     for name in [*(name for name in like if name not in weights), *(name for name in weights if name not in like)]:
         has, lacks = ("the run", "the checkpoint") if name in like else ("the checkpoint", "the run")
-        raise CheckpointError(f"{path} is of other networks: {has} has {name!r}, {lacks} has not")
+        raise CheckpointError(f"{path} is of other networks: {has} has {name!r}, {lacks} does not")
     for name, array in like.items():
         found = weights[name]
         if (found.shape, found.dtype) != (array.shape, array.dtype):

@@ -1,12 +1,12 @@
-"""Checkpoints on disk: a directory for each step, there whole or not at all, never trusted without its hashes.
+"""Checkpoints on disk: one directory per step, written atomically and verified by sha256.
 
 ::
 
     checkpoints/step-00000468/
         weights.safetensors   both networks and both optimizers
-        state.json            progress, epoch means, metrics, callback states, who wants which checkpoint
+        state.json            progress, epoch means, metrics, callback states, retained checkpoints by owner
         manifest.json         format, step, sha256 and size of the two files; written last
-    checkpoints/set-aside/    what a resume went back behind, or found damaged; nothing reads it
+    checkpoints/set-aside/    checkpoints after the step of a resume, or damaged; never read
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from ms_gan_callbacks.storage.checkpoint_files import (
     read_checked,
     read_manifest,
 )
-from ms_gan_callbacks.storage.files import draft_of, list_folder, sync_folder, to_json, write_durably
+from ms_gan_callbacks.storage.files import list_folder, make_draft_path, sync_folder, to_json, write_durably
 
-# What a kill leaves of a checkpoint, by older versions of this package, too.
+# Temporary directories left by a killed process, also of older versions of this package.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read and found whole."""
+    """The verified content of a checkpoint."""
 
     step: int
     weights: dict[str, NDArray[Any]]
@@ -55,47 +55,47 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """Writes checkpoints so that a kill or a full disk at any instant leaves the older ones as they were.
+    """Writes and reads checkpoints; a kill or a full disk at any time leaves the existing ones intact.
 
     Args:
-        folder: where the step directories live; made when the first one is written.
+        folder: directory of the checkpoints; created when the first one is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def steps(self) -> list[int]:
-        """Return the steps that have a directory, oldest first, damaged ones included."""
-        with _told(f"look into {self.folder}"):
-            names = [path.name for path in self._entries() if path.name.startswith("step-") and path.is_dir()]
+        """Return the steps that have a directory, oldest first, including damaged ones."""
+        with _convert_errors(f"read {self.folder}"):
+            names = [path.name for path in self._list_entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
         return sorted(step for step in set(numbers) if self.path(step).name in names)
 
-    def _entries(self) -> list[Path]:
+    def _list_entries(self) -> list[Path]:
         try:
             return list_folder(self.folder)
         except FileNotFoundError:
             return []  # no checkpoint has been written yet
 
     def path(self, step: int) -> Path:
-        """Return the directory of a step's checkpoint, whether it exists or not."""
+        """Return the directory of a step's checkpoint, which may not exist."""
         return self.folder / f"step-{step:08d}"
 
     def save(self, step: int, weights: Arrays, state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint; return its directory once the disk has it.
+        """Write a checkpoint, flush it to disk and return its directory.
 
         Raises:
-            CheckpointError: the disk refuses; what was there before is untouched.
+            CheckpointError: it cannot be written; existing checkpoints are unchanged.
         """
         final = self.path(step)
-        draft = draft_of(final)
+        draft = make_draft_path(final)
         older = [self.path(other).name for other in self.steps() if other < step]
-        rest = f"the newest before it is {older[-1]}" if older else "there is none before it"
-        with _told(f"save a checkpoint at step {step}", rest):
-            _discard(draft)  # of a killed process that had the same id
+        rest = f"the newest checkpoint is {older[-1]}" if older else "there is no earlier checkpoint"
+        with _convert_errors(f"save a checkpoint at step {step}", rest):
+            _discard(draft)  # left by a killed process with the same id
             try:
                 draft.mkdir(parents=True)
-                _fill(draft, step, weights, state)
+                _write_files(draft, step, weights, state)
                 self._publish(draft, final)
             except BaseException:
                 _discard(draft)
@@ -103,10 +103,10 @@ class CheckpointStore:
         return final
 
     def _publish(self, draft: Path, final: Path) -> None:
-        old = draft_of(final, "old")
+        old = make_draft_path(final, "old")
         try:
             if final.exists():
-                if not _is_ours(final):
+                if not _has_only_own_files(final):
                     self._set_aside(final)
                 else:
                     _discard(old)
@@ -120,14 +120,14 @@ class CheckpointStore:
         _discard(old)
 
     def load(self, step: int, like: Arrays) -> Checkpoint:
-        """Read a checkpoint, trusting nothing.
+        """Read and verify a checkpoint.
 
         Args:
-            step: which.
-            like: parameters of the names, shapes and types that the run has.
+            step: the step.
+            like: parameters with the expected names, shapes and types.
 
         Raises:
-            CheckpointError: it is not there, damaged, from a newer version, or of other networks.
+            CheckpointError: it is missing, damaged, from a newer version, or of other networks.
         """
         path = self.path(step)
         manifest = read_manifest(path, step)
@@ -148,19 +148,19 @@ class CheckpointStore:
         where: Callable[[Checkpoint], bool] = lambda found: True,
         repair: bool = True,
     ) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole and as wanted; None where no checkpoint is wanted.
+        """Return the newest intact checkpoint that meets the conditions; None if there is none.
 
         Args:
-            like: parameters of the names, shapes and types that the run has.
-            until: the last step that is wanted.
-            where: whether a checkpoint is wanted, once it has been read.
-            repair: whether to :meth:`repair` first; not while another process may be training in the folder.
+            like: parameters with the expected names, shapes and types.
+            until: the last step to consider.
+            where: a condition on the content of a checkpoint.
+            repair: call :meth:`repair` first; not allowed while another process trains in the run directory.
 
         Raises:
-            CheckpointError: there are checkpoints that may be wanted, and none can be used.
+            CheckpointError: all candidates are damaged or incompatible.
 
         Warns:
-            GanWarning: a newer one is damaged; says what is wrong with it.
+            GanWarning: a newer checkpoint is damaged; the message describes the damage.
         """
         if repair:
             self.repair()
@@ -174,54 +174,54 @@ class CheckpointStore:
             if not where(found):
                 continue
             for reason in wrong:
-                warn(f"{reason}; going back to {self.path(step).name}")
+                warn(f"{reason}; using {self.path(step).name} instead")
             return found
         if wrong:
-            raise CheckpointError("no checkpoint can be used: " + "; ".join(wrong))
+            raise CheckpointError("no usable checkpoint: " + "; ".join(wrong))
         return None
 
     def prune(self, wanted: Iterable[int]) -> None:
-        """Remove the checkpoints that nobody wants; the newest always stays.
+        """Remove all checkpoints except those of the steps in ``wanted`` and the newest.
 
-        So does a directory that holds anything beside a checkpoint's own files.
+        Directories that contain other files are not removed.
 
         Raises:
-            CheckpointError: the disk refuses; no checkpoint is damaged.
+            CheckpointError: a checkpoint cannot be removed; all are intact.
         """
         steps = self.steps()
         for step in set(steps[:-1]) - set(wanted):
-            # Out of sight first: a kill in the middle of a removal must not leave half a checkpoint.
-            gone = draft_of(self.path(step), "gone")
+            # Renamed first, so that a kill during the removal does not leave a partial checkpoint.
+            gone = make_draft_path(self.path(step), "gone")
             _discard(gone)
-            with _told(f"remove {self.path(step)}"):
-                if not _is_ours(self.path(step)):
+            with _convert_errors(f"remove {self.path(step)}"):
+                if not _has_only_own_files(self.path(step)):
                     continue
                 self.path(step).rename(gone)
             _discard(gone)
 
     def repair(self) -> None:
-        """Undo a replacement that a kill cut short: the old checkpoint of that step is still out of its place.
+        """Restore the old checkpoint of a step whose replacement was interrupted by a kill.
 
-        Only the process that holds the run may call this: another one may be replacing a checkpoint just now.
+        Only the process that holds the lock of the run may call this, since another one may be replacing it now.
 
         Raises:
-            CheckpointError: the disk refuses; no checkpoint is damaged.
+            CheckpointError: the directory cannot be read or renamed; all checkpoints are intact.
         """
-        with _told(f"look into {self.folder}"):
-            found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._entries()]
+        with _convert_errors(f"read {self.folder}"):
+            found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._list_entries()]
             for old, words in found:
                 if words and words["kind"] == "old" and not (self.folder / words["step"]).exists():
                     old.rename(self.folder / words["step"])
 
     def go_back_to(self, step: int) -> None:
-        """Set aside every checkpoint after a step, and remove what a killed process left behind.
+        """Move checkpoints after a step to ``set-aside/``, and remove temporary directories of killed processes.
 
         Raises:
-            CheckpointError: the disk refuses; no checkpoint is damaged.
+            CheckpointError: a directory cannot be read or moved; all checkpoints are intact.
         """
         self.repair()
-        with _told(f"look into {self.folder}"):
-            leftovers = [path for path in self._entries() if _LEFTOVER.fullmatch(path.name)]
+        with _convert_errors(f"read {self.folder}"):
+            leftovers = [path for path in self._list_entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
         for later in self.steps():
@@ -229,35 +229,35 @@ class CheckpointStore:
                 self._set_aside(self.path(later))
 
     def _set_aside(self, path: Path) -> None:
-        """Move a directory to ``set-aside/``, under a name of its own where one of that name lies there."""
+        """Move a directory to ``set-aside/``, with a number in its name if the name exists there."""
         aside = self.folder / "set-aside"
-        with _told(f"set {path} aside"):
+        with _convert_errors(f"move {path} to {aside}"):
             aside.mkdir(exist_ok=True)
             names = (f"{path.name}{'' if number == 1 else f'-{number}'}" for number in count(1))
             path.rename(next(free for name in names if not os.path.lexists(free := aside / name)))
 
 
 @contextmanager
-def _told(what: str, rest: str = "") -> Iterator[None]:
-    """Say in one line what the disk refuses."""
+def _convert_errors(action: str, rest: str = "") -> Iterator[None]:
+    """Convert an OSError to a CheckpointError with a one-line message."""
     try:
         yield
     except OSError as error:
-        reason = f"cannot {what}: {error.strerror or error}"
+        reason = f"cannot {action}: {error.strerror or error}"
         raise CheckpointError(f"{reason}; {rest}" if rest else reason) from error
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a directory holds nothing but a checkpoint's own files."""
+def _has_only_own_files(path: Path) -> bool:
+    """Return whether a directory contains only the files of a checkpoint."""
     return not path.is_symlink() and {entry.name for entry in list_folder(path)} <= {*FILES, "manifest.json"}
 
 
 def _discard(path: Path) -> None:
-    with suppress(OSError):  # which rmtree may raise nevertheless, when it closes a folder
+    with suppress(OSError):  # rmtree can raise despite ignore_errors, when it closes a directory
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _fill(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
+def _write_files(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
     contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
     contents = dict(zip(FILES, (save_tensors(contiguous), to_json(state)), strict=True))
     manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}}

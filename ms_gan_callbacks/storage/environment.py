@@ -1,4 +1,4 @@
-"""What made these pictures: the facts about a run that go into its ``run.json``."""
+"""The environment recorded in ``run.json``: versions, git commit, CPU and MindSpore variables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ms_gan_callbacks.errors import UsageError
 PACKAGES = ("ms-gan-callbacks", "mindspore", "numpy", "tensorboardX")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a run's bytes depend on."""
+def list_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that affect the results of a run."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """Return the commit that a folder is at, with ``+`` when files differ from it; None outside git."""
+    """Return the git commit of a folder, with ``+`` if files are modified; None outside a repository."""
 
     def ask(*arguments: str) -> str:
         return subprocess.run(
@@ -41,43 +41,43 @@ def git_revision(folder: Path) -> str | None:
         return None
 
 
-def cpu_name() -> str:
-    """Return what the processor calls itself."""
+def get_cpu_name() -> str:
+    """Return the model name of the CPU."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text(encoding="utf-8", errors="replace").splitlines() if table.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
-# Where things lie, how processes find each other, what is logged: nothing of it changes a number.
+# Variables for paths, clusters and logging, which do not affect results.
 HARMLESS = re.compile(
     "MS_(GAN_|OM_|ROLE|NODE_|SCHED_|WORKER_NUM|TOPO_|RECEIVE_|CPU_COMM_|RDR_|DIAGNOSTIC_|PROFILER_|BUILD_|SUBMODULE_|"
     "COMPILER_CACHE_|COMPILER_OP_|DEV_SAVE_GRAPHS|DEV_DUMP_|ENABLE_GRACEFUL_EXIT|ENABLE_NUMA|TFT_).*"
 )
 PRETENDS = ("MS_SIMULATION_LEVEL", "MS_DEV_PRECOMPILE_ONLY")
-"""With these MindSpore compiles, and computes nothing."""
+"""Variables with which MindSpore compiles but does not compute."""
 
 
-def mindspore_variables() -> dict[str, str]:
-    """Return the environment variables of MindSpore that may change what it computes.
+def list_mindspore_variables() -> dict[str, str]:
+    """Return the environment variables of MindSpore that may affect results.
 
     Raises:
-        UsageError: one of them makes it compute nothing.
+        UsageError: a variable is set with which MindSpore does not compute.
     """
     for name in PRETENDS:
         if os.environ.get(name):
-            raise UsageError(f"{name} is set, with which MindSpore only pretends to compute: unset it")
+            raise UsageError(f"{name} is set, which makes MindSpore simulate its computations: unset it")
     names = sorted(name for name in os.environ if name.startswith("MS_") and not HARMLESS.fullmatch(name))
     return {name: os.environ[name] for name in names}
 
 
-def surroundings() -> dict[str, Any]:
-    """Return when and on what a run was started."""
+def collect_environment() -> dict[str, Any]:
+    """Return the start time, platform, CPU, versions and MindSpore variables of a run."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "platform": platform.platform(),
-        "cpu": cpu_name(),
+        "cpu": get_cpu_name(),
         "cpus": os.cpu_count(),
-        "versions": versions(),
-        "environment": mindspore_variables(),
+        "versions": list_versions(),
+        "environment": list_mindspore_variables(),
     }

@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""Atomic file operations, directory listings and text encodings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 _MARK = ".ms-gan."
-"""Tells our drafts from files that merely look temporary."""
+"""Part of the names of this package's drafts, which distinguishes them from other temporary files."""
 _DRAFT = re.compile(r"\..+\.(?P<process>[0-9]+)" + re.escape(_MARK) + r"(tmp|old|gone)", re.DOTALL)
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and flush it to disk."""
     with open(path, "wb") as file:
         file.write(content)
         file.flush()
@@ -26,7 +26,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder (a no-op where folders cannot be opened)."""
+    """Flush the entries of a folder to disk; does nothing on Windows."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -36,26 +36,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def draft_of(path: Path, ending: str = "tmp") -> Path:
-    """Return where this process makes what it then puts in place; ``left_by`` knows it by this name."""
+def make_draft_path(path: Path, ending: str = "tmp") -> Path:
+    """Return the path of this process's temporary file or directory for ``path``."""
     return path.with_name(f".{path.name}.{os.getpid()}{_MARK}{ending}")
 
 
-def left_by(name: str) -> int | None:
-    """Return the process that made a draft of this name; None for every other name."""
-    words = _DRAFT.fullmatch(name)
-    return int(words["process"]) if words else None
-
-
 def is_leftover(path: Path) -> bool:
-    """Whether a path is a draft whose process has ended, or had this one's number."""
-    process = left_by(path.name)
+    """Return whether a path is a draft of a process that has ended, or had the id of this process."""
+    words = _DRAFT.fullmatch(path.name)
+    process = int(words["process"]) if words else None
     return process is not None and (process == os.getpid() or not _is_running(process))
 
 
 def _is_running(process: int) -> bool:
     if os.name == "nt":
-        return False  # where os.kill would end the process that it asks about
+        return False  # os.kill would end the process on Windows
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -66,12 +61,12 @@ def _is_running(process: int) -> bool:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one go: a reader, a kill or a full disk sees the old one or the new one.
+    """Write a file atomically: after a kill or on a full disk, the old file or the new one exists.
 
-    Missing parent folders are made. The content is flushed to the disk before the name changes hands.
+    Missing parent folders are created. The content is flushed to disk before the file is renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = draft_of(path)
+    draft = make_draft_path(path)
     try:
         write_durably(draft, content)
         draft.replace(path)
@@ -83,7 +78,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def list_folder(folder: Path) -> list[Path]:
     """Return the entries of a folder, sorted by name.
 
-    Unlike ``Path.glob``, which on some versions of Python returns nothing for a folder that it cannot read.
+    ``Path.glob`` returns nothing for an unreadable folder on some versions of Python; this raises.
 
     Raises:
         OSError: the folder is missing or cannot be read.
@@ -93,7 +88,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, links to folders among them, in the order of their names.
+    """Yield all files below a folder, including links to folders, sorted by name.
 
     Raises:
         OSError: a folder cannot be read.
@@ -106,10 +101,10 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def sweep_drafts(folder: Path) -> None:
-    """Remove the drafts of files that killed processes left anywhere in a folder.
+    """Remove the drafts of files left by killed processes, in a folder and all below it.
 
     Raises:
-        OSError: a folder cannot be read, or a draft not be removed.
+        OSError: a folder cannot be read, or a draft cannot be removed.
     """
     for path in list(walk_files(folder)):
         if is_leftover(path):
@@ -117,29 +112,29 @@ def sweep_drafts(folder: Path) -> None:
 
 
 def decode_source(content: bytes) -> str:
-    """Return a Python file's text as Python reads it: a byte order mark, a declared encoding, any line ends.
+    """Decode a Python file like Python: with a byte order mark, a declared encoding, and any line endings.
 
     Raises:
-        SyntaxError: the declared encoding is unknown, or not what the file is written in.
-        UnicodeDecodeError: the file is not written in its encoding.
+        SyntaxError: the declared encoding is unknown or invalid.
+        UnicodeDecodeError: the content does not match the encoding.
     """
-    return io.TextIOWrapper(io.BytesIO(content), encoding_of(content)).read()
+    return io.TextIOWrapper(io.BytesIO(content), detect_encoding(content)).read()
 
 
-def encoding_of(content: bytes) -> str:
-    """Return the encoding of a Python file, as Python finds it out.
+def detect_encoding(content: bytes) -> str:
+    """Return the encoding of a Python file, detected like in Python.
 
     Raises:
-        SyntaxError: the declared encoding is unknown, or not what the file is written in.
+        SyntaxError: the declared encoding is unknown or invalid.
     """
     return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
 
 
 def sha256_of(text: str) -> str:
-    """Return the hex digest of a text."""
+    """Return the sha256 of a text as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_json(value: Any) -> bytes:
-    """Serialise for a file that people read too: sorted as given, indented, ending in a newline."""
+    """Serialise a value as readable JSON: indented, in the given order, with a newline at the end."""
     return (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode()

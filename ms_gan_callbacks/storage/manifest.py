@@ -1,7 +1,4 @@
-"""A run's ``run.json``: what the run was made of. It is read and written here, and nowhere else.
-
-Format 2 is format 1 with the key ``format``.
-"""
+"""Reading and writing ``run.json``. Format 2 is format 1 with the key ``format``."""
 
 from __future__ import annotations
 
@@ -19,65 +16,65 @@ from ms_gan_callbacks.storage.files import replace_file, to_json
 MANIFEST, FORMAT = "run.json", 2
 KINDS: Mapping[Any, tuple[Any, str]] = {
     bool: (bool, "true or false"),
-    int: (int, "a whole number"),
+    int: (int, "an integer"),
     float: ((int, float), "a number"),
-    str: (str, "a text"),
+    str: (str, "a string"),
     Sequence: ((list, tuple), "a list"),
     Mapping: (Mapping, "an object"),
 }
-"""For each type of a field the types that a value may have, and what they are called in a file."""
+"""For each type of a field, the accepted types of a value and their name in messages."""
 
 T = TypeVar("T", bound="Facts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A JSON object whose values have the types of the fields; for a key that is absent, a field has its default.
+    """A typed JSON object: one field per key, with a default for missing keys.
 
     Attributes:
-        facts: the object as it is in the file, with the keys that no field stands for; it cannot be changed.
+        facts: the JSON object, including unknown keys; read-only.
     """
 
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     @classmethod
     def of(cls: type[T], facts: Any, key: str = "") -> T:
-        """Return an object's values by field.
+        """Create an object from a JSON object.
 
         Raises:
-            ValueError: a value is of another type than its field; names the key, which begins with ``key``.
+            ValueError: a value does not have the type of its field; the message names the key, below ``key``.
         """
-        content, kinds = _typed(Mapping[str, Any], facts, key or "the file"), get_type_hints(cls)
+        content, kinds = _convert(Mapping[str, Any], facts, key or "the file"), get_type_hints(cls)
         start, known = f"{key}." if key else "", cls.keys()
-        values = {name: _typed(kinds[name], content[name], start + name) for name in content if name in known}
+        values = {name: _convert(kinds[name], content[name], start + name) for name in content if name in known}
         return cls(**values, facts=MappingProxyType(dict(content)))
 
     @classmethod
     def keys(cls) -> set[str]:
-        """Return the keys that a field stands for."""
+        """Return the keys that have a field."""
         return {one.name for one in fields(cls)} - {"facts"}
 
 
-def _typed(kind: Any, value: Any, key: str) -> Any:
-    """Return a value, in which every object that a class stands for has been made one of that class."""
+def _convert(kind: Any, value: Any, key: str) -> Any:
+    """Check the type of a value, and convert JSON objects to the classes of the fields."""
     outer, inner = get_origin(kind) or kind, get_args(kind)
     if outer is UnionType:
-        return None if value is None else _typed(inner[0], value, key)
+        return None if value is None else _convert(inner[0], value, key)
     if outer not in KINDS:
         return value if outer is Any else outer.of(value, key)
     types, name = KINDS[outer]
     if not isinstance(value, types) or (isinstance(value, bool) and outer is not bool):
         raise ValueError(f"{key} is {shortened(value)}, not {name}")
     if outer is Mapping:
-        return {name: _typed(inner[1], one, f"{key}[{name!r}]") for name, one in value.items()}
+        return {name: _convert(inner[1], one, f"{key}[{name!r}]") for name, one in value.items()}
     if outer is Sequence:
-        return [_typed(inner[0], one, f"{key}[{place}]") for place, one in enumerate(value)]
+        return [_convert(inner[0], one, f"{key}[{place}]") for place, one in enumerate(value)]
     return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts(Facts):
-    """What a run was trained on; the digests are None where they are not known, or there are no labels."""
+    """The training data of a run; a digest is None if it is unknown or there are no labels."""
 
     name: str = ""
     count: int = 0
@@ -87,7 +84,7 @@ class DataFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationFacts(Facts):
-    """What the metrics were measured with; ``floors`` has each metric's value for real images."""
+    """Settings of the metrics; ``floors`` contains the value of each metric for real images."""
 
     samples: int = 0
     features: str = ""
@@ -96,7 +93,7 @@ class EvaluationFacts(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryEntry(Facts):
-    """When a run was resumed, and from which step, or when it was rolled back, and to which."""
+    """A resume or rollback of a run: its time and step."""
 
     resumed: str | None = None
     from_step: int | None = None
@@ -108,13 +105,13 @@ class HistoryEntry(Facts):
 class Manifest(Facts):
     """The content of ``run.json``.
 
-    None stands for what does not apply to a run, or was not written down by the version that made it. Such a run
-    had neither ``penalty``, ``clip_norm``, ``ema``, ``classes`` nor anything attached; its ``objective``,
-    ``arguments`` and ``environment`` are unknown.
+    None means that a value does not apply to the run, or was not recorded by the version that started it. Runs of
+    such versions did not support ``penalty``, ``clip_norm``, ``ema``, ``classes`` and attached components; their
+    ``objective``, ``arguments`` and ``environment`` are unknown.
     """
 
     format: int = 1
-    # Of its recipe, and what was attached to that:
+    # Recipe and attached components:
     recipe: str | None = None
     recipe_sha256: str | None = None
     arguments: Mapping[str, Any] | None = None
@@ -122,7 +119,7 @@ class Manifest(Facts):
     callbacks: Sequence[str] | None = None
     metrics: Sequence[str] | None = None
     plugins: Mapping[str, str] = field(default_factory=dict)
-    # Of its method:
+    # Training settings:
     seed: int | None = None
     noise_dim: int | None = None
     objective: str | None = None
@@ -132,15 +129,15 @@ class Manifest(Facts):
     ema: float | None = None
     classes: int | None = None
     critic: bool = False
-    # Of a ``mindspore.train.Model``:
+    # Runs of a ``mindspore.train.Model`` only:
     network: str | None = None
     optimizer: str | None = None
-    # Of its length, data and layers:
+    # Length, data and layers:
     epochs: int | None = None
     data: DataFacts = field(default_factory=DataFacts)
     batch_size: int | None = None
     accelerated: Mapping[str, int] | None = None
-    # When it was started, and on what:
+    # Start time and environment:
     device: str | None = None
     started: str | None = None
     platform: str | None = None
@@ -154,55 +151,55 @@ class Manifest(Facts):
 
     @classmethod
     def new(cls, /, **facts: Any) -> Manifest:
-        """Return the manifest of a run, in the format that is written today."""
+        """Create a manifest in the current format."""
         return cls.of({"format": FORMAT, **facts} | {"format": FORMAT})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Return the manifest of the run in a folder.
+        """Read the manifest of a run directory.
 
         Raises:
-            RunDirError: the folder holds no run, or its ``run.json`` is damaged or of a newer format.
+            RunDirError: the directory contains no run, or its ``run.json`` is damaged or of a newer format.
         """
         path = folder / MANIFEST
         if not folder.is_dir():
-            raise RunDirError(f"there is no run {folder}")
+            raise RunDirError(f"run directory not found: {folder}")
         if not path.is_file():
-            raise RunDirError(f"{folder} holds no run: it has no {MANIFEST}")
+            raise RunDirError(f"{folder} is not a run directory: it has no {MANIFEST}")
         try:
-            content = _typed(Mapping[str, Any], json.loads(path.read_bytes()), "the file")
-            version = _typed(int, content.get("format", cls.format), "format")
+            content = _convert(Mapping[str, Any], json.loads(path.read_bytes()), "the file")
+            version = _convert(int, content.get("format", cls.format), "format")
             if version < 1:
-                raise ValueError(f"format is {version}, not a number from 1 to {FORMAT}")
+                raise ValueError(f"format is {version}, not an integer from 1 to {FORMAT}")
             if version <= FORMAT:
                 return cls.of(content)
         except (OSError, ValueError, RecursionError) as error:
             raise RunDirError(f"{path} is damaged: {error}") from error
         raise RunDirError(
-            f"{path} is written by a newer version of ms-gan-callbacks (format {version}, this one reads {FORMAT})"
+            f"{path} was written by a newer version of ms-gan-callbacks (format {version}, supported: {FORMAT})"
         )
 
     def write(self, folder: Path) -> None:
-        """Write the manifest into a run's folder, in the format of today.
+        """Write the manifest to a run directory, in the current format.
 
         Raises:
-            RunDirError: the folder cannot be written to.
+            RunDirError: the file cannot be written.
         """
         try:
-            replace_file(folder / MANIFEST, to_json(dict(self.but().facts)))
+            replace_file(folder / MANIFEST, to_json(dict(self.replace().facts)))
         except OSError as error:
             raise RunDirError(f"cannot write to {folder}: {error.strerror or error}") from error
 
-    def but(self, /, **changes: Any) -> Manifest:
-        """Return a manifest in which some keys have other values."""
+    def replace(self, /, **changes: Any) -> Manifest:
+        """Return a copy with changed values."""
         return self.new(**{**self.facts, **changes})
 
-    def noting(self, entry: Mapping[str, Any]) -> Manifest:
-        """Return a manifest with one more entry at the end of its history."""
-        return self.but(history=[*(dict(one.facts) for one in self.history), entry])
+    def add_history(self, entry: Mapping[str, Any]) -> Manifest:
+        """Return a copy with an additional entry in its history."""
+        return self.replace(history=[*(dict(one.facts) for one in self.history), entry])
 
     def after(self, then: Manifest) -> Manifest:
-        """Return this manifest for a run that goes on, with its start, its history and the keys unknown here."""
-        forgotten = self.keys() - {"history"}
-        kept = {name: value for name, value in then.facts.items() if name not in forgotten}
-        return self.but(**{**kept, "started": then.started})
+        """Return a copy for a resumed run, with the start time, history and unknown keys of ``then``."""
+        dropped = self.keys() - {"history"}
+        kept = {name: value for name, value in then.facts.items() if name not in dropped}
+        return self.replace(**{**kept, "started": then.started})

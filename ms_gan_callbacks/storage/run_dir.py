@@ -1,14 +1,14 @@
-"""A run's folder: found a name for, claimed, and told what it holds.
+"""Run directories: naming, locking, cleaning up and finding them.
 
 ::
 
     runs/mnist_mlp-20261123-101500/
-        recipe.py        the recipe, as it was
+        recipe.py        a copy of the recipe
         run.json         recipe hash, arguments, seed, versions, git revision, data, device
-        metrics.jsonl    scalars, one JSON object a line
-        samples/         picture grids
+        metrics.jsonl    scalars, one JSON object per line
+        samples/         image grids
         tensorboard/     event files
-        checkpoints/     one directory for each step kept
+        checkpoints/     one directory per retained step
 """
 
 from __future__ import annotations
@@ -38,39 +38,36 @@ from ms_gan_callbacks.storage.manifest import MANIFEST, Manifest
 
 LOCK, RECIPE = ".lock", "recipe.py"
 WRITES = (LOCK, MANIFEST, RECIPE, "checkpoints/*")
-"""What a run writes in its folder beside what its callbacks say that they write."""
+"""Files of a run directory, in addition to those declared by callbacks in ``writes``."""
 PARENT = Path("runs")
-_NAMED = 3  # files of somebody else's that a line has room for
+_LISTED = 3  # maximum number of other files listed in a message
 
 
 class RunFolder:
-    """The folder of a run: new or empty for a fresh one, and held by one process at a time.
+    """A run directory: new or empty for a new run, and locked by one process at a time.
 
     Args:
-        path: the folder; None for ``runs/<name>-<time>``, which is made by :meth:`reserved`.
-        name: what a default folder is called after.
+        path: the directory; None for ``runs/<name>-<time>``, which is created by :meth:`reserved`.
+        name: first part of a default name.
 
     Attributes:
-        path: the folder.
-        kept: whether it stays if a fresh run fails: set once training has begun.
-
-    Raises:
-        RunDirError: it is a file.
+        path: the directory.
+        kept: whether to keep it if a new run fails; set when training begins.
     """
 
     def __init__(self, path: str | Path | None, name: str) -> None:
         self._name = name if path is None else None
-        self.path = next(_default_names(name)) if path is None else Path(path)
+        self.path = next(_generate_names(name)) if path is None else Path(path)
         self.kept = self._made = False
 
     def check_free(self) -> None:
-        """Make sure that a fresh run may have this folder.
+        """Check that the directory can be used for a new run.
 
-        A folder is free if it does not exist, is empty, or holds what a run left that was killed before it had
-        begun: a ``run.json`` whose recipe is not there yet.
+        It must be missing or empty, or contain only the ``run.json`` of a run that was killed before writing its
+        recipe.
 
         Raises:
-            RunDirError: it holds a run or other files, is a file, or cannot be read.
+            RunDirError: it contains a run or other files, is a file, or cannot be read.
         """
         path = self.path
         try:
@@ -79,28 +76,28 @@ class RunFolder:
             return
         except OSError as error:
             if path.is_file():
-                raise RunDirError(f"{path} is a file; a run needs a folder of its own") from error
+                raise RunDirError(f"{path} is a file; choose a directory") from error
             raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
         if MANIFEST in names and not _has_begun(path, names):
             names.remove(MANIFEST)
         if MANIFEST in names:
-            hint = f"or go on with it: ms-gan resume {shlex.quote(str(path))}"
-            raise RunDirError(f"{path} holds a run already; choose another --out, {hint}")
+            hint = f"or resume it: ms-gan resume {shlex.quote(str(path))}"
+            raise RunDirError(f"{path} already contains a run; choose another --out, {hint}")
         if _is_empty_file(path / LOCK):
             names.remove(LOCK)
         if names:
-            told = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
-            raise RunDirError(f"{path} holds other files ({told}); a run needs an empty or a new folder")
+            listed = ", ".join(names[:_LISTED]) + ", ..." * (len(names) > _LISTED)
+            raise RunDirError(f"{path} contains other files ({listed}); choose an empty or new directory")
 
     @contextmanager
     def reserved(self, fresh: bool = True) -> Iterator[None]:
-        """Make a default folder, under a name that no other process has taken; it goes if what is within fails.
+        """Create a directory with a unique default name; it is removed if the context raises an exception.
 
         Args:
-            fresh: whether a run begins here; nothing is done if not, or if the folder was named.
+            fresh: whether the run is new. Nothing is done if it is not, or if the directory was given.
 
         Raises:
-            RunDirError: it cannot be made.
+            RunDirError: the directory cannot be created.
         """
         if fresh and self._name is not None and not self._made:
             self._make_default(self._name)
@@ -113,7 +110,7 @@ class RunFolder:
     def _make_default(self, name: str) -> None:
         try:
             PARENT.mkdir(exist_ok=True)
-            for path in _default_names(name):
+            for path in _generate_names(name):
                 with suppress(FileExistsError):
                     path.mkdir()
                     self.path, self._made = path, True
@@ -122,29 +119,29 @@ class RunFolder:
             raise RunDirError(f"cannot write to {PARENT}: {error.strerror or error}") from error
 
     def _abandon(self) -> None:
-        """Remove the folder if this process made it and it is empty."""
+        """Remove the directory if this process created it and it is empty."""
         if self._made and not self.kept:
             with suppress(OSError):
                 self.path.rmdir()
                 self._made = False
 
     def keep(self) -> None:
-        """Let the folder stay whatever happens: training has begun."""
+        """Keep the directory even if the run fails; called when training begins."""
         self.kept = True
 
     @contextmanager
     def held(self, fresh: bool, writes: Iterable[str] = ()) -> Iterator[None]:
-        """Hold the folder, which is made for a fresh run, against every other process.
+        """Lock the directory, which is created for a new run.
 
-        Drafts that killed processes left are removed. If a fresh run fails before it is ``kept``, so is what it
-        wrote, and the folder if this process made it.
+        Drafts left by killed processes are removed. If a new run fails before :meth:`keep`, its files are removed,
+        and the directory if this process created it.
 
         Args:
-            fresh: whether a run begins here.
-            writes: paths below the folder that the run's callbacks write, with ``*`` where they vary.
+            fresh: whether the run is new.
+            writes: paths that the run's callbacks write, as patterns relative to the directory.
 
         Raises:
-            RunDirError: the folder is taken, cannot be made or written to, or another process trains in it.
+            RunDirError: the directory is not free, cannot be written to, or is locked by another process.
         """
         lock = FileLock(self.path / LOCK, timeout=0)
         try:
@@ -153,7 +150,7 @@ class RunFolder:
                 self._make()
             lock.acquire()
             if fresh:
-                self.check_free()  # again: another run may have come and gone before the lock was ours
+                self.check_free()  # again: another run may have used the directory before the lock was acquired
             sweep_drafts(self.path)
         except Timeout as error:
             raise RunDirError(f"another process is training in {self.path}") from error
@@ -183,8 +180,8 @@ class RunFolder:
                 raise
 
     def _withdraw(self, patterns: tuple[str, ...]) -> None:
-        """Remove what this run has written: it found the folder empty, and has held it since."""
-        with suppress(OSError):  # the failure at hand says more
+        """Remove the files of a failed new run, which locked an empty directory."""
+        with suppress(OSError):  # the original exception is more useful
             folders = {self.path}
             for file in list(walk_files(self.path)):
                 inside = file.relative_to(self.path).as_posix()
@@ -197,14 +194,14 @@ class RunFolder:
         self._abandon()
 
 
-def _default_names(name: str) -> Iterator[Path]:
+def _generate_names(name: str) -> Iterator[Path]:
     stem = PARENT / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     names = (stem if number == 1 else stem.with_name(f"{stem.name}-{number}") for number in count(1))
     return (path for path in names if not os.path.lexists(path))
 
 
 def _has_begun(path: Path, names: list[str]) -> bool:
-    """Whether a folder holds more of a run than a ``run.json`` whose recipe was to follow."""
+    """Return whether a directory contains more of a run than a ``run.json`` without its recipe."""
     try:
         facts = Manifest.read(path).facts
     except RunDirError:
@@ -219,11 +216,11 @@ def _is_empty_file(path: Path) -> bool:
         return False
 
 
-def newest_run(parent: Path = PARENT) -> Path:
-    """Return the run that was started or resumed last.
+def find_newest_run(parent: Path = PARENT) -> Path:
+    """Return the run directory that was started or resumed last.
 
     Raises:
-        RunDirError: there is none, or the folder cannot be read.
+        RunDirError: there is no run, or a directory cannot be read.
     """
     try:
         manifests = [path / MANIFEST for path in list_folder(parent) if path.is_dir()]
@@ -231,22 +228,22 @@ def newest_run(parent: Path = PARENT) -> Path:
     except FileNotFoundError:
         runs = []
     except OSError as error:
-        raise RunDirError(f"cannot look into {error.filename}: {error.strerror or error}") from error
+        raise RunDirError(f"cannot read {error.filename}: {error.strerror or error}") from error
     if not runs:
-        raise RunDirError(f"there is no run in {parent}; name the folder of one")
+        raise RunDirError(f"no runs found in {parent}; pass a run directory")
     return max(runs)[1]
 
 
 def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
-    """Write a recipe into its run's folder, unless it lies there already.
+    """Write a recipe to its run directory, unless it exists there.
 
     Args:
-        path: the folder.
-        content: the recipe's file.
-        known: the sha256 of the recipe that may be replaced, as ``run.json`` has it.
+        path: the run directory.
+        content: content of the recipe file.
+        known: sha256 of the recipe that may be replaced, from ``run.json``.
 
     Raises:
-        RunDirError: another recipe lies there, which is not that one; or the folder cannot be written to.
+        RunDirError: the existing recipe is not the known one, or the file cannot be written.
     """
     file = path / RECIPE
     try:
@@ -255,7 +252,7 @@ def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
             return
         if there is not None and sha256_of(decode_source(there)) != known:
             raise RunDirError(
-                f"{file} was changed since the run wrote it, and would be replaced by another recipe: move it away"
+                f"{file} was modified since the run wrote it and would be overwritten: move the file elsewhere"
             )
         replace_file(file, content)
     except (OSError, SyntaxError, UnicodeDecodeError) as error:

@@ -1,8 +1,7 @@
-"""The text of Python files as it was when they were imported.
+"""Keeps the source of imported files unchanged for MindSpore's compiler.
 
-MindSpore compiles a function from its source, which it reads through ``linecache`` when the function first runs:
-a file that is edited while its run trains would be compiled in its edited form. What is pinned here is never read
-from the disk again.
+MindSpore compiles a function from its source, which it reads through ``linecache`` when the function first runs.
+Files that are edited during a run would be compiled in their new form. Pinned sources are not read again.
 """
 
 from __future__ import annotations
@@ -18,44 +17,39 @@ from ms_gan_callbacks.storage.files import decode_source
 
 
 def pin_source(path: Path, source: str) -> str:
-    """Remember a file's text; return the name to compile it under, another one for every other text.
-
-    Args:
-        path: the file.
-        source: its text as it is compiled.
-    """
+    """Pin a file's source; return the file name to compile it with, which differs for different sources."""
     lines = source.splitlines(keepends=True)
     name = str(path)
-    while _pinned_lines(name) not in (None, lines):
-        name = "/." + name if path.is_absolute() else "./" + name  # leads to the same file
-    # Without a time of modification linecache never looks at the file.
+    while _find_pinned(name) not in (None, lines):
+        name = "/." + name if path.is_absolute() else "./" + name  # refers to the same file
+    # linecache never reloads entries without a modification time.
     linecache.cache[name] = (len(source), None, lines, name)
     return name
 
 
 def pin_sources() -> None:
-    """Remember the text of every imported module that is not an installed package's: those that people edit."""
+    """Pin the sources of all imported modules that are not part of an installed package."""
     for module in [*sys.modules.values()]:
-        name = getattr(module, "__dict__", {}).get("__file__")  # getattr makes some import more
+        name = getattr(module, "__dict__", {}).get("__file__")  # getattr of lazy modules would import more
         if not isinstance(name, str) or not name.endswith(".py") or name.startswith(_INSTALLED):
             continue
-        if _pinned_lines(name) is not None:
+        if _find_pinned(name) is not None:
             continue
         try:
             source = decode_source(Path(name).read_bytes())
         except (OSError, SyntaxError, UnicodeDecodeError):
-            continue  # there is nothing that MindSpore could read, either
+            continue  # MindSpore could not read it, either
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
 
 
-def _pinned_lines(name: str) -> list[str] | None:
+def _find_pinned(name: str) -> list[str] | None:
     entry: tuple[Any, ...] = linecache.cache.get(name, ())
     return entry[2] if len(entry) == 4 and entry[1] is None else None
 
 
-def _installed() -> tuple[str, ...]:
+def _list_installed() -> tuple[str, ...]:
     folders = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
     return tuple(folder for folder in [*folders, *site.getsitepackages()] if folder)
 
 
-_INSTALLED = _installed()
+_INSTALLED = _list_installed()

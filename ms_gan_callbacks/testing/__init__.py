@@ -1,11 +1,11 @@
-"""For tests of callbacks: a run by script, in milliseconds and without MindSpore, and checks of what one promises.
+"""Tests of callbacks: simulated runs in milliseconds and without MindSpore, and checks of callbacks.
 
 ::
 
     trace = drive(WonOutright(patience=3), scalars={"d_loss": [0.5, 0.001, 0.001, 0.001]})
     assert trace.stopped == 4
     assert_state_round_trips(WonOutright(patience=3), scalars={"d_loss": 0.001})
-    assert_leaves_training_alone(WonOutright())          trains for real, in seconds
+    assert_leaves_training_alone(WonOutright())          trains a tiny GAN, in seconds
 """
 
 from ms_gan_callbacks.testing.checks import assert_leaves_training_alone, assert_state_round_trips

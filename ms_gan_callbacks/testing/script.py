@@ -1,4 +1,4 @@
-"""A run by script: the loop's events with numbers somebody chose, no network and no device."""
+"""Simulated runs: the events of the training loop with given scalars, without networks and devices."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.testing.trace import Trace
 
 EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}
-"""What a step publishes where nobody wins."""
+"""The scalars of a step at equilibrium."""
 
 Values: TypeAlias = float | Sequence[float] | Callable[[int], float]
-"""A number for always; one for each step (or evaluation), the last for the rest; or a function of its number."""
+"""A constant, a value per step (or evaluation; the last one is repeated), or a function of the step's number."""
 
 IMAGE = (1, 4, 4)
 
 
 class OnHost:
-    """Numbers that claim to be on a device, for :class:`Scalars` and :class:`EpochMeans`."""
+    """Values with the interface of a Tensor, for :class:`Scalars` and :class:`EpochMeans`."""
 
     def __init__(self, values: Mapping[str, float]) -> None:
         self._values = np.array(list(values.values()), np.float64)
 
     def asnumpy(self) -> NDArray[np.float64]:
-        """Return them."""
+        """Return the values."""
         return self._values
 
 
@@ -54,24 +54,27 @@ def make_run(
     metrics: Mapping[str, float] | None = None,
     **fields: Any,
 ) -> Run:
-    """Return a run that stands at a step: no network, no device, and a generator that is a formula.
+    """Return a simulated run at a given step, without networks; images are a fixed function of the noise.
 
     Args:
-        out_dir: its folder, which is not made.
-        step: where it stands, 0 for before the first step.
-        epochs: how many it has in all.
-        steps_per_epoch: steps in each.
-        scalars: what the step has published; by default ``EQUILIBRIUM``.
-        metrics: the newest results of metrics.
-        **fields: of the :class:`Run`, as they are.
+        out_dir: run directory, which is not created.
+        step: current step; 0 for before the first step.
+        epochs: planned number of epochs.
+        steps_per_epoch: number of steps per epoch.
+        scalars: scalars of the step; by default ``EQUILIBRIUM``.
+        metrics: most recent values of the metrics.
+        **fields: other attributes of the :class:`Run`.
+
+    Raises:
+        UsageError: the name of a scalar or metric is invalid.
     """
     scalars, metrics = EQUILIBRIUM if scalars is None else scalars, dict(metrics or {})
     _check_names(scalars, metrics)
     progress = Progress(epochs, steps_per_epoch, step, -(-step // steps_per_epoch), step, step)
     settings: dict[str, Any] = {
         "noise_dim": 3,
-        "generate": _draw,
-        "draw_real": _real,
+        "generate": _generate,
+        "draw_real": _draw_real,
         "epoch_means": EpochMeans(tuple(scalars)),
         "metrics": metrics,
         "metric_names": frozenset(metrics),
@@ -85,15 +88,15 @@ def make_run(
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in a run.
+    """A simulated run.
 
     Attributes:
-        epochs: how many the run has.
-        steps_per_epoch: steps in each.
-        scalars: what the steps publish, by name; by default ``EQUILIBRIUM``.
-        metrics: what evaluations find, by name.
-        evaluate: when there is one, if there are metrics.
-        fields: of the :class:`Run`, such as ``better={"fld": "min"}``.
+        epochs: number of epochs.
+        steps_per_epoch: number of steps per epoch.
+        scalars: scalars of the steps, by name; by default ``EQUILIBRIUM``.
+        metrics: results of the evaluations, by name.
+        evaluate: schedule of the evaluations, if there are metrics.
+        fields: other attributes of the :class:`Run`, such as ``better={"fld": "min"}``.
     """
 
     epochs: int = 2
@@ -110,16 +113,17 @@ class Script:
         start: int = 0,
         states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Trace:
-        """Tell callbacks what happens, in the order of a real run; return what they did.
+        """Run callbacks through the events of the run, in the order of the training loop; return a trace.
 
         Args:
-            *callbacks: who is told.
-            out_dir: the run's folder; by default a temporary one, which is gone with the trace.
-            start: the step that the run has been resumed after; 0 for a fresh one.
-            states: the callbacks' states at that step, as a trace has them.
+            *callbacks: the callbacks.
+            out_dir: run directory; by default a temporary one, which is removed with the trace.
+            start: step after which the run is resumed; 0 for a new run.
+            states: states of the callbacks at that step, from a trace.
 
         Raises:
-            Exception: what a callback raised.
+            UsageError: the name of a scalar or metric is invalid.
+            Exception: any exception raised by a callback.
         """
         play = _Play(self, callbacks, out_dir, start)
         play.bus.load_state(states or {})
@@ -147,7 +151,7 @@ def drive(
     out_dir: str | Path | None = None,
     **fields: Any,
 ) -> Trace:
-    """Drive callbacks through a run by script; see :class:`Script` for the arguments.
+    """Run callbacks through a simulated run; see :class:`Script` for the arguments.
 
     >>> from ms_gan_callbacks import EarlyStopping
     >>> stopping = EarlyStopping("fld", mode="min", patience=2)
@@ -159,18 +163,18 @@ def drive(
 
 
 class _TracedSession(Session):
-    """Records checkpoints in a trace instead of writing them."""
+    """A session that records checkpoints in a trace instead of writing them."""
 
     def __init__(self, trace: Trace, bus: CallbackBus) -> None:
         super().__init__(trace.run, bus, store=None, note=trace.note)
         self._trace = trace
 
     def save(self) -> None:
-        """Name the checkpoint's folder."""
+        """Set the checkpoint's directory."""
         self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{self.run.step:08d}"
 
     def commit(self) -> None:
-        """Record the callbacks' state after the step, and the requests."""
+        """Record the callbacks' states after the step, and the requests."""
         step, asked = self.run.step, self.run.requests.checkpoints
         self._trace.states[step] = json.loads(json.dumps(self.bus.state()))
         self._trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
@@ -178,7 +182,7 @@ class _TracedSession(Session):
 
 
 class _Play:
-    """One performance of a script."""
+    """One execution of a script."""
 
     def __init__(
         self, script: Script, callbacks: Sequence[Callback], out_dir: str | Path | None, start: int
@@ -206,9 +210,9 @@ class _Play:
 
     def perform(self) -> None:
         """Emit the events of a run, in the loop's order."""
-        for step in range(1, self.start + 1):  # the steps before the resume, of which callbacks are not told
+        for step in range(1, self.start + 1):  # the steps before the resume, without events
             self._update(step)
-            self._evaluated()
+            self._evaluate()
         self.run.scalars = Scalars()
         with self.bus:
             self.session.begin()
@@ -232,39 +236,39 @@ class _Play:
         emit(Event.TRAIN_STEP_BEGIN)
         self._update(step)
         emit(Event.TRAIN_STEP_END)
-        if self._evaluated():
+        if self._evaluate():
             emit(Event.EVAL_END)
         if progress.ends_epoch:
             emit(Event.TRAIN_EPOCH_END)
 
     def _update(self, step: int) -> None:
-        """Let both players be updated."""
+        """Simulate the update of both players."""
         progress, script = self.run.progress, self.script
         if step <= self.start and progress.next_epoch != progress.epoch:
             progress.epoch = progress.next_epoch
             self.run.epoch_means.restart()
         progress.step = progress.d_updates = progress.g_updates = step
-        _publish(self.run, {name: _value(values, step) for name, values in script.scalars.items()})
+        _publish(self.run, {name: _get_value(values, step) for name, values in script.scalars.items()})
 
-    def _evaluated(self) -> bool:
-        """Let an evaluation happen, if one is due."""
+    def _evaluate(self) -> bool:
+        """Simulate an evaluation if it is due; return whether it was."""
         script = self.script
         if not script.metrics or not script.evaluate.due(self.run):
             return False
         self._evaluations += 1
-        found = {name: _value(values, self._evaluations) for name, values in script.metrics.items()}
-        self.run.metrics.update(found)
+        results = {name: _get_value(values, self._evaluations) for name, values in script.metrics.items()}
+        self.run.metrics.update(results)
         return True
 
 
 def _check_names(scalars: Mapping[str, Values], metrics: Mapping[str, Values]) -> None:
-    """Refuse what no run publishes under that name."""
+    """Raise UsageError for names that are invalid in a run."""
     for name in (*scalars, *metrics):
         if fault := find_name_fault(name):
-            raise UsageError(f"a scalar or metric cannot be called {name!r}: {fault}")
+            raise UsageError(f"invalid name of a scalar or metric: {name!r}: {fault}")
     for name in metrics:
         if name in scalars:
-            raise UsageError(f"a metric cannot be called {name!r}: a scalar of every step is")
+            raise UsageError(f"invalid name of a metric: {name!r} is a scalar of every step")
 
 
 def _publish(run: Run, scalars: Mapping[str, float]) -> None:
@@ -273,7 +277,7 @@ def _publish(run: Run, scalars: Mapping[str, float]) -> None:
     run.epoch_means.add(values)
 
 
-def _value(values: Values, number: int) -> float:
+def _get_value(values: Values, number: int) -> float:
     if callable(values):
         return float(values(number))
     if isinstance(values, Sequence):
@@ -281,12 +285,12 @@ def _value(values: Values, number: int) -> float:
     return float(values)
 
 
-def _draw(noise: Floats) -> Floats:
-    """Return images, (N, 1, 4, 4) in [-1, 1], that follow from the noise."""
+def _generate(noise: Floats) -> Floats:
+    """Return images, (N, 1, 4, 4) in [-1, 1], as a fixed function of the noise."""
     weights = stream(0, "a formula for images", 0).standard_normal((noise.shape[1], int(np.prod(IMAGE))))
     images: Floats = np.tanh(noise @ weights).astype(np.float32).reshape(-1, *IMAGE)
     return images
 
 
-def _real(count: int) -> Floats:
+def _draw_real(count: int) -> Floats:
     return stream(0, "real images", 0).uniform(-1, 1, (count, *IMAGE)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A GAN that trains in no time, for tests that train for real."""
+"""A tiny GAN for tests with real training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TinyGenerator(nn.Cell):  # type: ignore[misc]
         )
 
     def construct(self, noise: Tensor) -> Tensor:
-        """Draw."""
+        """Generate images."""
         return self.layers(noise).reshape(-1, 1, 4, 4)
 
 
@@ -40,7 +40,7 @@ class TinyDiscriminator(nn.Cell):  # type: ignore[misc]
         self.layers = nn.SequentialCell(nn.Dense(16, 8), nn.LeakyReLU(0.2), nn.Dense(8, 1))
 
     def construct(self, images: Tensor) -> Tensor:
-        """Judge."""
+        """Return logits."""
         return self.layers(images.reshape(-1, 16))
 
 
@@ -50,16 +50,16 @@ def tiny_images() -> NDArray[np.uint8]:
 
 
 class Snapshots(Callback):
-    """Takes the sha256 of every parameter after every step."""
+    """Records the sha256 of every parameter after every step."""
 
-    order = 1000  # whoever meddles has done it by then
+    order = 1000  # after all other callbacks
 
     def __init__(self) -> None:
         self.taken: dict[int, dict[str, str]] = {}
 
     @classmethod
-    def of_a_run(cls, *callbacks: Callback, epochs: int) -> dict[int, dict[str, str]]:
-        """Train the tiny GAN, watched by some callbacks; return the snapshots by step."""
+    def record(cls, *callbacks: Callback, epochs: int) -> dict[int, dict[str, str]]:
+        """Train the tiny GAN with callbacks; return the snapshots by step."""
         snapshots = cls()
         with tempfile.TemporaryDirectory(prefix="run-") as folder:
             runner = Runner(
@@ -73,7 +73,7 @@ class Snapshots(Callback):
         return snapshots.taken
 
     def on_train_step_end(self, run: Run) -> None:
-        """Take one."""
+        """Record the parameters."""
         network: Any = run.train_network
         self.taken[run.step] = {
             parameter.name: sha256(parameter.asnumpy().tobytes()).hexdigest()
@@ -81,15 +81,15 @@ class Snapshots(Callback):
         }
 
     def on_train_epoch_end(self, run: Run) -> None:
-        """Take the step's again, now that others have been told of the epoch's end."""
+        """Record the parameters again, after the other callbacks handled the event."""
         self.on_train_step_end(run)
 
     def on_train_end(self, run: Run) -> None:
-        """Take the last one again."""
+        """Record the parameters again, after the other callbacks handled the event."""
         self.on_train_step_end(run)
 
 
 @lru_cache
-def snapshots_without(epochs: int) -> dict[int, dict[str, str]]:
-    """Return the snapshots of a run that nobody watches."""
-    return Snapshots.of_a_run(epochs=epochs)
+def record_baseline(epochs: int) -> dict[int, dict[str, str]]:
+    """Return the snapshots of a run without callbacks."""
+    return Snapshots.record(epochs=epochs)

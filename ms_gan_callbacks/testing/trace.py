@@ -1,4 +1,4 @@
-"""What callbacks did in a run by script."""
+"""Trace: events, logged values and requests of a simulated run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ms_gan_callbacks.events.run import RollBack, Run
 
 @dataclass
 class Trace:
-    """What happened, in order, and what callbacks did about it; the counters are steps.
+    """Events, logged values and requests of a simulated run, in order.
 
     Attributes:
-        run: the run, as it ended.
-        scratch: its folder, where that is a temporary one.
-        events: what the callbacks were told: the hook's name and the step.
-        logged: the numbers that they logged: step, name, value.
-        images: the pictures that they logged: step, name.
-        checkpoints: those they asked for: step, owner, how many to keep.
-        warnings: the texts of what ``check`` yielded, and of every GanWarning.
-        roll_backs: the wishes to roll back; the first one ends the script.
-        states: what a checkpoint after each step holds of the callbacks that keep state, by their names.
-        stopped: the step after which somebody asked to stop; None if nobody did.
+        run: the run after its last step.
+        scratch: the temporary run directory, or None.
+        events: emitted events: (hook name, step).
+        logged: logged numbers: (step, name, value).
+        images: logged images: (step, name).
+        checkpoints: requested checkpoints: (step, owner, number to retain).
+        warnings: warnings returned by ``check``, and the messages of all GanWarnings.
+        roll_backs: requested rollbacks; the first one ends the run.
+        states: for each step, the states of the stateful callbacks by name.
+        stopped: the step after which a callback stopped the run, or None.
     """
 
     run: Run
@@ -41,11 +41,11 @@ class Trace:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why somebody asked to stop."""
+        """Reason of the first stop request, or None."""
         return self.run.stop_reason
 
     def note(self, event: Event) -> None:
-        """Take down an event that has just been told, and what was logged in it."""
+        """Record an emitted event and the values logged in it."""
         step = self.run.step
         self.events.append((event.value, step))
         self.logged += [(step, name, value) for name, value in self.run.logged.items()]
@@ -54,29 +54,23 @@ class Trace:
             self.stopped = step
 
     def after(self, step: int) -> dict[str, object]:
-        """Return what callbacks did after a step, by what it is."""
+        """Return logged values, requests and states after a step, by kind."""
         lists: Mapping[str, list[Any]] = {
-            "log": self.logged,
-            "log pictures": self.images,
-            "ask for checkpoints": self.checkpoints,
+            "logged numbers": self.logged,
+            "logged images": self.images,
+            "requested checkpoints": self.checkpoints,
         }
-        did: dict[str, object] = {
-            what: [entry for entry in entries if entry[0] > step] for what, entries in lists.items()
-        }
-        keep = {then: state for then, state in self.states.items() if then > step}
         return {
-            **did,
-            "ask to stop": (self.stopped, self.stop_reason),
-            "ask to roll back": self.roll_backs,
-            "keep": keep,
+            **{kind: [entry for entry in entries if entry[0] > step] for kind, entries in lists.items()},
+            "stop": (self.stopped, self.stop_reason),
+            "rollbacks": self.roll_backs,
+            "state": {then: state for then, state in self.states.items() if then > step},
         }
 
 
-def first_difference(
-    left: Mapping[str, object], right: Mapping[str, object], show: Callable[[object], str]
-) -> str:
-    """Tell what two traces have not in common, in words; nothing if they are the same."""
-    for what, value in left.items():
-        if show(value) != show(right[what]):
-            return f"to {what}: {show(right[what])}, not {show(value)}"
+def find_difference(left: Mapping[str, object], right: Mapping[str, object], show: Callable[[object], str]) -> str:
+    """Describe the first difference between two traces; empty if they are equal."""
+    for kind, value in left.items():
+        if show(value) != show(right[kind]):
+            return f"{kind}: {show(right[kind])}, not {show(value)}"
     return ""

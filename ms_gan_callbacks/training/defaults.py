@@ -8,12 +8,12 @@ from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.events.callback import Callback
-from ms_gan_callbacks.interop.stock import adapted
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 
 
 def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
     """Adapt stock callbacks; add the metrics log, a guard and, unless quiet, the console where there is none."""
-    attached: list[Callback] = adapted(callbacks)
+    attached: list[Callback] = adapt_callbacks(callbacks)
     for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
         if not any(isinstance(callback, kind) for callback in attached):
             attached.append(kind())

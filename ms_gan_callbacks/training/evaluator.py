@@ -99,7 +99,7 @@ class Evaluator:
             other = images.take(np.arange(count, 2 * count))
             floors = self._measure(real, other, run.step)
             told["floors"] = {name: float(floor) for name, floor in floors.items()}
-        run.manifest = run.manifest.but(evaluation=told)
+        run.manifest = run.manifest.replace(evaluation=told)
         run.manifest.write(run.out_dir)
         return real
 

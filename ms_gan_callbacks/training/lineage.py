@@ -58,7 +58,7 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
         batch_size=int(source.batch_size),
         accelerated=players.accelerated,
         device=ms.get_context("device_target"),
-        **environment.surroundings(),
+        **environment.collect_environment(),
     )
 
 

@@ -62,7 +62,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     entry = {"resumed": now, "from_step": step, **({"changes": changes} if changes else {})}
-    run.manifest = run.manifest.after(then).noting(entry)
+    run.manifest = run.manifest.after(then).add_history(entry)
     if recipe is not None and recipe.origin is not None:
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
     run.manifest.write(run.out_dir)

@@ -42,7 +42,7 @@ def roll_back(loop: TrainingLoop) -> None:
     run.requests = Requests()
     loop.session.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    run.manifest = run.manifest.noting({"rolled_back": now, **entry})
+    run.manifest = run.manifest.add_history({"rolled_back": now, **entry})
     run.manifest.write(run.out_dir)
     warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}")
 

@@ -18,7 +18,7 @@ from ms_gan_callbacks.config.recipe import Recipe, load_recipe
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.interop.stock import adapted
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 
 # What must not differ; state.json and run.json tell of times and of who asked for what, too.
 PROVED = ("weights.safetensors", "metrics.jsonl")
@@ -121,7 +121,7 @@ def part(
     from ms_gan_callbacks.training.runner import Runner
 
     recipe: Recipe = attach(load_recipe(path, **overrides), typed(callbacks, metrics))
-    recipe = replace(recipe, callbacks=[*adapted(recipe.callbacks), Ends(kill_at, stop_at)])
+    recipe = replace(recipe, callbacks=[*adapt_callbacks(recipe.callbacks), Ends(kill_at, stop_at)])
     Runner.from_recipe(recipe, out_dir, resume=resume).train(quiet=True)
 
 

@@ -44,7 +44,7 @@ def test_the_newest_holds_the_final_weights_and_the_summary_names_it(images: np.
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, "3", True])
 def test_keep_is_a_positive_whole_number_or_none(keep: object) -> None:
-    with pytest.raises(CallbackError, match=r"Checkpoint\(keep=...\) takes None or a whole number of at least 1"):
+    with pytest.raises(CallbackError, match=r"Checkpoint\(keep=...\) must be None or an integer of at least 1"):
         Checkpoint(keep=keep)  # type: ignore[arg-type]
 
 

@@ -198,6 +198,8 @@ def test_a_reader_who_leaves_does_not_end_the_run(
 def test_a_closed_file_detaches_the_console_and_the_run_goes_on(images: np.ndarray, tmp_path: Path) -> None:
     file = (tmp_path / "log").open("w")
     file.close()
-    with pytest.warns(GanWarning, match=r"Console.on_train_begin at step 0 raised ValueError.*goes on without it"):
+    with pytest.warns(
+        GanWarning, match=r"Console.on_train_begin at step 0 raised ValueError.*continues without it"
+    ):
         result = train(Console(Terminal(file=file)), images)
     assert result.step == 10

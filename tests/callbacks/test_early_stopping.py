@@ -91,21 +91,21 @@ def test_interrupted_anywhere_it_goes_on_the_same(
 @pytest.mark.parametrize(
     ("goal", "values", "reason"),
     [
-        ({"mode": "min"}, [3.0, 2.0, 2.5, 2.0], "m was best at epoch 2: 2; no better 2 times, now 2"),
+        ({"mode": "min"}, [3.0, 2.0, 2.5, 2.0], "m was best at epoch 2: 2; no improvement in 2 checks, now 2"),
         (
             {"target": 0.5},
             [0.9, 0.6, 0.2, 0.3],
-            "m was best at epoch 2: 0.6, target 0.5; no better 2 times, now 0.3",
+            "m was best at epoch 2: 0.6, target 0.5; no improvement in 2 checks, now 0.3",
         ),
         (
             {"mode": "max"},
             [1.0, math.nan, math.nan],
-            "m was best at epoch 1: 1; no better 2 times, now nan",
+            "m was best at epoch 1: 1; no improvement in 2 checks, now nan",
         ),
         (
             {"mode": "max"},
             [math.nan, math.nan],
-            "m was never a finite number; no better 2 times, now nan",
+            "m was never a finite number; no improvement in 2 checks, now nan",
         ),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_metric_cannot_be_called_as_a_scalar_is() -> None:
 def test_an_unknown_name_fails_before_the_first_step_and_leaves_no_folder(images: np.ndarray) -> None:
     with pytest.raises(CallbackError) as caught:
         tiny_runner().train(9, images, [EarlyStopping("d_rael", target=0.5)], batch_size=4, quiet=True)
-    assert "EarlyStopping monitors 'd_rael', which nobody publishes; did you mean 'd_real'?" in str(caught.value)
+    assert "EarlyStopping: unknown monitor 'd_rael'; did you mean 'd_real'?" in str(caught.value)
     assert "d_fake, d_loss, d_real, g_loss, value" in str(caught.value)
     assert not Path("run").exists()
 
@@ -177,12 +177,12 @@ def test_patience_that_cannot_run_out_is_warned_about() -> None:
 def test_what_nobody_logged_is_said_in_the_summary() -> None:
     stopping = EarlyStopping("mine", mode="max", patience=1)
     assert drive(stopping, Publishes([None] * 2)).stop_reason is None
-    assert stopping.summary() == "nobody has logged mine"
+    assert stopping.summary() == "mine was never logged"
 
 
 @pytest.mark.parametrize("loss", ["d_loss", "g_loss", "value"])
 def test_a_raw_loss_takes_an_opt_in(loss: str) -> None:
-    with pytest.raises(CallbackError, match=r"watches a raw loss.* allow_raw_loss=True"):
+    with pytest.raises(CallbackError, match=r"GAN losses do not measure quality.* allow_raw_loss=True"):
         EarlyStopping(loss, mode="min")
     assert EarlyStopping(loss, mode="min", allow_raw_loss=True).monitor == loss
 
@@ -191,13 +191,13 @@ def test_a_raw_loss_takes_an_opt_in(loss: str) -> None:
     ("options", "message"),
     [
         ({"mode": "min", "target": 1.0}, "mode or target, not both"),
-        ({"mode": "auto"}, "mode 'min' or 'max', not 'auto'"),
-        ({"target": math.nan}, "a finite target"),
-        ({"mode": "min", "patience": 0}, "a patience of at least 1 epoch, got 0"),
-        ({"mode": "min", "patience": True}, "a patience of at least 1 epoch, got True"),
-        ({"mode": "min", "patience": 1.5}, "a patience of at least 1 epoch, got 1.5"),
-        ({"mode": "min", "min_delta": -1.0}, "a min_delta of 0 or more"),
-        ({"mode": "min", "min_delta": math.nan}, "a min_delta of 0 or more"),
+        ({"mode": "auto"}, "mode must be 'min' or 'max', not 'auto'"),
+        ({"target": math.nan}, "target must be finite"),
+        ({"mode": "min", "patience": 0}, "patience must be an integer of at least 1, got 0"),
+        ({"mode": "min", "patience": True}, "patience must be an integer of at least 1, got True"),
+        ({"mode": "min", "patience": 1.5}, "patience must be an integer of at least 1, got 1.5"),
+        ({"mode": "min", "min_delta": -1.0}, "min_delta must be at least 0"),
+        ({"mode": "min", "min_delta": math.nan}, "min_delta must be at least 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options: dict, message: str) -> None:
@@ -207,7 +207,7 @@ def test_settings_that_make_no_sense_are_refused(options: dict, message: str) ->
 
 @pytest.mark.parametrize("monitor", ["", None, 3])
 def test_the_monitor_is_a_name(monitor: object) -> None:
-    with pytest.raises(CallbackError, match="takes the name of a metric or scalar"):
+    with pytest.raises(CallbackError, match="monitor must be the name of a metric or scalar"):
         EarlyStopping(monitor, mode="min")  # type: ignore[arg-type]
 
 
@@ -253,7 +253,7 @@ def test_the_warning_says_what_is_counted() -> None:
         "EarlyStopping: patience=5 cannot run out within this run's 5 evaluations; it will never stop the run"
     ]
     assert never(EarlyStopping("m", mode="min", patience=4, warm_up=1), **by_steps) == [
-        "EarlyStopping: patience=4 cannot run out within this run's 5 evaluations, of which 3 come after "
+        "EarlyStopping: patience=4 cannot run out within this run's 5 evaluations, of which 3 follow "
         "warm_up=1; it will never stop the run"
     ]
 
@@ -274,7 +274,7 @@ def test_a_run_that_goes_on_counts_what_it_has_waited(images: np.ndarray) -> Non
 def test_the_test_kit_tells_of_metrics_that_are_never_measured(every: Every) -> None:
     best = BestCheckpoint("m", mode="min")
     [warning] = drive(best, epochs=2, metrics={"m": 1.0}, evaluate=every).warnings
-    assert warning.startswith(f"metrics are never measured: {every} lies beyond this run's ")
+    assert warning.startswith(f"metrics are never measured: {every} is longer than this run of ")
 
 
 def test_a_metric_that_is_never_measured_is_told_of_once(images: np.ndarray) -> None:
@@ -284,5 +284,5 @@ def test_a_metric_that_is_never_measured_is_told_of_once(images: np.ndarray) -> 
     with pytest.warns(GanWarning) as caught:
         tiny_runner().train(2, images, [stopping], evaluation=evaluation, batch_size=4, quiet=True)
     assert [str(warning.message) for warning in caught] == [
-        "metrics are never measured: Every.steps(100) lies beyond this run's 10 steps"
+        "metrics are never measured: Every.steps(100) is longer than this run of 10 steps"
     ]

@@ -144,13 +144,13 @@ def test_colour_images_make_colour_grids() -> None:
 
 def test_images_that_are_no_pictures_are_refused_before_the_first_step() -> None:
     images = np.resize(np.arange(0, 256, 17, np.uint8), (8, 2, 4, 4))
-    with pytest.raises(CallbackError, match=r"ImageGrid draws .* and the generator's are \(2, 4, 4\)"):
+    with pytest.raises(CallbackError, match=r"ImageGrid requires .* the generator's are \(2, 4, 4\)"):
         tiny_runner(**channels(2)).train(1, images, [ImageGrid()], batch_size=4, quiet=True)
     assert not Path("run").exists()
 
 
 def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
-    with pytest.warns(GanWarning, match=r"ImageGrid: Every.epochs\(5\) lies beyond this run's 1 epoch"):
+    with pytest.warns(GanWarning, match=r"ImageGrid: Every.epochs\(5\) is longer than this run of 1 epoch"):
         tiny_runner().train(1, images, [ImageGrid(Every.epochs(5))], batch_size=4, quiet=True)
     assert names("run/samples") == ["step-00000005.png"]
 
@@ -159,12 +159,14 @@ def test_a_schedule_beyond_the_run_is_warned_about(images: np.ndarray) -> None:
     "folder", ["", ".", "..", "../other", "a/../../b", "/tmp/a", "checkpoints", "checkpoints/a"]
 )
 def test_grids_stay_within_the_run(folder: str) -> None:
-    with pytest.raises(CallbackError, match=r"ImageGrid\(folder=...\) takes a folder of its own below the run's"):
+    with pytest.raises(
+        CallbackError, match=r"ImageGrid\(folder=...\) must be a separate folder in the run directory"
+    ):
         ImageGrid(folder=folder)
 
 
 @pytest.mark.parametrize("setting", ["rows", "columns", "scale"])
 @pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
 def test_rows_columns_and_scale_are_positive_whole_numbers(setting: str, value: object) -> None:
-    with pytest.raises(CallbackError, match=rf"ImageGrid\({setting}=...\) takes a whole number of at least 1"):
+    with pytest.raises(CallbackError, match=rf"ImageGrid\({setting}=...\) must be an integer of at least 1"):
         ImageGrid(**{setting: value})  # type: ignore[arg-type]

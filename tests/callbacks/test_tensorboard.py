@@ -244,7 +244,7 @@ def test_a_damaged_event_file_is_left_as_it_is_with_a_word(at: int) -> None:
     start = 0 if at < 12 else 12 + int.from_bytes(content[:8], "little") + 4
     content[start + at % 12] ^= 0xFF
     path.write_bytes(content)
-    with pytest.warns(GanWarning, match="is damaged and left as it is"):
+    with pytest.warns(GanWarning, match="is damaged and left unchanged"):
         begin(9)
     assert path.read_bytes() == bytes(content)
 

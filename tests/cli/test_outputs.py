@@ -298,7 +298,7 @@ def test_a_recipe_that_the_disk_has_no_room_for_leaves_nothing() -> None:
 def test_what_is_to_be_replaced_stays_where_there_is_nothing_to_put_in_its_place() -> None:
     Path("numbers.json").write_text(json.dumps("mine"))
     result = ms_gan("evaluate", "nowhere", "-o", "numbers.json", "--overwrite")
-    assert result.stderr == "Error: there is no run nowhere\n"
+    assert result.stderr == "Error: run directory not found: nowhere\n"
     assert json.loads(Path("numbers.json").read_text()) == "mine"
 
 

@@ -76,15 +76,15 @@ def test_more_epochs_let_the_newest_run_go_on(finished: Path) -> None:
     Path("tiny.py").unlink()
     again = ms_gan("resume", "runs/one", "--set", "epochs=4")
     assert again.exit_code == 0
-    assert "4 epochs of 5 steps; going on after step 15; writing to runs/one" in again.stderr
+    assert "4 epochs of 5 steps; resuming after step 15; writing to runs/one" in again.stderr
     assert len(json.loads((finished / "run.json").read_text())["history"]) == 2
 
 
 MISTAKES = {
     "finished": (["runs/one"], 2, r"this run has finished its 2 epochs; more let it go on: --set epochs=12"),
-    "no such run": (["runs/two"], 2, "there is no run runs/two"),
-    "no run": (["runs"], 2, "runs holds no run: it has no run.json"),
-    "a file": (["tiny.py"], 2, "there is no run tiny.py"),
+    "no such run": (["runs/two"], 2, "run directory not found: runs/two"),
+    "no run": (["runs"], 2, "runs is not a run directory: it has no run.json"),
+    "a file": (["tiny.py"], 2, "run directory not found: tiny.py"),
     "no such step": (
         ["runs/one", "--from", "7", "--set", "epochs=3"],
         1,
@@ -151,7 +151,7 @@ def test_an_edited_recipe_is_another_recipe(finished: Path) -> None:
         (b"{", "run.json is damaged"),
         (b'{"versions": 3}', "run.json is damaged: versions is 3, not an object"),
         (b'{"arguments": []}', "run.json is damaged: arguments is [], not an object"),
-        (b'{"format": 3}', "run.json is written by a newer version of ms-gan-callbacks"),
+        (b'{"format": 3}', "run.json was written by a newer version of ms-gan-callbacks"),
     ],
 )
 def test_a_damaged_description_is_one_line(content: bytes, message: str, finished: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_damaged_description_is_one_line(content: bytes, message: str, finishe
 def test_without_any_run_it_says_so() -> None:
     result = ms_gan("resume")
     assert result.exit_code == 2
-    assert result.stderr == "Error: there is no run in runs; name the folder of one\n"
+    assert result.stderr == "Error: no runs found in runs; pass a run directory\n"
 
 
 def test_a_run_whose_recipe_is_gone_is_refused(finished: Path) -> None:

@@ -146,7 +146,7 @@ def test_best_is_what_best_checkpoint_keeps(run_dir: Path) -> None:
         (["-o", "grid.jpg"], "grid.jpg must end in .png or .npz"),
         (["-o", "no/such/grid.png"], "there is no folder no/such"),
         (["--checkpoint", "bets"], "a checkpoint is 'last', 'best' or a step, not 'bets'"),
-        (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; there are: 5, 10"),
+        (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; available: 5, 10"),
         (["-o", ".png"], r"\.png is an ending without a name"),
         (["-n", "0"], "0 is not in the range"),
         (["-n", "10001"], "10,001 images are too many for one picture, .*: -o samples.npz"),
@@ -171,7 +171,7 @@ def test_what_cannot_be_drawn_is_one_line(run_dir: Path, arguments: list[str], m
 
 def test_a_folder_without_a_run() -> None:
     result = ms_gan("sample", "nowhere")
-    assert (result.exit_code, result.stderr) == (2, "Error: there is no run nowhere\n")
+    assert (result.exit_code, result.stderr) == (2, "Error: run directory not found: nowhere\n")
 
 
 def test_no_best_checkpoint() -> None:

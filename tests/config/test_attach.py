@@ -220,12 +220,12 @@ MISTAKES = {
     "base class": (["--callback", "Guard"], "unknown callback 'Guard'; "),
     "unknown metric": (["--metric", "fdl"], "unknown metric 'fdl'; did you mean 'fld'"),
     "unknown setting": (["--callback", "ImageGrid:row=2"], "ImageGrid has no setting 'row'; did you mean 'rows'"),
-    "no such setting": (["--metric", "fld:k=2"], "fld has no setting 'k'; there are none"),
+    "no such setting": (["--metric", "fld:k=2"], "fld has no setting 'k'; none available"),
     "untypable": (["--callback", "ImageGrid:rows=two"], "ImageGrid: rows takes a whole number, not 'two'"),
     "no schedule": (["--callback", "counts:every=5"], "counts: every takes a schedule such as 50steps or 2epochs"),
     "never": (
         ["--callback", "counts:every=0steps"],
-        r"Every.steps\(...\) takes a whole number of at least 1, got 0",
+        r"Every.steps\(...\) must be an integer of at least 1, got 0",
     ),
     "missing": (
         ["--callback", "EarlyStopping"],
@@ -233,10 +233,10 @@ MISTAKES = {
     ),
     "contradiction": (
         ["--callback", "EarlyStopping:monitor=fld,mode=min,target=1"],
-        "takes mode or target, not both",
+        "pass either mode or target, not both",
     ),
     "not in its choices": (["--callback", "counts_plugin:Takes:mode=mean"], "mode takes one of 'min', 'max', not"),
-    "out of range": (["--callback", "ImageGrid:rows=0"], r"ImageGrid\(rows=...\) takes a whole number"),
+    "out of range": (["--callback", "ImageGrid:rows=0"], r"ImageGrid\(rows=...\) must be an integer"),
     "no value": (["--callback", "ImageGrid:rows"], "'ImageGrid:rows': 'rows' is not key=value"),
     "no value of a plugin's": (["--callback", "counts:start"], "'counts:start': 'start' is not key=value"),
     "nothing": (["--callback", ""], "'' is not NAME, or NAME:key=value,key=value"),
@@ -256,7 +256,7 @@ MISTAKES = {
     ),
     "twice": (
         ["--callback", "counts", "--callback", "counts"],
-        "two callbacks that keep state are named 'Counts'",
+        "two stateful callbacks are named 'Counts'",
     ),
     "measured": (
         ["--metric", "counts_plugin:gap", "--metric", "gap"],
@@ -373,7 +373,7 @@ def test_more_can_join_and_others_leave_by_name(finished: Path) -> None:
     ("arguments", "message"),
     [
         (["--without", "count"], "nothing called 'count' was attached to this run; did you mean 'counts'"),
-        (["--callback", "counts"], "two callbacks that keep state are named 'Counts'"),
+        (["--callback", "counts"], "two stateful callbacks are named 'Counts'"),
         (["--metric", "gap"], "gap is measured already"),
         (["--callback", "ImageGird"], "did you mean 'ImageGrid'"),
     ],

@@ -93,7 +93,7 @@ def test_the_list_names_every_recipe_and_says_what_it_is() -> None:
         (["none/mine"], "there is no folder none to write mine.py to"),
         (["taken.py/mine"], "there is no folder taken.py to write mine.py to"),
         (["mine", "--from", "mnist_mpl"], "no recipe 'mnist_mpl' to start from; did you mean 'mnist_mlp'"),
-        (["mine", "--from", ""], "no recipe '' to start from; there are: "),
+        (["mine", "--from", ""], "no recipe '' to start from; available: "),
         (["mine", "--from", str(RECIPE)], "to start from; .*mnist_mlp"),
         (["mine.txt"], "mine.txt is no name for a recipe"),
         (["my gan"], "my gan is no name for a recipe"),
@@ -128,7 +128,7 @@ def test_a_name_is_a_file_first_then_that_file_with_its_ending_then_what_is_ship
 
 def test_a_name_that_is_nowhere_is_answered_with_the_nearest() -> None:
     Path("mine.py").touch()
-    with pytest.raises(RecipeError, match=r"no recipe mnist_mpl; did you mean 'mnist_mlp'\? There are: .*mine.py"):
+    with pytest.raises(RecipeError, match=r"no recipe mnist_mpl; did you mean 'mnist_mlp'\? Available: .*mine.py"):
         locate(Path("mnist_mpl"))
     with pytest.raises(RecipeError, match=r"no recipe mime; did you mean 'mine.py'"):
         locate(Path("mime"))

@@ -207,7 +207,7 @@ def test_a_wrong_name_is_answered_with_what_there_is() -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("mine.py", learning_rat=1)
     assert str(caught.value) == (
-        "mine.py has no parameter 'learning_rat'; did you mean 'learning_rate'? There are: epochs, learning_rate"
+        "mine.py has no parameter 'learning_rat'; did you mean 'learning_rate'? Available: epochs, learning_rate"
     )
     with pytest.raises(RecipeError, match=r"there is no recipe mine2.py; did you mean 'mine.py'\?"):
         load_recipe("mine2.py")

@@ -115,7 +115,7 @@ def test_an_empty_folder_is_not_replaced_by_the_packages_digits(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("split", "hint"), [("tests", "did you mean 'test'"), ("valid", "there are: train, test")]
+    ("split", "hint"), [("tests", "did you mean 'test'"), ("valid", "available: train, test")]
 )
 def test_a_wrong_split_is_answered_with_those_there_are(split: str, hint: str) -> None:
     with pytest.raises(RecipeError, match=f"no split {split!r}: .*{hint}"):

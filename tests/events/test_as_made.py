@@ -135,7 +135,7 @@ def test_what_its_author_sets_between_two_runs_stays() -> None:
 
 def test_what_a_failed_check_leaves_can_be_put_right() -> None:
     stopping = EarlyStopping("typo", patience=2)
-    with pytest.raises(CallbackError, match="monitors 'typo'"):
+    with pytest.raises(CallbackError, match="unknown monitor 'typo'"):
         drive(stopping, metrics={"m": FALLING})
     stopping.monitor = "m"
     assert drive(stopping, epochs=5, metrics={"m": FALLING}, better={"m": "min"}).stopped == 20
@@ -179,7 +179,7 @@ def test_what_cannot_be_put_back_is_refused_by_the_second_run(thing: Callable[[]
     with pytest.raises(CallbackError) as caught:
         twice(Keeps())
     assert str(caught.value) == (
-        "Keeps was in another run and keeps thing, which cannot be put back: make a new one for each run"
+        "Keeps was used in another run and its attribute thing cannot be reset: create a new one per run"
     )
 
     class Says(Keeps):
@@ -198,7 +198,7 @@ def test_one_that_was_refused_is_taken_with_a_new_thing_and_as_it_was_made() -> 
 
     draws = Draws()
     drive(draws, epochs=1)
-    with pytest.raises(CallbackError, match="Draws was in another run and keeps numbers"):
+    with pytest.raises(CallbackError, match="Draws was used in another run and its attribute numbers"):
         drive(draws, epochs=1)
     draws.numbers = iter_of(9)
     drive(draws, epochs=1)

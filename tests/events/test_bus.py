@@ -76,7 +76,7 @@ def test_an_optional_callback_is_detached_with_one_warning_and_told_in_the_summa
     hook: str, images: np.ndarray
 ) -> None:
     callbacks = [AsksForCheckpoints(), optional(faulty(hook, []))]
-    with pytest.warns(GanWarning, match="the run goes on without it") as warned:
+    with pytest.warns(GanWarning, match="the run continues without it") as warned:
         result = tiny_runner().train(2, images, callbacks, batch_size=4, quiet=True)
     assert len(warned) == 1
     assert result.step == 10
@@ -143,11 +143,11 @@ same = Callback()
 @pytest.mark.parametrize(
     ("callbacks", "message"),
     [
-        ([Counts(), Counts()], "two callbacks that keep state are named 'Counts'; give one of them another name"),
-        ([KeepsAnArray()], "KeepsAnArray keeps state that JSON cannot hold"),
-        ([Forgets()], "Forgets: persistent names what __init__ did not set: 'streak'"),
+        ([Counts(), Counts()], "two stateful callbacks are named 'Counts'; rename one of them"),
+        ([KeepsAnArray()], "KeepsAnArray: state cannot be stored as JSON"),
+        ([Forgets()], "Forgets: persistent lists 'streak', which __init__ does not set"),
         ([Callback(), print], r"callbacks\[1\] is <built-in function print>, not a Callback"),
-        ([Counts], r"callbacks\[0\] is .* \(the class; call it to make one\)"),
+        ([Counts], r"callbacks\[0\] is .* \(a class: pass an instance\)"),
         ([same, same], r"callbacks\[1\], Callback, is attached twice"),
     ],
 )
@@ -173,7 +173,7 @@ def test_time_is_booked_to_the_callback_that_took_it(run: Run) -> None:
 def test_no_more_time_is_booked_than_has_passed(run: Run) -> None:
     began = time.perf_counter()
     bus = CallbackBus([faulty("on_train_end", []), optional(faulty("__enter__", []))])
-    with pytest.warns(GanWarning, match="the run goes on without it"), bus:
+    with pytest.warns(GanWarning, match="the run continues without it"), bus:
         bus.check(run)
         with pytest.raises(ZeroDivisionError):
             bus.emit(Event.TRAIN_END, run)
@@ -208,7 +208,7 @@ def test_a_result_is_not_lost_to_a_line_about_it(images: np.ndarray) -> None:
 
 
 def test_state_that_json_cannot_hold_any_more_is_named(images: np.ndarray) -> None:
-    with pytest.raises(CallbackError, match=r"StateRots keeps state that JSON cannot hold: .*float32"):
+    with pytest.raises(CallbackError, match=r"StateRots: state cannot be stored as JSON: .*float32"):
         tiny_runner().train(1, images, [StateRots(), AsksForCheckpoints()], batch_size=4, quiet=True)
 
 
@@ -238,5 +238,5 @@ def test_state_comes_back_as_it_was_or_is_refused() -> None:
     CallbackBus([fresh]).load_state(json.loads(json.dumps(kept)))
     assert fresh.pair == (1, 2.0) and type(fresh.pair) is tuple
     for table in ({1: 2}, {"a": [{None: 1}]}, {"a": {"b": ({2.5: 1},)}}):
-        with pytest.raises(CallbackError, match=r"Pairs keeps a dict with the key .*, which JSON"):
+        with pytest.raises(CallbackError, match=r"Pairs: state has the key .*, which JSON"):
             CallbackBus([Pairs(table)])

@@ -32,7 +32,7 @@ def test_schedules_are_due_on_every_multiple_and_nowhere_else(
 
 @pytest.mark.parametrize("period", [0, -1, 1.5, "3", True, None])
 def test_a_schedule_takes_a_positive_whole_number(period: object) -> None:
-    with pytest.raises(CallbackError, match=r"Every.steps\(...\) takes a whole number of at least 1"):
+    with pytest.raises(CallbackError, match=r"Every.steps\(...\) must be an integer of at least 1"):
         Every.steps(period)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_is_stopped_still_has_its_last_act() -> None:
 
 
 def test_a_periodic_callback_without_a_schedule_says_what_it_takes() -> None:
-    with pytest.raises(CallbackError, match=r"Acts takes a schedule such as Every.steps\(50\)"):
+    with pytest.raises(CallbackError, match=r"Acts: every must be a schedule such as Every.steps\(50\)"):
         Acts(50)  # type: ignore[arg-type]
 
 
@@ -123,5 +123,5 @@ def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step() 
 @pytest.mark.parametrize("value", ["0.5", None, np.zeros((2, 2)), np.zeros(3, np.uint8), [1]])
 def test_logging_what_is_neither_number_nor_picture_is_refused(value: object) -> None:
     run = make_run()
-    with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 picture"):
+    with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 image"):
         run.log(mine=value)  # type: ignore[arg-type]

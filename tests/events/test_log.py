@@ -248,8 +248,8 @@ def test_what_is_no_name_is_refused_wherever_one_is_given(name: str) -> None:
         ("gan/d_loss", "is a scalar of every step"),
         ("fld", "is a metric of this run"),
         ("metrics/fld", "is a metric of this run"),
-        ("performance/steps_per_second", "TensorBoard has curves of its own under performance/"),
-        (3, "a name is text, not 3"),
+        ("performance/steps_per_second", "the TensorBoard group performance/ is reserved"),
+        (3, "a name must be a string, not 3"),
     ],
 )
 def test_a_name_that_stands_for_something_is_not_logged(name: Any, why: str) -> None:
@@ -276,7 +276,7 @@ def test_what_callbacks_publish_is_nothing_that_the_run_does() -> None:
 
 def test_two_that_publish_one_name_are_warned_of() -> None:
     guards = [CollapseGuard(name="one", samples=4), CollapseGuard(name="two", samples=4)]
-    assert "one and two publish the same name, diversity: the last one wins" in drive(*guards).warnings
+    assert "one and two publish the same name, diversity: only the last one is kept" in drive(*guards).warnings
 
 
 def test_a_metric_is_not_called_as_what_a_callback_publishes(images: np.ndarray) -> None:
@@ -303,5 +303,7 @@ def test_an_output_is_named_once() -> None:
 
 def test_metrics_that_are_never_measured_are_warned_of(images: np.ndarray) -> None:
     pixels = Evaluation({"m": lambda real, fake: 0.0}, Every.epochs(3), 8, rows)
-    with pytest.warns(GanWarning, match=r"metrics are never measured: Every.epochs\(3\) lies beyond this run's 2"):
+    with pytest.warns(
+        GanWarning, match=r"metrics are never measured: Every.epochs\(3\) is longer than this run of 2"
+    ):
         tiny_runner().train(2, images, evaluation=pixels, batch_size=4, quiet=True)

@@ -45,13 +45,13 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.events.bus import CallbackBus
-from ms_gan_callbacks.interop.stock import adapted
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.testing import Script, Trace, assert_leaves_training_alone, assert_state_round_trips, drive
 
 
 def play(*callbacks: object, **script: object) -> Trace:
     """Drive callbacks, stock ones among them."""
-    return drive(*adapted(callbacks), **script)
+    return drive(*adapt_callbacks(callbacks), **script)
 
 
 class Old(train.Callback):
@@ -141,7 +141,7 @@ def test_a_stop_that_is_asked_for_ends_the_run_and_names_who_asked() -> None:
     sees: list[bool] = []
     late = LambdaCallback(on_train_end=lambda context: sees.append(context.get_stop_requested()))
     trace = play(late, asks, epochs=2)
-    assert (trace.stopped, trace.stop_reason) == (3, "LambdaCallback 2 asked to stop at step 3")
+    assert (trace.stopped, trace.stop_reason) == (3, "LambdaCallback 2 requested a stop at step 3")
     assert sees == [True]
     again = play(late, asks, epochs=2)  # a second training of the same objects begins afresh
     assert again.stopped == 3
@@ -150,14 +150,14 @@ def test_a_stop_that_is_asked_for_ends_the_run_and_names_who_asked() -> None:
 def test_what_there_is_none_of_is_named_with_who_asked_for_it() -> None:
     reads = LambdaCallback(on_train_step_end=lambda context: context.original_args().loss_scale)
     with pytest.raises(
-        CallbackError, match=r"LambdaCallback asks for cb_params.loss_scale, which a GAN's run has not; did"
+        CallbackError, match=r"LambdaCallback reads cb_params.loss_scale, which a GAN's run does not provide; did"
     ):
         play(reads)
     gets = LambdaCallback(on_train_step_end=lambda context: context.original_args()["dataset_helper"])
-    with pytest.raises(CallbackError, match=r"^LambdaCallback asks for cb_params.dataset_helper, which"):
+    with pytest.raises(CallbackError, match=r"^LambdaCallback reads cb_params.dataset_helper, which"):
         play(gets)
     early = LambdaCallback(on_train_begin=lambda context: context.original_args().net_outputs)
-    with pytest.raises(CallbackError, match=r"LambdaCallback asks for cb_params.net_outputs before"):
+    with pytest.raises(CallbackError, match=r"LambdaCallback reads cb_params.net_outputs before"):
         play(early)
     asked = []
     polite = LambdaCallback(
@@ -183,13 +183,13 @@ def test_callbacks_share_one_context_and_can_reach_the_run() -> None:
     trace = play(MindSporeCallback(first, name="first"), second, epochs=1, steps_per_epoch=2)
     assert read == [1, 2]
     assert trace.logged == [(1, "logged", 7.0), (2, "logged", 7.0)]
-    context = adapted([first, second])
+    context = adapt_callbacks([first, second])
     assert context[0]._context is context[1]._context
     assert context[0]._context.callbacks == [first, second]
 
 
 def test_it_listens_to_no_more_than_the_callback_does() -> None:
-    table = CallbackBus(adapted([LossMonitor(), LambdaCallback(on_train_end=print)])).table()
+    table = CallbackBus(adapt_callbacks([LossMonitor(), LambdaCallback(on_train_end=print)])).table()
     assert {event: labels for event, labels in table.items() if labels} == {
         Event.TRAIN_STEP_END: ["LossMonitor"],
         Event.EVAL_END: ["LossMonitor", "LambdaCallback"],
@@ -322,24 +322,28 @@ def test_what_is_kept_goes_on_where_it_was(
 
 
 def test_what_is_not_kept_is_forgotten() -> None:
-    with pytest.raises(AssertionError, match="Remembers, interrupted after step 1"):
+    with pytest.raises(AssertionError, match="Remembers, resumed after step 1"):
         assert_state_round_trips(MindSporeCallback(Remembers()))
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((print,), {}, "takes a callback of mindspore.train, not <built-in function print>"),
-        ((LossMonitor,), {}, r"not <class .*LossMonitor'> \(the class; call it to make one\)"),
-        ((LossMonitor(),), {"player": "critic"}, "LossMonitor has no player 'critic'; there are: generator"),
-        ((LossMonitor(),), {"persistent": ("_last",)}, "LossMonitor has no attribute '_last' to keep"),
-        ((LossMonitor(),), {"persistent": "x"}, r"persistent=\('x',\), a tuple of names, not one name"),
+        ((print,), {}, "requires a callback of mindspore.train, not <built-in function print>"),
+        ((LossMonitor,), {}, r"not <class .*LossMonitor'> \(a class: pass an instance\)"),
+        ((LossMonitor(),), {"player": "critic"}, "LossMonitor: unknown player 'critic'; available: generator"),
+        (
+            (LossMonitor(),),
+            {"persistent": ("_last",)},
+            "LossMonitor: persistent lists '_last', which is not an attribute",
+        ),
+        ((LossMonitor(),), {"persistent": "x"}, r"persistent must be a tuple of names: persistent=\('x',\)"),
         (
             (TimeMonitor(),),
             {"persistent": ("data_sink",)},
-            "TimeMonitor.data_sink is kept in checkpoints, and JSON",
+            "TimeMonitor.data_sink is persistent, but cannot be stored as JSON",
         ),
-        ((LossMonitor(),), {"loss": "loss"}, "takes 'loss' for its loss, which nobody publishes; did you mean"),
+        ((LossMonitor(),), {"loss": "loss"}, "unknown loss 'loss'; did you mean"),
     ],
 )
 def test_what_is_no_callback_or_no_option_is_refused(arguments: tuple, options: dict, message: str) -> None:
@@ -350,11 +354,11 @@ def test_what_is_no_callback_or_no_option_is_refused(arguments: tuple, options: 
 def test_names_are_told_apart_and_nobody_is_attached_twice() -> None:
     ours, monitors = EarlyStopping("m", mode="min"), [LossMonitor(), LossMonitor()]
     stock = train.EarlyStopping("m", mode="min", patience=1)
-    names = [callback.name for callback in adapted([*monitors, stock, ours])]
+    names = [callback.name for callback in adapt_callbacks([*monitors, stock, ours])]
     assert names == ["LossMonitor", "LossMonitor 2", "EarlyStopping 2", "EarlyStopping"]
     with pytest.raises(CallbackError, match=r"callbacks\[1\], LossMonitor 2, is attached twice"):
-        adapted([monitors[0], monitors[0]])
-    with pytest.raises(CallbackError, match="two callbacks that keep state are named 'History'"):
+        adapt_callbacks([monitors[0], monitors[0]])
+    with pytest.raises(CallbackError, match="two stateful callbacks are named 'History'"):
         CallbackBus([MindSporeCallback(History()), MindSporeCallback(History())])
 
 
@@ -371,13 +375,13 @@ def better(**ways: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("stock", "script", "message"),
     [
-        (train.EarlyStopping("fld", patience=2), better(fld="min"), "takes a higher fld for the better one"),
-        (train.EarlyStopping("a", mode="min", patience=2), better(a="max"), "takes a lower a .* mode='max'"),
+        (train.EarlyStopping("fld", patience=2), better(fld="min"), "assumes that a higher fld is better"),
+        (train.EarlyStopping("a", mode="min", patience=2), better(a="max"), "that a lower a .* mode='max'"),
         (train.EarlyStopping("fld", mode="min"), better(fld="min"), "patience=0.*stops after the first"),
-        (train.EarlyStopping("fld", 0.25, 2, mode="min", baseline=50.0), better(fld="min"), "keeps min_delta"),
-        (train.EarlyStopping(patience=2), better(fld="min"), "'eval_loss', which this run does not measure"),
-        (ReduceLROnPlateau("fld"), better(fld="min"), "takes a higher fld for the better"),
-        (ReduceLROnPlateau("d_loss"), {}, "'d_loss', which this run does not measure; did you mean 'loss'"),
+        (train.EarlyStopping("fld", 0.25, 2, mode="min", baseline=50.0), better(fld="min"), "uses min_delta"),
+        (train.EarlyStopping(patience=2), better(fld="min"), "unknown monitor 'eval_loss'"),
+        (ReduceLROnPlateau("fld"), better(fld="min"), "assumes that a higher fld is better"),
+        (ReduceLROnPlateau("d_loss"), {}, "unknown monitor 'd_loss'; did you mean 'loss'"),
         (FlopsUtilizationCollector(5), {}, "cannot work in a GAN's run: MindSpore counts"),
     ],
 )  # fmt: skip
@@ -389,10 +393,10 @@ def test_what_would_go_wrong_is_refused_before_the_first_step(stock: object, scr
 @pytest.mark.parametrize(
     ("stock", "script", "message"),
     [
-        (train.EarlyStopping("a", patience=2), better(a="?"), "mode='auto' takes a higher a for the better one"),
-        (train.EarlyStopping("loss", patience=2), {}, "watches g_loss, a raw loss, at each epoch's last step"),
-        (ReduceLROnPlateau("loss"), {}, "EarlyStopping or CollapseGuard of ms_gan_callbacks watches metrics"),
-        (LearningRateScheduler(lambda rate, step: rate), {}, "changes the generator's learning rate alone"),
+        (train.EarlyStopping("a", patience=2), better(a="?"), "mode='auto' assumes that a higher a is better"),
+        (train.EarlyStopping("loss", patience=2), {}, "monitors g_loss at the last step of each epoch"),
+        (ReduceLROnPlateau("loss"), {}, "EarlyStopping or CollapseGuard of ms_gan_callbacks can monitor metrics"),
+        (LearningRateScheduler(lambda rate, step: rate), {}, "changes the learning rate of the generator only"),
         (LambdaCallback(on_eval_step_end=print), {}, "LambdaCallback.on_eval_step_end is never called"),
     ],
 )  # fmt: skip
@@ -412,16 +416,16 @@ def test_what_goes_otherwise_than_one_may_think_is_warned_of(stock: object, scri
 
 def test_files_that_would_be_loaded_over_a_run_are_noticed(tmp_path: Path) -> None:
     backup = BackupAndRestore(str(tmp_path))
-    assert any(
-        "keeps weights, but neither the step" in text for text in MindSporeCallback(backup).check(drive().run)
-    )
+    assert any("saves weights without the step" in text for text in MindSporeCallback(backup).check(drive().run))
     Path(backup.backup_file).touch()
-    with pytest.raises(CallbackError, match=r"BackupAndRestore would load .*backup.ckpt over this run's weights"):
+    with pytest.raises(
+        CallbackError, match=r"BackupAndRestore would replace this run's weights by those in .*backup.ckpt"
+    ):
         play(backup)
     leaves = OnRequestExit(directory=str(tmp_path), save_mindir=False)
     play(leaves)
     Path(f"{leaves.train_name}.ckpt").touch()
-    with pytest.raises(CallbackError, match="OnRequestExit would load"):
+    with pytest.raises(CallbackError, match="OnRequestExit would replace this run's weights"):
         play(leaves)
     with pytest.raises(CallbackError, match=r"save_mindir=True\), its default, .* pass save_mindir=False"):
         play(OnRequestExit(directory=str(tmp_path)))
@@ -461,7 +465,7 @@ def test_a_learning_rate_that_is_a_schedule_is_refused(images: np.ndarray) -> No
     scheduled = partial(nn.Adam, learning_rate=nn.ExponentialDecayLR(1e-2, 0.9, 4))
     runner = tiny_runner(optimizer=scheduled)
     with pytest.raises(
-        CallbackError, match="the generator's optimizer has a schedule or groups; leave one of the two out"
+        CallbackError, match="the generator's optimizer has a schedule or parameter groups; remove one of the two"
     ):
         runner.train(1, images, [LearningRateScheduler(lambda rate, step: rate)], batch_size=4, quiet=True)
 
@@ -479,7 +483,7 @@ def test_weights_that_early_stopping_puts_back_are_those_of_the_best(images: np.
     evaluation = Evaluation({"m": count_up()}, samples=8, extractor=flat)
     with pytest.warns(GanWarning, match=r"restore_best_weights=True\) puts weights back into the run itself"):
         result = runner.train(9, images, [stopping, Keeps()], evaluation=evaluation, batch_size=4, quiet=True)
-    assert result.stop_reason == "EarlyStopping asked to stop at step 15"
+    assert result.stop_reason == "EarlyStopping requested a stop at step 15"
     now = weights_of(runner)
     assert all(np.array_equal(now[name], at_epochs[1][name]) for name in now)
 

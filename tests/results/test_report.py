@@ -140,7 +140,7 @@ def test_test_images_that_are_not_at_hand_are_warned_about() -> None:
 
 def test_data_that_has_changed_since_is_warned_about(run_dir: Path) -> None:
     trained = Trained(run_dir)
-    trained.manifest = trained.manifest.but(data={"name": "more", "count": 9999, "sha256": "another"})
+    trained.manifest = trained.manifest.replace(data={"name": "more", "count": 9999, "sha256": "another"})
     with pytest.warns(GanWarning, match="the run was trained on more, 9,999 images, not on half 0"):
         judge(trained, 100)
 
@@ -205,8 +205,8 @@ def test_a_line_that_is_being_written_and_a_nan_are_no_obstacle(run_dir: Path) -
 @pytest.mark.parametrize(
     ("prepare", "arguments", "message"),
     [
-        (lambda run: None, ["nowhere"], "there is no run nowhere"),
-        (lambda run: Path("empty").mkdir(), ["empty"], "empty holds no run"),
+        (lambda run: None, ["nowhere"], "run directory not found: nowhere"),
+        (lambda run: Path("empty").mkdir(), ["empty"], "empty is not a run directory"),
         (lambda run: (run / "metrics.jsonl").unlink(), [], "has no numbers yet"),
         (lambda run: (run / "metrics.jsonl").write_text("[1]\n{}\n"), [], "metrics.jsonl is damaged"),
         (lambda run: (run / "metrics.jsonl").write_text("{nonsense\n"), [], "metrics.jsonl is damaged"),

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from ms_gan_callbacks.errors import CheckpointError, GanWarning
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
-from ms_gan_callbacks.storage.files import draft_of
+from ms_gan_callbacks.storage.files import make_draft_path
 
 Weights = dict[str, np.ndarray]
 FILES = ["manifest.json", "state.json", "weights.safetensors"]
@@ -78,7 +78,7 @@ def refused(store: CheckpointStore, step: int, like: Weights = LIKE) -> str:
 
 def goes_back(store: CheckpointStore, newer: int, older: int, reason: str) -> None:
     """Check that the newest whole one is the older, and that what is wrong with the newer is said."""
-    pattern = rf"step-{newer:08d}.*{reason}.*going back to step-{older:08d}$"
+    pattern = rf"step-{newer:08d}.*{reason}.*using step-{older:08d} instead$"
     with pytest.warns(GanWarning, match=pattern) as told:
         assert_whole(store.newest(LIKE), older)
     assert len(told) == 1
@@ -175,7 +175,7 @@ def test_a_step_that_is_saved_again_is_replaced_whole() -> None:
 
 def test_a_draft_of_a_killed_process_with_the_same_id_is_in_nobodys_way() -> None:
     store = store_of(1)
-    draft = draft_of(store.path(2))
+    draft = make_draft_path(store.path(2))
     draft.mkdir()
     (draft / "weights.safetensors").write_bytes(b"half")
     store.save(2, weights_at(2), state_at(2))
@@ -469,7 +469,7 @@ def remove(name: str) -> Callable[[CheckpointStore], None]:
     return lambda store: (store.path(2) / name).unlink()
 
 
-NO_KNOWN = "of no known format"
+NO_KNOWN = "has an unknown format"
 DAMAGE: dict[str, tuple[Callable[[CheckpointStore], object], str]] = {
     "no manifest": (remove("manifest.json"), "is damaged: it has no manifest.json"),
     "no weights": (remove("weights.safetensors"), "is damaged: weights.safetensors: No such file"),
@@ -483,13 +483,13 @@ DAMAGE: dict[str, tuple[Callable[[CheckpointStore], object], str]] = {
     "null for a manifest": (write("manifest.json", b"null"), "manifest.json cannot be read"),
     "not UTF-8": (write("manifest.json", b'{"format": "\xff"}'), "manifest.json cannot be read"),
     "files is a list": (set_manifest(files=[]), "manifest.json cannot be read"),
-    "files is empty": (set_manifest(files={}), "its manifest is that of another checkpoint"),
+    "files is empty": (set_manifest(files={}), "its manifest belongs to another checkpoint"),
     "entries are none": (
         set_manifest(files={"weights.safetensors": None, "state.json": None}),
         r"weights.safetensors has \d+ bytes instead of None",
     ),
     "foreign directory": (foreign, "is damaged: it has no manifest.json"),
-    "another step": (other_step, "its manifest is that of another checkpoint"),
+    "another step": (other_step, "its manifest belongs to another checkpoint"),
     "future format": (set_manifest(format=2), r"written by a newer version of ms-gan-callbacks \(format 2"),
     "older format": (set_manifest(format=0), NO_KNOWN),
     "format is text": (set_manifest(format="1"), NO_KNOWN),
@@ -518,7 +518,7 @@ def test_files_swapped_between_two_checkpoints_are_noticed_in_both(name: str) ->
     for step in (1, 2):
         refused(store, step)
     with pytest.raises(
-        CheckpointError, match=r"^no checkpoint can be used: .*step-00000002 .*; .*step-00000001 .*"
+        CheckpointError, match=r"^no usable checkpoint: .*step-00000002 .*; .*step-00000001 .*"
     ) as caught:
         store.newest(LIKE)
     assert "\n" not in str(caught.value)
@@ -531,8 +531,8 @@ def test_every_damaged_one_on_the_way_back_is_named_once() -> None:
     with pytest.warns(GanWarning) as told:
         assert_whole(store.newest(LIKE), 1)
     first, second = (str(warning.message) for warning in told)
-    assert re.search(r"step-00000003 is damaged: state.json.*going back to step-00000001$", first)
-    assert re.search(r"step-00000002 is damaged: it has no manifest.*going back to step-00000001$", second)
+    assert re.search(r"step-00000003 is damaged: state.json.*using step-00000001 instead$", first)
+    assert re.search(r"step-00000002 is damaged: it has no manifest.*using step-00000001 instead$", second)
 
 
 def test_the_newest_that_is_wanted_is_found_and_damaged_ones_after_it_are_not_looked_at() -> None:
@@ -543,9 +543,9 @@ def test_the_newest_that_is_wanted_is_found_and_damaged_ones_after_it_are_not_lo
     assert store.newest(LIKE, until=0) is None
     assert store.newest(LIKE, until=3, where=lambda found: False) is None
     (store.path(2) / "state.json").unlink()
-    with pytest.warns(GanWarning, match=r"step-00000002 is damaged: .*; going back to step-00000001$"):
+    with pytest.warns(GanWarning, match=r"step-00000002 is damaged: .*; using step-00000001 instead$"):
         assert_whole(store.newest(LIKE, until=3, where=lambda found: found.step != 3), 1)
-    with pytest.raises(CheckpointError, match=r"^no checkpoint can be used: \S+step-00000002 is damaged: .*$"):
+    with pytest.raises(CheckpointError, match=r"^no usable checkpoint: \S+step-00000002 is damaged: .*$"):
         store.newest(LIKE, until=3, where=lambda found: found.step == 2)
 
 
@@ -556,8 +556,8 @@ def without(name: str) -> Weights:
 @pytest.mark.parametrize(
     ("like", "reason"),
     [
-        (without("discriminator.bias"), "the checkpoint has 'discriminator.bias', the run has not"),
-        (LIKE | {"more": np.zeros(1)}, "the run has 'more', the checkpoint has not"),
+        (without("discriminator.bias"), "the checkpoint has 'discriminator.bias', the run does not"),
+        (LIKE | {"more": np.zeros(1)}, "the run has 'more', the checkpoint does not"),
         (
             LIKE | {"generator.weight": np.zeros((3, 4), np.float32)},
             r"generator.weight is float32 \(4, 3\), the run's is float32 \(3, 4\)",
@@ -575,7 +575,7 @@ def without(name: str) -> Weights:
 def test_a_checkpoint_of_other_networks_is_refused_by_the_parameters_name(like: Weights, reason: str) -> None:
     store = store_of(1)
     assert re.search(f"is of other networks: {reason}", refused(store, 1, like))
-    with pytest.raises(CheckpointError, match=f"no checkpoint can be used: .*{reason}"):
+    with pytest.raises(CheckpointError, match=f"no usable checkpoint: .*{reason}"):
         store.newest(like)
 
 
@@ -589,7 +589,7 @@ def test_what_stopped_a_publication_is_told_and_not_what_came_of_it(monkeypatch:
         return real(path, target)
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(CheckpointError, match="No space left on device; the newest before it is step-00000001"):
+    with pytest.raises(CheckpointError, match="No space left on device; the newest checkpoint is step-00000001"):
         store.save(2, weights_at(2), state_at(2))
     assert entries(store) == {"step-00000001"}
     with pytest.raises(CheckpointError, match="No space left on device"):

@@ -15,7 +15,7 @@ from conftest import tiny_players, tiny_runner
 from processes import TINY_GAN
 
 from ms_gan_callbacks import Checkpoint, GanWarning, RunDirError, UsageError
-from ms_gan_callbacks.storage.environment import mindspore_variables
+from ms_gan_callbacks.storage.environment import list_mindspore_variables
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +61,8 @@ def test_a_run_of_an_older_version_that_kept_no_variables_goes_on(images: np.nda
 @pytest.mark.parametrize("name", ["MS_SIMULATION_LEVEL", "MS_DEV_PRECOMPILE_ONLY"])
 def test_a_variable_with_which_nothing_is_computed_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
-    with pytest.raises(UsageError, match=f"{name} is set, with which MindSpore only pretends to compute"):
-        mindspore_variables()
+    with pytest.raises(UsageError, match=f"{name} is set, which makes MindSpore simulate"):
+        list_mindspore_variables()
 
 
 def test_the_compile_cache_is_left_off_and_that_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,7 @@ def test_a_save_that_fails_at_any_call_leaves_the_older_ones_and_no_half(
         else:
             assert newest is None
         if line and line.startswith("cannot save"):
-            last = f"the newest before it is step-{older[-1]:08d}" if older else "there is none before it"
+            last = f"the newest checkpoint is step-{older[-1]:08d}" if older else "there is no earlier checkpoint"
             assert line.endswith(last)
         put(store, 5)  # the disk has recovered: the same process goes on
         assert_whole(store.newest(LIKE), 5)
@@ -368,7 +368,7 @@ def test_a_disk_that_checkpoints_fill_ends_the_run_in_one_line_and_it_goes_on_wh
 ) -> None:
     out = small_disk / "run"
     done = ms_gan("run", "tiny.py", "--out", str(out), "--set", "writer=Checkpoint", "--set", "epochs=200", "-q")
-    one_error(done, 1, rf"cannot save a checkpoint at step \d+: {NO_SPACE}; the newest before it is step-\d+")
+    one_error(done, 1, rf"cannot save a checkpoint at step \d+: {NO_SPACE}; the newest checkpoint is step-\d+")
     store = CheckpointStore(out / "checkpoints")
     steps = store.steps()
     assert len(steps) > 5
@@ -407,7 +407,7 @@ def test_a_log_that_meets_a_full_disk_is_left_behind_with_a_warning(writer: str,
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
     assert len([line for line in warnings if writer in line]) == 1, done.stderr
-    assert all(re.search(rf"{NO_SPACE}.*; the run goes on without it$", line) for line in warnings)
+    assert all(re.search(rf"{NO_SPACE}.*; the run continues without it$", line) for line in warnings)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert f"{writer}." in done.stdout, "the summary tells it again"
@@ -496,7 +496,7 @@ def test_a_second_process_is_refused_and_a_killed_first_one_holds_nothing(
 ) -> None:
     for second in (["resume", "run"], ["run", "tiny.py", "--out", "run"]):
         done = ms_gan(*second, "-q")
-        one_error(done, 2, "another process is training in run|run holds a run already")
+        one_error(done, 2, "another process is training in run|run already contains a run")
     done = ms_gan("resume", "run", "-q")
     one_error(done, 2, "another process is training in run$")
     assert training.poll() is None, "the first goes on"

@@ -106,37 +106,37 @@ def test_a_newer_format_is_refused_whatever_else_it_says(version: int) -> None:
     with pytest.raises(RunDirError) as caught:
         Manifest.read(RUN)
     assert str(caught.value) == (
-        f"run/run.json is written by a newer version of ms-gan-callbacks (format {version}, this one reads 2)"
+        f"run/run.json was written by a newer version of ms-gan-callbacks (format {version}, supported: 2)"
     )
 
 
 DAMAGE = {
     "no object": ("[1]", "the file is [1], not an object"),
     "null": ("null", "the file is None, not an object"),
-    "format as text": ('{"format": "2"}', "format is '2', not a whole number"),
-    "format as bool": ('{"format": true}', "format is True, not a whole number"),
-    "format null": ('{"format": null}', "format is None, not a whole number"),
-    "format 0": ('{"format": 0}', "format is 0, not a number from 1 to 2"),
+    "format as text": ('{"format": "2"}', "format is '2', not an integer"),
+    "format as bool": ('{"format": true}', "format is True, not an integer"),
+    "format null": ('{"format": null}', "format is None, not an integer"),
+    "format 0": ('{"format": 0}', "format is 0, not an integer from 1 to 2"),
     "versions": ('{"versions": 3}', "versions is 3, not an object"),
-    "a version": ('{"versions": {"numpy": 2}}', "versions['numpy'] is 2, not a text"),
-    "a version in lines": ('{"versions": {"a\\nb": 2}}', r"versions['a\nb'] is 2, not a text"),
+    "a version": ('{"versions": {"numpy": 2}}', "versions['numpy'] is 2, not a string"),
+    "a version in lines": ('{"versions": {"a\\nb": 2}}', r"versions['a\nb'] is 2, not a string"),
     "arguments": ('{"arguments": []}', "arguments is [], not an object"),
     "callbacks": ('{"callbacks": "Counts"}', "callbacks is 'Counts', not a list"),
-    "a metric": ('{"metrics": ["gap", 1]}', "metrics[1] is 1, not a text"),
-    "seed": ('{"seed": 1.0}', "seed is 1.0, not a whole number"),
-    "seed as bool": ('{"seed": true}', "seed is True, not a whole number"),
+    "a metric": ('{"metrics": ["gap", 1]}', "metrics[1] is 1, not a string"),
+    "seed": ('{"seed": 1.0}', "seed is 1.0, not an integer"),
+    "seed as bool": ('{"seed": true}', "seed is True, not an integer"),
     "ema": ('{"ema": "0.9"}', "ema is '0.9', not a number"),
     "clip_norm as bool": ('{"clip_norm": false}', "clip_norm is False, not a number"),
     "critic": ('{"critic": 1}', "critic is 1, not true or false"),
-    "generator_every": ('{"generator_every": null}', "generator_every is None, not a whole number"),
-    "recipe_sha256": ('{"recipe_sha256": 1}', "recipe_sha256 is 1, not a text"),
+    "generator_every": ('{"generator_every": null}', "generator_every is None, not an integer"),
+    "recipe_sha256": ('{"recipe_sha256": 1}', "recipe_sha256 is 1, not a string"),
     "data": ('{"data": null}', "data is None, not an object"),
-    "data.count": ('{"data": {"count": "60000"}}', "data.count is '60000', not a whole number"),
-    "accelerated": ('{"accelerated": {"Dense": 0.5}}', "accelerated['Dense'] is 0.5, not a whole number"),
+    "data.count": ('{"data": {"count": "60000"}}', "data.count is '60000', not an integer"),
+    "accelerated": ('{"accelerated": {"Dense": 0.5}}', "accelerated['Dense'] is 0.5, not an integer"),
     "environment": ('{"environment": ["MS_A"]}', "environment is ['MS_A'], not an object"),
     "history": ('{"history": {}}', "history is {}, not a list"),
     "an entry": ('{"history": [{}, 5]}', "history[1] is 5, not an object"),
-    "a step": ('{"history": [{"to_step": "8"}]}', "history[0].to_step is '8', not a whole number"),
+    "a step": ('{"history": [{"to_step": "8"}]}', "history[0].to_step is '8', not an integer"),
     "floors": ('{"evaluation": {"floors": {"kid": null}}}', "evaluation.floors['kid'] is None, not a number"),
 }
 
@@ -159,10 +159,10 @@ def test_what_is_no_json_is_damaged(content: bytes) -> None:
 
 
 def test_where_there_is_no_run_it_says_so() -> None:
-    with pytest.raises(RunDirError, match=r"^there is no run run$"):
+    with pytest.raises(RunDirError, match=r"^run directory not found: run$"):
         Manifest.read(RUN)
     RUN.mkdir()
-    with pytest.raises(RunDirError, match=r"^run holds no run: it has no run\.json$"):
+    with pytest.raises(RunDirError, match=r"^run is not a run directory: it has no run\.json$"):
         Manifest.read(RUN)
 
 
@@ -204,7 +204,7 @@ def test_unknown_keys_are_kept_also_inside() -> None:
         "history": [{"to_step": 3, "who": {"name": "me"}}],
     }
     put(json.dumps(UNKNOWN | inside))
-    Manifest.read(RUN).but(seed=1).noting({"from_step": 4}).write(RUN)
+    Manifest.read(RUN).replace(seed=1).add_history({"from_step": 4}).write(RUN)
     history = [*inside["history"], {"from_step": 4}]
     assert on_disk() == {"format": 2, "seed": 1, **UNKNOWN, **inside, "history": history}
 

@@ -30,9 +30,9 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.storage import run_dir
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
-from ms_gan_callbacks.storage.files import draft_of, is_leftover, list_folder, sweep_drafts
+from ms_gan_callbacks.storage.files import is_leftover, list_folder, make_draft_path, sweep_drafts
 from ms_gan_callbacks.storage.manifest import MANIFEST
-from ms_gan_callbacks.storage.run_dir import RunFolder, newest_run
+from ms_gan_callbacks.storage.run_dir import RunFolder, find_newest_run
 
 DEAD = 2**22 + 1
 """The number of no process: more than Linux gives."""
@@ -123,7 +123,7 @@ def test_a_recipe_that_lies_in_the_folder_is_the_users_own(out: str) -> None:
     Path("elsewhere").mkdir()
     for folder in (".", "elsewhere"):
         Path(folder, "recipe.py").write_text(RECIPE)
-    with pytest.raises(RunDirError, match=r"holds other files \(.*recipe.py.*\)") as caught:
+    with pytest.raises(RunDirError, match=r"contains other files \(.*recipe.py.*\)") as caught:
         Runner.from_recipe(load_recipe("recipe.py"), out)
     assert "\n" not in str(caught.value)
     assert Path(out, "recipe.py").read_text() == RECIPE
@@ -147,7 +147,7 @@ def test_a_folder_is_free_by_what_this_package_marked_never_by_what_it_looks_lik
     path = Path("taken", name)
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    with pytest.raises(RunDirError, match="taken holds"):
+    with pytest.raises(RunDirError, match=r"taken (already )?contains"):
         tiny_runner("taken")
     assert contents("taken") == {name: b"mine"}
 
@@ -167,7 +167,7 @@ def test_what_a_kill_left_before_a_run_had_begun_is_in_nobodys_way(images: np.nd
         assert (folder / "recipe.py").read_text() == Path("tiny.py").read_text()
     # What has a recipe beside it, or anything else, is a run.
     (Path("begun-2") / "recipe.py").unlink()
-    with pytest.raises(RunDirError, match="holds a run already"):
+    with pytest.raises(RunDirError, match="already contains a run"):
         Runner.from_recipe(recipe, "begun-2")
 
 
@@ -221,7 +221,7 @@ def test_a_run_may_not_begin_where_another_has_just_ended(images: np.ndarray) ->
     late = tiny_runner("run")
     tiny_runner("run").train(1, images, batch_size=4, quiet=True)
     before = contents("run")
-    with pytest.raises(RunDirError, match="holds a run already"):
+    with pytest.raises(RunDirError, match="already contains a run"):
         late.train(1, images, batch_size=4, quiet=True)
     assert contents("run") == before
 
@@ -235,13 +235,13 @@ def test_drafts_are_known_by_their_mark_and_by_the_end_of_their_process() -> Non
     sweep_drafts(Path("deep"))
     assert not ours.exists()
     assert all(path.exists() for path in (living, *theirs))
-    assert is_leftover(draft_of(Path("mine.json")))
+    assert is_leftover(make_draft_path(Path("mine.json")))
 
 
 def test_a_model_leaves_the_users_files_alone_too() -> None:
     Path("mine").mkdir()
     Path("mine/recipe.py").write_text("mine")
-    with pytest.raises(RunDirError, match=r"mine holds other files \(recipe.py\)"):
+    with pytest.raises(RunDirError, match=r"mine contains other files \(recipe.py\)"):
         for_model([Checkpoint()], out_dir="mine")
     data = dataset.NumpySlicesDataset({"x": np.eye(4, dtype=np.float32), "y": np.eye(4, dtype=np.float32)}).batch(
         2
@@ -259,7 +259,7 @@ def test_a_model_leaves_the_users_files_alone_too() -> None:
 def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("runs/one").mkdir(parents=True)
     Path("runs/one", MANIFEST).write_text("{}")
-    assert newest_run() == Path("runs/one")
+    assert find_newest_run() == Path("runs/one")
     real = os.scandir
 
     def scandir(path: object = ".") -> object:
@@ -268,11 +268,11 @@ def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(monkeypatch: p
         return real(path)  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(RunDirError, match="cannot look into runs: Permission denied"):
-        newest_run()
+    with pytest.raises(RunDirError, match="cannot read runs: Permission denied"):
+        find_newest_run()
     with pytest.raises(RunDirError, match="cannot write to runs/one: Permission denied"):
         RunFolder("runs/one", "x").check_free()
-    with pytest.raises(Exception, match=r"cannot look into .*checkpoints: Permission denied"):
+    with pytest.raises(Exception, match=r"cannot read .*checkpoints: Permission denied"):
         CheckpointStore(Path("runs/one/checkpoints")).steps()
 
 
@@ -281,19 +281,19 @@ def test_the_newest_run_is_the_one_that_was_touched_last_and_there_may_be_none()
         if made:
             Path("runs/no run").mkdir(parents=True)
             Path("runs/a file").touch()
-        with pytest.raises(RunDirError, match="there is no run in runs; name the folder of one"):
-            newest_run()
+        with pytest.raises(RunDirError, match="no runs found in runs; pass a run directory"):
+            find_newest_run()
     for number, name in enumerate(("b", "c", "a")):
         Path("runs", name).mkdir()
         Path("runs", name, MANIFEST).touch()
         os.utime(Path("runs", name, MANIFEST), (number, number))
-    assert newest_run() == Path("runs/a")
+    assert find_newest_run() == Path("runs/a")
 
 
 def test_a_folder_that_somebody_uses_meanwhile_is_left_without_even_a_lock(images: np.ndarray) -> None:
     runner = tiny_runner("mine")
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("mine")
-    with pytest.raises(RunDirError, match=r"mine holds other files \(notes.txt\)"):
+    with pytest.raises(RunDirError, match=r"mine contains other files \(notes.txt\)"):
         runner.train(1, images, batch_size=4, quiet=True)
     assert contents("mine") == {"notes.txt": b"mine"}

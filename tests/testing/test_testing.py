@@ -111,7 +111,7 @@ def test_a_trace_has_what_was_logged_asked_for_and_warned_of() -> None:
     assert trace.images == [(6, "picture")]
     assert trace.checkpoints == [(6, "busy", 2)]
     assert trace.warnings == [
-        "Busy: Every.steps(20) lies beyond this run's 6 steps; it will act only once, after the last step"
+        "Busy: Every.steps(20) is longer than this run of 6 steps; it acts only once, after the last step"
     ]
     assert trace.events[-1] == ("on_checkpoint", 6)
 
@@ -158,12 +158,12 @@ class CannotLoad(Counts):
 def test_a_state_that_round_trips_passes_and_one_that_does_not_is_named() -> None:
     assert_state_round_trips(Counts())
     with pytest.raises(
-        AssertionError, match=r"Forgets, interrupted after step 1, .*; to log: \[\[2, .count., 1.0\]"
+        AssertionError, match=r"Forgets, resumed after step 1, .*: logged numbers: \[\[2, .count., 1.0\]"
     ):
         assert_state_round_trips(Forgets())
-    with pytest.raises(AssertionError, match=r"to ask to stop: \[8, .after 7.\], not \[7, .after 7.\]"):
+    with pytest.raises(AssertionError, match=r"stop: \[8, .after 7.\], not \[7, .after 7.\]"):
         assert_state_round_trips(StopsLate())
-    with pytest.raises(AssertionError, match=r"CannotLoad cannot go on after step 1: KeyError"):
+    with pytest.raises(AssertionError, match=r"CannotLoad cannot be resumed after step 1: KeyError"):
         assert_state_round_trips(CannotLoad())
 
 
@@ -175,7 +175,7 @@ class Locked(Counts):
 
 def test_what_cannot_be_copied_is_made_by_a_function() -> None:
     assert_state_round_trips(Locked)
-    with pytest.raises(TypeError, match=r"Locked cannot be copied, .*; pass a function that makes one"):
+    with pytest.raises(TypeError, match=r"Locked cannot be copied, .*; pass a function that returns one"):
         assert_state_round_trips(Locked())
 
 
@@ -193,7 +193,9 @@ class Stops(Callback):
 
 
 def test_who_meddles_with_training_is_found_and_where() -> None:
-    with pytest.raises(AssertionError, match=r"Meddles changes training: at step 10 generator.layers.0.weight"):
+    with pytest.raises(
+        AssertionError, match=r"Meddles changes training: generator.layers.0.weight differs at step 10"
+    ):
         assert_leaves_training_alone(Meddles())
 
 

@@ -233,7 +233,9 @@ def test_other_networks_are_refused_by_name(images: np.ndarray) -> None:
         ).train(EPOCHS, array(images), callbacks(), quiet=True)
 
 
-@pytest.mark.parametrize(("folder", "message"), [("none", "there is no run none"), (".", "holds no run")])
+@pytest.mark.parametrize(
+    ("folder", "message"), [("none", "run directory not found: none"), (".", "is not a run directory")]
+)
 def test_what_holds_no_run_cannot_be_resumed(folder: str, message: str) -> None:
     with pytest.raises(RunDirError, match=message):
         Runner.resume(folder)

@@ -258,8 +258,8 @@ def test_schedules_beyond_the_run_and_shared_files_are_told_before_the_first_ste
         tiny_runner().train(1, images, callbacks, batch_size=4, quiet=True)
     texts = [str(warning.message) for warning in warned]
     assert texts == [
-        "Checkpoint: Every.epochs(5) lies beyond this run's 1 epoch; it will act only once, after the last step",
-        "ImageGrid (1) and ImageGrid (2) write the same files, samples/epoch-*.png: the last one wins",
+        "Checkpoint: Every.epochs(5) is longer than this run of 1 epoch; it acts only once, after the last step",
+        "ImageGrid (1) and ImageGrid (2) write the same files, samples/epoch-*.png: only the last one is kept",
     ]
 
 
@@ -340,7 +340,7 @@ DEAD = 2**22 + 1
 def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) -> None:
     tiny_runner("run").train(1, images, batch_size=4, quiet=True)
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
-    with pytest.raises(RunDirError, match="run holds a run already"):
+    with pytest.raises(RunDirError, match="run already contains a run"):
         tiny_runner("run")
     Path("begun").mkdir()
     for name in (".lock", f".run.json.{DEAD}.ms-gan.tmp"):  # killed before run.json was there
@@ -348,7 +348,7 @@ def test_a_folder_that_is_taken_is_refused_and_left_alone(images: np.ndarray) ->
     assert tiny_runner("begun").train(1, images, batch_size=4, quiet=True).step == 5
     Path("other").mkdir()
     Path("other/notes.txt").write_text("mine")
-    with pytest.raises(RunDirError, match=r"other holds other files \(notes.txt\)"):
+    with pytest.raises(RunDirError, match=r"other contains other files \(notes.txt\)"):
         tiny_runner("other")
     with pytest.raises(RunDirError, match="is a file"):
         tiny_runner("other/notes.txt")

@@ -1,1 +1,1 @@
-"""A plugin for ms_gan_callbacks: how much ink images hold."""
+"""Example plugin for ms_gan_callbacks: the mean brightness of images."""

@@ -1,10 +1,10 @@
-"""Watches the ink of a run's images."""
+"""InkLog: logs the mean brightness of generated images."""
 
 from ms_gan_callbacks import Every, Periodic, Run
 
 
 class InkLog(Periodic):
-    """Logs how much ink generated images hold: 0 where they are black, 1 where they are white."""
+    """Logs the mean brightness of the generated images: 0 is black, 1 is white."""
 
     publishes = ("ink",)
 
@@ -13,5 +13,5 @@ class InkLog(Periodic):
         self.samples = samples
 
     def act(self, run: Run) -> None:
-        """Look at images of the same noise each time."""
+        """Log the mean brightness of images generated from fixed noise."""
         run.log(ink=float(run.sample(self.samples, "ink").mean() + 1) / 2)

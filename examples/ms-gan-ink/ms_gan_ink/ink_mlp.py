@@ -1,4 +1,4 @@
-"""A small GAN on MNIST that watches its ink, trained in seconds.
+"""A small GAN on MNIST that logs the brightness of its images; trains in seconds.
 
 Run it:      ms-gan run ink_mlp
 """
@@ -9,7 +9,7 @@ from mindspore import Tensor, nn
 
 from ms_gan_callbacks import Checkpoint, ImageGrid, NonSaturating, Recipe, mnist
 
-# What a recipe needs beside itself it imports by its full name: the run keeps a copy of this file alone.
+# Absolute imports: the run directory contains a copy of this file only.
 from ms_gan_ink.callbacks import InkLog
 from ms_gan_ink.metrics import ink_gap
 
@@ -24,7 +24,7 @@ class Generator(nn.Cell):
         )
 
     def construct(self, noise: Tensor) -> Tensor:
-        """Draw."""
+        """Generate images."""
         return self.layers(noise).reshape(-1, 1, 28, 28)
 
 
@@ -36,7 +36,7 @@ class Discriminator(nn.Cell):
         self.layers = nn.SequentialCell(nn.Dense(28 * 28, width), nn.LeakyReLU(0.2), nn.Dense(width, 1))
 
     def construct(self, images: Tensor) -> Tensor:
-        """Judge."""
+        """Return logits."""
         return self.layers(images.reshape(-1, 28 * 28))
 
 
@@ -48,7 +48,7 @@ def recipe(
     epochs: int = 3,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be changed with ``--set``."""
     return Recipe(
         generator=partial(Generator, 64, width),
         discriminator=partial(Discriminator, width),

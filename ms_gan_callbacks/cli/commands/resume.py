@@ -55,11 +55,11 @@ def command(
     """
     with Interrupts() as interrupts:
         from ms_gan_callbacks.config.components import typed
-        from ms_gan_callbacks.storage.run_dir import newest_run
+        from ms_gan_callbacks.storage.run_dir import find_newest_run
         from ms_gan_callbacks.training.lineage import recipe_of
         from ms_gan_callbacks.training.runner import Runner
 
-        out_dir, more = run_dir or newest_run(), typed(callbacks, metrics)
+        out_dir, more = run_dir or find_newest_run(), typed(callbacks, metrics)
         asked_for = ("callbacks", "metrics") if more or without else ()
         train(
             Runner.from_recipe(
