@@ -32,7 +32,7 @@ from ms_gan_callbacks import (
     RunDirError,
     UsageError,
 )
-from ms_gan_callbacks.data.labels import batches_with_labels, check_labels
+from ms_gan_callbacks.data.labels import check_labels, iterate_with_labels
 
 CLASSES = 3
 LABELS = np.array([2, 0, 1, 1, 2], np.int32)
@@ -137,7 +137,7 @@ def test_labels_keep_to_their_images(kind: str) -> None:
         source = DatasetSource(pipeline.batch(4, drop_remainder=True), column="image", labels="label")
     check_labels(source, CLASSES)
     plain = list(source.batches(1, 2, start=1))
-    for place, (batch_of, told) in enumerate(batches_with_labels(source, CLASSES, 1, 2, start=1)):
+    for place, (batch_of, told) in enumerate(iterate_with_labels(source, CLASSES, 1, 2, start=1)):
         assert np.array_equal(batch_of, plain[place])
         assert told.dtype == np.int32
         assert np.array_equal(np.rint((batch_of[:, 0, 0, 0] + 1) * 127.5), told)
@@ -147,9 +147,9 @@ def test_labels_keep_to_their_images(kind: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "array has no labels, which a conditional run"),
-        (np.arange(20), "labels go from 0 to 19, but classes=3 takes 0 to 2"),
-        (np.arange(20) % 3 - 1, "labels go from -1 to 1, but classes=3 takes 0 to 2"),
+        (None, "array has no labels, but a conditional run"),
+        (np.arange(20), "labels range from 0 to 19, but classes=3 requires 0 to 2"),
+        (np.arange(20) % 3 - 1, "labels range from -1 to 1, but classes=3 requires 0 to 2"),
         (np.arange(20) % 3 / 2, "labels must be whole numbers from 0 to 2, got float64"),
     ],
 )
