@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PLACES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/README.md"]
+PLACES = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**/*.md",
+    "examples/*/README.md",
+    "ms_gan_callbacks/data/*.py",
+    "ms_gan_callbacks/metrics/*.py",
+    "ms_gan_callbacks/models/[!s]*.py",
+    "ms_gan_callbacks/models/*/*.py",
+]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 
 
