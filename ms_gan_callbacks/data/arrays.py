@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ms_gan_callbacks.data.protocol import (
     Batch,
-    check_batch_size,
     check_dtype,
     check_place,
     check_range,
     check_usual_range,
+    check_whole,
     to_unit,
 )
 from ms_gan_callbacks.data.rng import stream
@@ -52,7 +52,7 @@ class ArraySource:
         name: str = "array",
     ) -> None:
         self.name = name
-        self.batch_size = check_batch_size(batch_size)
+        self.batch_size = check_whole("batch_size", batch_size, least=1)
         self.images = _convert_images(name, images)
         self.count = len(self.images)
         self.image_shape: tuple[int, ...] = self.images.shape[1:]

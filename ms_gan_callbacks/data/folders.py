@@ -50,11 +50,7 @@ def require_folder(root: str | os.PathLike[str], holds: str, hint: str = "") -> 
 
 
 def list_data(folder: Path, *, missing_ok: bool = False) -> list[Path]:
-    """Return the entries of a folder, sorted by name; an empty list if it is missing and ``missing_ok``.
-
-    Raises:
-        DataError: the folder cannot be read.
-    """
+    """Return the entries of a folder, sorted by name; raise DataError if it cannot be read."""
     try:
         return list_folder(folder)
     except OSError as error:

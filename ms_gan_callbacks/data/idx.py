@@ -27,20 +27,12 @@ _KINDS = {0x00000803: "images", 0x00000801: "labels"}
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
-    """Return the images of an IDX file, uint8 ``(count, rows, columns)``.
-
-    Raises:
-        DataError: the file cannot be read, is damaged, or has another content.
-    """
+    """Return the images of an IDX file, uint8 ``(count, rows, columns)``; raise DataError if it is damaged."""
     return _read(path, 0x00000803)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Return the labels of an IDX file, uint8 ``(count,)``.
-
-    Raises:
-        DataError: the file cannot be read, is damaged, or has another content.
-    """
+    """Return the labels of an IDX file, uint8 ``(count,)``; raise DataError if it is damaged."""
     return _read(path, 0x00000801)
 
 

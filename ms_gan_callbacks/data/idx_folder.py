@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import list_data, name_some, require_folder
 from ms_gan_callbacks.data.idx import read_images, read_labels
-from ms_gan_callbacks.data.protocol import check_batch_size
+from ms_gan_callbacks.data.protocol import check_whole
 from ms_gan_callbacks.errors import DataError, RecipeError, choices, warn
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
@@ -90,11 +90,7 @@ class IdxSplit:
 
 
 def read_split(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return images (N, rows, columns) and their labels (N,).
-
-    Raises:
-        DataError: a file is damaged or has another content, or the numbers of images and labels differ.
-    """
+    """Return images (N, rows, columns) and labels (N,); raise DataError if their numbers differ."""
     images, labels = read_images(images_path), read_labels(labels_path)
     if len(images) != len(labels):
         raise DataError(f"{images_path.parent}: {len(images):,} images but {len(labels):,} labels")
@@ -144,7 +140,7 @@ def fashion_mnist(
 def _load(root: str | os.PathLike[str], split: str, batch_size: int, prefix: str, hint: str) -> ArraySource:
     if split not in _STEMS:
         raise RecipeError(f"unknown split {split!r} of IDX files: {choices(str(split), _STEMS)}")
-    check_batch_size(batch_size)
+    check_whole("batch_size", batch_size, least=1)
     files = IdxSplit(split, tuple(prefix + stem for stem in _STEMS[split]), ("", "raw"), hint)
     images_path, labels_path = files.find(root, needs_labels=bool(hint))
     name = f"{Path(root).expanduser().resolve().name} {prefix}{split}"

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import FileTree, name_some, require_folder
-from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
+from ms_gan_callbacks.data.protocol import check_whole, make_pixels
 from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe, warn
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -50,7 +50,7 @@ def folder_images(
         GanWarning: one warning lists all entries left out: damaged images, files of other types, hidden files and
             folders, broken links.
     """
-    check_batch_size(batch_size)
+    check_whole("batch_size", batch_size, least=1)
     size = check_whole("folder_images(size=...)", size, least=1)
     if not isinstance(grey, bool):
         raise RecipeError(f"folder_images(grey=...) takes True or False, not {grey!r}")

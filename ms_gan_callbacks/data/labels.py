@@ -42,11 +42,7 @@ def require_labels(source: Source) -> LabelledSource:
 
 
 def check_labels(source: Source, classes: int) -> None:
-    """Check all labels of a source if they are in memory, else those of the first batch.
-
-    Raises:
-        DataError: there are no labels, or they are not integers from 0 to classes - 1.
-    """
+    """Check the labels of a source in memory, or those of the first batch, see :func:`convert_labels`."""
     labels = getattr(require_labels(source), "labels", None)
     if isinstance(labels, np.ndarray):
         convert_labels(source.name, labels, classes)
@@ -57,21 +53,13 @@ def check_labels(source: Source, classes: int) -> None:
 def iterate_with_labels(
     source: Source, classes: int, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Batch, Labels]]:
-    """Yield an epoch's batches, each with its labels, int32 (batch_size,), from 0 to classes - 1.
-
-    Raises:
-        DataError: the source has no labels, or labels out of range.
-    """
+    """Yield an epoch's batches, each with its labels, int32 (batch_size,), see :func:`convert_labels`."""
     for images, labels in require_labels(source).labelled_batches(seed, epoch, start):
         yield images, convert_labels(source.name, labels, classes)
 
 
 def convert_labels(name: str, labels: NDArray[Any], classes: int) -> Labels:
-    """Return labels as int32.
-
-    Raises:
-        DataError: they are not integers from 0 to classes - 1.
-    """
+    """Return labels as int32; raise DataError unless they are integers from 0 to classes - 1."""
     if labels.dtype.kind not in "iu":
         raise DataError(f"{name}: labels must be whole numbers from 0 to {classes - 1}, got {labels.dtype}")
     low, high = int(labels.min()), int(labels.max())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.idx_folder import IdxSplit, read_split
-from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
+from ms_gan_callbacks.data.protocol import check_whole, make_pixels
 from ms_gan_callbacks.errors import DataError, RecipeError, choices
 
 PACKAGED = Path(__file__).parent / "mnist_files"
@@ -51,7 +51,7 @@ def mnist(
     """
     if split not in _FILES:
         raise RecipeError(f"unknown split {split!r} of MNIST: {choices(str(split), _FILES)}")
-    check_batch_size(batch_size)
+    check_whole("batch_size", batch_size, least=1)
     if size is not None:
         size = check_whole("mnist(size=...)", size, least=_SIDE)
     if count is not None:

@@ -41,11 +41,7 @@ def name_leaf(dataset: Dataset) -> str:
 
 
 def count_repeats(name: str, node: Any) -> int:
-    """Return the maximum number of passes over the data in an epoch of the pipeline.
-
-    Raises:
-        RecipeError: the pipeline repeats forever.
-    """
+    """Return the maximum number of passes over the data in an epoch; raise RecipeError if it never ends."""
     own: int = node.count if type(node).__name__ == "RepeatDataset" else 1
     if own < 1:
         raise RecipeError(f"{name}: the pipeline never ends; remove .repeat(), epochs are counted here")
@@ -67,11 +63,7 @@ def find_batches(name: str, dataset: Dataset) -> Batches:
 
 
 def check_shape(name: str, batches: Batches, column: str, shape: tuple[int, ...]) -> None:
-    """Check the shape of a batch of images.
-
-    Raises:
-        RecipeError: the shape does not have one row per image, or varies between batches.
-    """
+    """Raise RecipeError if a batch does not have one row per image, or its shape varies between batches."""
     if len(shape) > 4 and any(_is_batched(child) for node in batches.nodes for child in node.children):
         raise RecipeError(
             f"{name}: the pipeline is batched twice, its images have the shape {shape[1:]}: call .batch() once"

@@ -54,12 +54,8 @@ class Source(Protocol):
         ...
 
 
-def first_images(source: Source, count: int, seed: int = 0) -> Batch:
-    """Return the first ``count`` images of a source's first epoch, (count, C, H, W) in [-1, 1].
-
-    Raises:
-        DataError: an epoch has fewer images.
-    """
+def take_images(source: Source, count: int, seed: int = 0) -> Batch:
+    """Return the first ``count`` images of the first epoch, (count, C, H, W); raise DataError if it has fewer."""
     whole = source.steps_per_epoch * source.batch_size
     if not 1 <= count <= whole:
         raise DataError(f"{source.name}: cannot take {count:,} images, an epoch has 1 to {whole:,}")
@@ -68,19 +64,10 @@ def first_images(source: Source, count: int, seed: int = 0) -> Batch:
     return np.concatenate(taken)[:count]
 
 
-def check_batch_size(batch_size: object) -> int:
-    """Return the batch size as an int; raise RecipeError unless it is a whole number of at least 1."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
-        raise RecipeError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    if batch_size < 1:
-        raise RecipeError(f"batch_size must be at least 1, got {batch_size}")
-    return int(batch_size)
-
-
-def check_whole(what: str, value: object, least: int) -> int:
+def check_whole(name: str, value: object, least: int) -> int:
     """Return the value as an int; raise RecipeError unless it is a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise RecipeError(f"{what} takes a whole number of at least {least}, not {value!r}")
+        raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
 

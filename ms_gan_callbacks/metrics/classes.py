@@ -14,7 +14,7 @@ from ms_gan_callbacks.metrics.sample import Sample
 LEAST_SHARE = 0.01  # classes with a smaller share count as dropped
 
 
-def class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+def compute_class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     """Return the share of each class, (K,), from probabilities (N, K), by the most probable class."""
     counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     return counts / len(probabilities)
@@ -27,7 +27,7 @@ def modes(real: Sample, fake: Sample) -> float:
     Raises:
         UsageError: the feature extractor does not classify.
     """
-    return float((class_shares(fake.probabilities) >= LEAST_SHARE).sum())
+    return float((compute_class_shares(fake.probabilities) >= LEAST_SHARE).sum())
 
 
 @lower_is_better
@@ -39,7 +39,7 @@ def kl_to_uniform(real: Sample, fake: Sample) -> float:
     Raises:
         UsageError: the feature extractor does not classify.
     """
-    shares = class_shares(fake.probabilities)
+    shares = compute_class_shares(fake.probabilities)
     return float(rel_entr(shares, 1 / len(shares)).sum())
 
 

@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 _CELLS = 1 << 23  # numbers per block: 64 MB in double precision
 
 
-def row_chunks(rows: int, columns: int) -> Iterator[slice]:
+def split_rows(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices of the rows of a (rows, columns) matrix, in blocks of 64 MB or one row."""
     size = max(1, _CELLS // max(columns, 1))
     for start in range(0, rows, size):
@@ -31,7 +31,7 @@ def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[slice,
     centre = b.mean(axis=0)
     a, b = a - centre, b - centre
     squares_a, squares_b = (np.einsum("nd,nd->n", x, x) for x in (a, b))
-    for rows in row_chunks(len(a), len(b)):
+    for rows in split_rows(len(a), len(b)):
         block = a[rows] @ b.T
         block *= -2
         block += squares_a[rows, np.newaxis]
@@ -39,7 +39,7 @@ def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[slice,
         yield rows, np.maximum(block, 0, out=block)
 
 
-def nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+def measure_nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Return the distance of each vector of ``a`` to the nearest of ``b``, (N,)."""
     distances = np.empty(len(a), a.dtype)
     for rows, block in squared_distances(a, b):
@@ -48,7 +48,7 @@ def nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return roots
 
 
-def neighbour_radii(points: Doubles, k: int) -> Doubles:
+def measure_radii(points: Doubles, k: int) -> Doubles:
     """Return the squared distance of each vector to its k-th nearest neighbour, (N,); N must exceed k."""
     radii = np.empty(len(points))
     for rows, block in squared_distances(points, points):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
-from ms_gan_callbacks.metrics.distances import Doubles, row_chunks
+from ms_gan_callbacks.metrics.distances import Doubles, split_rows
 from ms_gan_callbacks.metrics.sample import Sample, pair_features
 
 
@@ -32,6 +32,6 @@ def _measure_spread(sample: Sample) -> float:
 def _average_distance(points: Doubles) -> float:
     """Return the mean distance between pairs of vectors (N, D), computed in blocks."""
     total = 0.0
-    for rows in row_chunks(len(points), len(points)):
+    for rows in split_rows(len(points), len(points)):
         total += float(cdist(points[rows], points[rows.stop :]).sum() + pdist(points[rows]).sum())
     return total / (len(points) * (len(points) - 1) / 2)

@@ -33,20 +33,12 @@ def feature_name(extractor: FeatureExtractor) -> str:
 
 
 def extract(extractor: FeatureExtractor, images: Pixels) -> Features:
-    """Call an extractor and check what it returns.
-
-    Raises:
-        UsageError: it raises, or does not return one row of finite floats per image.
-    """
+    """Return features (N, D); raise UsageError unless the extractor returns a row of finite floats per image."""
     return _validate(extractor, _call(extractor, extractor, images), len(images), "features (N, D)")
 
 
 def classify(extractor: FeatureExtractor, features: Features) -> Features:
-    """Return the class probabilities (N, K) of features.
-
-    Raises:
-        UsageError: the extractor does not classify, raises, or returns invalid probabilities.
-    """
+    """Return the class probabilities (N, K) of features; raise UsageError if the extractor does not classify."""
     method = getattr(extractor, "classify", None)
     if method is None:
         raise UsageError(

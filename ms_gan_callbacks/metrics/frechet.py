@@ -17,7 +17,8 @@ from scipy.linalg import eigh, svdvals
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.direction import lower_is_better
-from ms_gan_callbacks.metrics.sample import Doubles, Sample, pair, pair_features
+from ms_gan_callbacks.metrics.distances import Doubles
+from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
 
 
 class Moments(NamedTuple):
@@ -41,7 +42,7 @@ def fit_moments(features: NDArray[Any]) -> Moments:
     return Moments(points.mean(axis=0), covariance, _compute_root(covariance))
 
 
-def moments_distance(real: Moments, fake: Moments) -> float:
+def compare_moments(real: Moments, fake: Moments) -> float:
     """Return the Frechet distance between two Gaussians, at least 0, in squared units of the features."""
     # The trace as the sum of the singular values of S_r^1/2 S_f^1/2: eigenvalues of the symmetric product would
     # require square roots of rounding errors.
@@ -52,13 +53,9 @@ def moments_distance(real: Moments, fake: Moments) -> float:
 
 
 def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
-    """Return the Frechet distance between two arrays of vectors, (N, D) and (M, D).
-
-    Raises:
-        UsageError: the arrays differ in D, or N or M is below 2.
-    """
+    """Return the Frechet distance between two arrays of vectors, (N, D) and (M, D), N and M of at least 2."""
     real, fake = pair(real, fake, least=2)
-    return moments_distance(fit_moments(real), fit_moments(fake))
+    return compare_moments(fit_moments(real), fit_moments(fake))
 
 
 @lower_is_better
@@ -72,7 +69,7 @@ def fld(real: Sample, fake: Sample) -> float:
         UsageError: the features cannot be compared, or there are fewer than 2 images.
     """
     pair_features(real, fake, least=2)
-    return moments_distance(_fit_sample(real), _fit_sample(fake))
+    return compare_moments(_fit_sample(real), _fit_sample(fake))
 
 
 def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | None = None) -> float:

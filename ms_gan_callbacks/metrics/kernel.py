@@ -12,19 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.metrics.direction import lower_is_better
-from ms_gan_callbacks.metrics.distances import row_chunks
+from ms_gan_callbacks.metrics.distances import Doubles, split_rows
 from ms_gan_callbacks.metrics.estimate import Estimate
 from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
 
-Doubles = NDArray[np.float64]
-
 
 def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
-    """Return the kernel distance between two arrays of vectors, (N, D) and (M, D); see :func:`kid`.
-
-    Raises:
-        UsageError: the arrays differ in D, or N or M is below 2.
-    """
+    """Return the kernel distance between two arrays of vectors, (N, D) and (M, D), see :func:`kid`."""
     real, fake = pair(real, fake, least=2)
     return _combine(_average_within(real), _average_within(fake), _average_between(real, fake))
 
@@ -64,7 +58,7 @@ def _combine(real: Doubles, fake: Doubles, between: _Means) -> Estimate:
 def _average_within(points: Doubles) -> Doubles:
     """Return the mean kernel value between each vector and all others of its sample."""
     sums = np.empty(len(points))
-    for rows in row_chunks(len(points), len(points)):
+    for rows in split_rows(len(points), len(points)):
         sums[rows] = _evaluate_kernel(points[rows], points).sum(axis=1)
     own = (np.einsum("nd,nd->n", points, points) / points.shape[1] + 1) ** 3
     means: Doubles = (sums - own) / (len(points) - 1)
@@ -73,7 +67,7 @@ def _average_within(points: Doubles) -> Doubles:
 
 def _average_between(real: Doubles, fake: Doubles) -> _Means:
     of_real, of_fake = np.empty(len(real)), np.zeros(len(fake))
-    for rows in row_chunks(len(real), len(fake)):
+    for rows in split_rows(len(real), len(fake)):
         block = _evaluate_kernel(real[rows], fake)
         of_real[rows] = block.mean(axis=1)
         of_fake += block.sum(axis=0)

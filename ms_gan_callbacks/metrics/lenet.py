@@ -54,11 +54,7 @@ class LeNet:
         self._weights: dict[str, Floats] = load(content)
 
     def __call__(self, images: NDArray[np.uint8]) -> Floats:
-        """Return the features, float32 (N, 84).
-
-        Raises:
-            UsageError: the images have another shape.
-        """
+        """Return the features, float32 (N, 84); raise UsageError if the images have another shape."""
         if images.shape[1:] != (1, 28, 28):
             raise UsageError(
                 f"the LeNet requires images of shape (1, 28, 28), not {images.shape[1:]}; use other features:"

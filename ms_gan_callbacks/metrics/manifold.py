@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
-from ms_gan_callbacks.metrics.distances import Doubles, neighbour_radii, squared_distances
+from ms_gan_callbacks.metrics.distances import Doubles, measure_radii, squared_distances
 from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
 
 K = 5  # neighbours, as in Naeem et al.
@@ -37,7 +37,7 @@ class Prdc(NamedTuple):
     coverage: float
 
 
-def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> Prdc:
+def compute_prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> Prdc:
     """Return all four metrics for two arrays of vectors, (N, D) and (M, D).
 
     Args:
@@ -49,7 +49,7 @@ def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> Prdc:
         UsageError: the arrays differ in D, or N or M does not exceed k.
     """
     real, fake = pair(real, fake, least=k + 1)
-    return _count(real, fake, neighbour_radii(real, k), neighbour_radii(fake, k), k)
+    return _count(real, fake, measure_radii(real, k), measure_radii(fake, k), k)
 
 
 @higher_is_better
@@ -83,8 +83,8 @@ def _compute_once(real: Sample, fake: Sample) -> Prdc:
 
 def _compute(real: Sample, fake: Sample) -> Prdc:
     a, b = pair_features(real, fake, least=K + 1)
-    real_radii = real.once("radii", lambda: neighbour_radii(a, K))
-    fake_radii = fake.once("radii", lambda: neighbour_radii(b, K))
+    real_radii = real.once("radii", lambda: measure_radii(a, K))
+    fake_radii = fake.once("radii", lambda: measure_radii(b, K))
     return _count(a, b, real_radii, fake_radii, K)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ms_gan_callbacks.metrics.distances import Doubles, nearest
+from ms_gan_callbacks.metrics.distances import Doubles, measure_nearest
 from ms_gan_callbacks.metrics.sample import Sample, pair_features
 
 NEAREST_SHARE = 0.01
@@ -52,4 +52,4 @@ def _measure_once(train: Sample, other: Sample) -> Doubles:
 
 def _measure(train: Sample, other: Sample) -> Doubles:
     known, points = pair_features(train, other, least=1)
-    return nearest(points, known)
+    return measure_nearest(points, known)

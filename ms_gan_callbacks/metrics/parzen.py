@@ -38,7 +38,7 @@ class ParzenResult(NamedTuple):
         return float(self.value)
 
 
-def log_densities(points: NDArray[Any], centres: NDArray[Any], sigma: float) -> Doubles:
+def compute_log_densities(points: NDArray[Any], centres: NDArray[Any], sigma: float) -> Doubles:
     """Return the log density in nats, (N,), of points (N, D) under equal Gaussians at centres (M, D).
 
     Args:
@@ -91,7 +91,7 @@ def parzen(validation: Sample, real: Sample, fake: Sample) -> ParzenResult:
     chosen, _ = pair(_scale(validation)[:MOST_VALIDATION], centres, least=1)
     pair(points, centres, least=2)
     sigma = choose_sigma(chosen.astype(np.float32), centres)
-    found = log_densities(points, centres, sigma)
+    found = compute_log_densities(points, centres, sigma)
     return ParzenResult(float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found))), sigma)
 
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.images import to_uint8
-from ms_gan_callbacks.data.protocol import Source, check_dtype, first_images
+from ms_gan_callbacks.data.protocol import Source, check_dtype, take_images
 from ms_gan_callbacks.errors import DataError, UsageError
+from ms_gan_callbacks.metrics.distances import Doubles
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
 from ms_gan_callbacks.metrics.lenet import lenet
 
-Doubles: TypeAlias = NDArray[np.float64]
 T = TypeVar("T")
 
 
@@ -56,7 +56,7 @@ class Sample:
         Raises:
             DataError: an epoch has fewer images.
         """
-        return cls(first_images(source, count, seed), extractor)
+        return cls(take_images(source, count, seed), extractor)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,11 +108,7 @@ Metric: TypeAlias = Callable[[Sample, Sample], SupportsFloat]
 
 
 def pair_features(real: Sample, fake: Sample, least: int) -> tuple[Doubles, Doubles]:
-    """Return the features of two samples, (N, D) and (M, D), in double precision.
-
-    Raises:
-        UsageError: they come from different extractors, or one has fewer than ``least`` rows.
-    """
+    """Return the features of two samples in double precision; raise UsageError if they cannot be compared."""
     if real.feature_name != fake.feature_name:
         raise UsageError(
             f"features {real.feature_name!r} and {fake.feature_name!r} cannot be compared:"
@@ -122,11 +118,7 @@ def pair_features(real: Sample, fake: Sample, least: int) -> tuple[Doubles, Doub
 
 
 def pair(real: NDArray[Any], fake: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
-    """Return two arrays of vectors, (N, D) and (M, D), in double precision.
-
-    Raises:
-        UsageError: they differ in D, or one has fewer than ``least`` rows.
-    """
+    """Return two arrays, (N, D) and (M, D), as doubles; raise UsageError unless N and M are at least ``least``."""
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise UsageError(
             f"features of shapes {real.shape} and {fake.shape} cannot be compared:"

@@ -16,9 +16,8 @@ def sampling_noise(metric: Metric, real: Sample, fake: Sample, *, draws: int = 2
 
     The standard deviation of the metric over random halves of the fakes, drawn without replacement (delete-half
     jackknife: Wu 1990; Shao and Tu 1995). The mean of n out of N images has the variance s^2 / n (1 - n / N)
-        around
-    the mean of all; for n = N / 2 this is s^2 / N, the variance of the mean of N images. This is valid for metrics
-    that are smooth in the images. Close to its floor a Frechet distance is quadratic, and its noise is
+    around the mean of all; for n = N / 2 this is s^2 / N, the variance of the mean of N images. This is valid for
+    metrics that are smooth in the images. Close to its floor a Frechet distance is quadratic, and its noise is
     overestimated by a factor of up to about 1.7. A bootstrap is not suitable, because repeated images are their
     own nearest neighbours.
 

@@ -48,12 +48,7 @@ def seed_weights(seed: int, player: str) -> Iterator[None]:
 
 
 def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
-    """Call a user-defined factory.
-
-    Raises:
-        GanError: raised by the factory, unchanged.
-        RecipeError: the factory raised another exception.
-    """
+    """Call a user-defined factory; raise RecipeError for exceptions other than GanError."""
     try:
         return factory(*arguments)
     except GanError:
@@ -63,11 +58,7 @@ def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
 
 
 def build_network(network: Network, player: str, seed: int) -> nn.Cell:
-    """Return a player's cell, built from the seed, with parameters named ``<player>.*``.
-
-    Raises:
-        RecipeError: the factory does not return a cell.
-    """
+    """Return a player's cell, built from the seed, with parameters named ``<player>.*``."""
     if not isinstance(network, nn.Cell):
         with seed_weights(seed, player):
             network = make(player, network)
@@ -141,11 +132,7 @@ def disable_compile_cache() -> None:
 
 
 def use_device(device: str | None) -> None:
-    """Set the device for everything built afterwards; None keeps MindSpore's default.
-
-    Raises:
-        UsageError: the installed MindSpore does not support the device.
-    """
+    """Set the device (None: MindSpore's default); raise UsageError if it is not available."""
     if device in (None, ms.get_context("device_target")):
         return
     try:

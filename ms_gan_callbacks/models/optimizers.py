@@ -12,11 +12,7 @@ from ms_gan_callbacks.models.networks import OptimizerFactory, make
 
 
 def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, prefix: str) -> nn.Optimizer:
-    """Return a player's optimizer, with parameters named ``<prefix>.*``.
-
-    Raises:
-        RecipeError: the factory does not return an optimizer, or the network has no trainable parameters.
-    """
+    """Return a player's optimizer, with parameters named ``<prefix>.*``."""
     trainable = network.trainable_params()
     if not trainable:
         raise RecipeError(f"the {player} has no trainable parameters")
@@ -54,11 +50,7 @@ def read_rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
 
 
 def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
-    """Check that an optimizer's lists of learning rates cover a number of updates.
-
-    Raises:
-        RecipeError: a list is too short.
-    """
+    """Raise RecipeError if a list of learning rates is shorter than the number of updates."""
     for rate in _list_rates(optimizer):
         values = getattr(rate, "learning_rate", None)
         if isinstance(values, Parameter) and values.ndim == 1 and values.size < updates:
@@ -69,11 +61,7 @@ def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
 
 
 def scale_rates(optimizer: nn.Optimizer, factor: float) -> None:
-    """Multiply all future learning rates of an optimizer by a factor.
-
-    Raises:
-        UsageError: a learning rate is computed by a formula.
-    """
+    """Multiply all future learning rates by a factor; raise UsageError if one is computed by a formula."""
     for rate in _list_rates(optimizer):
         values = rate if isinstance(rate, Parameter) else getattr(rate, "learning_rate", None)
         if not isinstance(values, Parameter):

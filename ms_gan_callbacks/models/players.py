@@ -206,7 +206,7 @@ class Players:
                 "LeakyReLU, LayerNorm, and convolutions with a stride"
             ) from error
 
-    def labels_for(self, count: int) -> Labels | None:
+    def cycle_labels(self, count: int) -> Labels | None:
         """Return labels (count,) that cycle through the classes, or None in an unconditional run."""
         classes = self.method.classes
         return None if classes is None else (np.arange(count) % classes).astype(np.int32)
@@ -231,7 +231,7 @@ class Players:
 
     def _check_labels(self, labels: Any, count: int) -> tuple[Labels, ...]:
         if labels is None:
-            turns = self.labels_for(count)
+            turns = self.cycle_labels(count)
             return () if turns is None else (turns,)
         if (classes := self.method.classes) is None:
             raise UsageError("this run is not conditional: its networks do not take labels")
@@ -267,19 +267,11 @@ class Players:
         return {**read_rates("discriminator", self.d_optimizer), **read_rates("generator", self.g_optimizer)}
 
     def check_rates(self, progress: Progress) -> None:
-        """Check that lists of learning rates cover the run.
-
-        Raises:
-            RecipeError: a list is too short.
-        """
+        """Raise RecipeError if a list of learning rates is shorter than the run."""
         check_rates("discriminator", self.d_optimizer, progress.steps)
         check_rates("generator", self.g_optimizer, progress.steps // self.method.generator_every)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Multiply all future learning rates of both players by a factor.
-
-        Raises:
-            UsageError: a learning rate is computed by a formula.
-        """
+        """Multiply all future learning rates of both players by a factor, see :func:`scale_rates`."""
         for optimizer in (self.g_optimizer, self.d_optimizer):
             scale_rates(optimizer, factor)

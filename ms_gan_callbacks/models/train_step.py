@@ -26,9 +26,8 @@ from ms_gan_callbacks.models.settings import Method
 
 SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
 """Scalars of a step: both losses, the mean of D(x), the mean of D(G(z)), and V(D, G) =
-E[log D(x)] + E[log(1 - D(G(z)))]. All are computed before the discriminator's update, except g_loss, which is
-computed
-after it. For a critic, the means are those of its raw scores, and value is E[D(x)] - E[D(G(z))]."""
+E[log D(x)] + E[log(1 - D(G(z)))]. All are computed before the discriminator's update, except g_loss, which
+is computed after it. For a critic, the means are those of its raw scores, and value is E[D(x)] - E[D(G(z))]."""
 
 
 def _sum_squares(tensor: Tensor) -> Tensor:

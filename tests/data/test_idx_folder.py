@@ -80,7 +80,11 @@ def test_a_folder_named_by_a_dot_lends_the_source_its_name(
             RecipeError,
             "unknown split 'tests' of IDX files: did you mean 'test'",
         ),
-        ({"folder": "nowhere", "batch_size": 0}, RecipeError, "batch_size must be at least 1, got 0"),
+        (
+            {"folder": "nowhere", "batch_size": 0},
+            RecipeError,
+            "batch_size must be a whole number of at least 1, got 0",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(arguments: dict, kind: type[Exception], told: str) -> None:

@@ -425,11 +425,11 @@ def test_a_damaged_picture_among_classes_does_not_take_the_labels_away(tmp_path:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"size": 0}, r"folder_images\(size=...\) takes a whole number of at least 1, not 0"),
-        ({"size": 32.0}, "takes a whole number of at least 1, not 32.0"),
-        ({"size": True}, "takes a whole number of at least 1, not True"),
+        ({"size": 0}, r"folder_images\(size=...\) must be a whole number of at least 1, got 0"),
+        ({"size": 32.0}, "must be a whole number of at least 1, got 32.0"),
+        ({"size": True}, "must be a whole number of at least 1, got True"),
         ({"grey": "yes"}, r"folder_images\(grey=...\) takes True or False, not 'yes'"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_settings_are_checked_before_any_file(settings: dict, told: str) -> None:

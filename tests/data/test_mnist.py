@@ -127,7 +127,7 @@ def test_a_wrong_split_is_answered_with_those_there_are(split: str, hint: str) -
 def test_settings_are_checked_before_any_file(save: Save, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="40 images do not fill one batch of 41"):
         mnist(save(tmp_path), batch_size=41)
-    with pytest.raises(RecipeError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(RecipeError, match="batch_size must be a whole number of at least 1, got 0"):
         mnist("nowhere", batch_size=0)
 
 
@@ -203,17 +203,17 @@ def test_count_takes_the_first_ones_and_the_name_tells(save: Save, digits: Digit
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"size": 27}, r"mnist\(size=...\) takes a whole number of at least 28, not 27"),
-        ({"size": 32.0}, "at least 28, not 32.0"),
-        ({"size": True}, "at least 28, not True"),
-        ({"size": "32"}, "at least 28, not '32'"),
-        ({"size": -32}, "at least 28, not -32"),
+        ({"size": 27}, r"mnist\(size=...\) must be a whole number of at least 28, got 27"),
+        ({"size": 32.0}, "at least 28, got 32.0"),
+        ({"size": True}, "at least 28, got True"),
+        ({"size": "32"}, "at least 28, got '32'"),
+        ({"size": -32}, "at least 28, got -32"),
         ({"size": 10**7}, r"60,000 x 10,000,000 x 10,000,000 pixels do not fit into memory"),
         ({"size": 10**30}, "do not fit into memory"),
-        ({"count": 0}, r"mnist\(count=...\) takes a whole number of at least 1, not 0"),
-        ({"count": -1}, "at least 1, not -1"),
-        ({"count": 5e3}, "at least 1, not 5000.0"),
-        ({"count": "5000"}, "at least 1, not '5000'"),
+        ({"count": 0}, r"mnist\(count=...\) must be a whole number of at least 1, got 0"),
+        ({"count": -1}, "at least 1, got -1"),
+        ({"count": 5e3}, "at least 1, got 5000.0"),
+        ({"count": "5000"}, "at least 1, got '5000'"),
         ({"count": 60_001}, r"mnist\(count=60,001\): 'mnist train' has 60,000 digits"),
         ({"count": 10_001, "split": "test"}, "'mnist test' has 10,000 digits"),
     ],

@@ -14,11 +14,11 @@ from ms_gan_callbacks.models.layers.im2col import (
     Unfold,
     WithoutLast,
     append_zeros,
-    channels_first,
-    channels_last,
     compute_size,
     count_windows,
     cut_tiles,
+    move_channels_first,
+    move_channels_last,
 )
 from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 
@@ -49,12 +49,12 @@ class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
             return super().construct(x)
         channels = (self.in_channels, self.out_channels)
         height, width = compute_size("Conv2d", self.unfold.geometry, channels, self.weight.shape, x.shape)
-        windows = self.unfold(channels_last(x)).reshape(x.shape[0] * (height * width + 1), -1)
+        windows = self.unfold(move_channels_last(x)).reshape(x.shape[0] * (height * width + 1), -1)
         rows = times_transposed(windows, ops.transpose(self.weight, (0, 2, 3, 1)).reshape(self.out_channels, -1))
         if self.has_bias:
             rows = self.add_bias(rows, self.bias)
         rows = self.without_last(rows.reshape(x.shape[0], height * width + 1, self.out_channels))
-        return channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
+        return move_channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
 
 
 class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
@@ -98,13 +98,13 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
         pixels = self.fold(self._make_tiles(x) if self.in_tiles else self._make_windows(x), size)
         if self.has_bias:
             pixels = self.add_bias(pixels.reshape(-1, self.out_channels), self.bias).reshape(pixels.shape)
-        return channels_first(pixels)
+        return move_channels_first(pixels)
 
     def _make_windows(self, x: Tensor) -> Tensor:
         """Return the contributions of every pixel to the output, taps * C numbers per pixel."""
         batch, channels, height, width = x.shape
         weight = ops.transpose(self.weight, (0, 2, 3, 1)).reshape(channels, -1)
-        rows = append_zeros(channels_last(x).reshape(batch, height * width, channels))
+        rows = append_zeros(move_channels_last(x).reshape(batch, height * width, channels))
         windows = times(rows.reshape(-1, channels), weight)
         return windows.reshape(batch, height * width + 1, -1)
 
@@ -113,6 +113,6 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
         (down, right), (tall, wide) = self.stride, self.per_tile
         taps = self.weight.reshape(self.in_channels, self.out_channels, tall, down, wide, right)
         weight = ops.transpose(taps, (2, 4, 0, 3, 5, 1)).reshape(tall * wide * self.in_channels, -1)
-        tiles = times(self.unfold(channels_last(x)).reshape(-1, tall * wide * self.in_channels), weight)
+        tiles = times(self.unfold(move_channels_last(x)).reshape(-1, tall * wide * self.in_channels), weight)
         height, width = count_windows(self.unfold.geometry, x.shape[2:])
         return tiles.reshape(x.shape[0], height * width + 1, -1)

@@ -180,7 +180,7 @@ def count_windows(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg
     return tuple(Geometry(*geometry).windows(axis, size[axis])[0] for axis in (0, 1))  # type: ignore[return-value]
 
 
-def channels_last(images: Tensor) -> Tensor:
+def move_channels_last(images: Tensor) -> Tensor:
     """Return images (N, C, H, W) as (N, H, W, C)."""
     batch, channels, height, width = images.shape
     if channels > 1:
@@ -188,7 +188,7 @@ def channels_last(images: Tensor) -> Tensor:
     return images.reshape(batch, height, width, channels)
 
 
-def channels_first(pixels: Tensor) -> Tensor:
+def move_channels_first(pixels: Tensor) -> Tensor:
     """Return pixels (N, H, W, C) as images (N, C, H, W)."""
     batch, height, width, channels = pixels.shape
     if channels > 1:

@@ -37,15 +37,15 @@ class Penalty(Protocol):
         """Return the penalty, a scalar; ``critic`` maps images (N, C, H, W) to scores."""
 
 
-def squared_slopes(critic: Critic, images: Tensor) -> Tensor:
+def compute_squared_norms(critic: Critic, images: Tensor) -> Tensor:
     """Return the squared norm (N,) of each score's gradient with respect to its image."""
-    slopes = ms.grad(critic)(images)
-    return ops.square(slopes).reshape(images.shape[0], -1).sum(1)
+    gradients = ms.grad(critic)(images)
+    return ops.square(gradients).reshape(images.shape[0], -1).sum(1)
 
 
-def slopes(critic: Critic, images: Tensor) -> Tensor:
+def compute_norms(critic: Critic, images: Tensor) -> Tensor:
     """Return the norm (N,) of each score's gradient with respect to its image."""
-    return ops.sqrt(squared_slopes(critic, images) + 1e-12)  # sqrt has no derivative at 0
+    return ops.sqrt(compute_squared_norms(critic, images) + 1e-12)  # sqrt has no derivative at 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class GradientPenalty(Penalty):
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
-        excess = slopes(critic, fake + drawn * (real - fake)) - 1
+        excess = compute_norms(critic, fake + drawn * (real - fake)) - 1
         if self.one_sided:
             excess = ops.relu(excess)
         return self.weight * ops.square(excess).mean()
@@ -101,7 +101,7 @@ class DRAGAN(Penalty):
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
         spread = ops.sqrt(ops.square(real - real.mean()).mean())
-        return self.weight * ops.square(slopes(critic, real + drawn * (0.5 * spread)) - 1).mean()
+        return self.weight * ops.square(compute_norms(critic, real + drawn * (0.5 * spread)) - 1).mean()
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class R1(Penalty):
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
-        return self.gamma / 2 * squared_slopes(critic, real).mean()
+        return self.gamma / 2 * compute_squared_norms(critic, real).mean()
 
 
 def check_penalty(penalty: object) -> None:
