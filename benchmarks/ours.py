@@ -39,7 +39,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.models.networks import graph_mode
 from ms_gan_callbacks.models.players import Players
-from ms_gan_callbacks.models.probe import Fit
+from ms_gan_callbacks.models.probe import ProbeResult
 from ms_gan_callbacks.models.train_step import TrainingStep
 
 ENDLESS = 10**6  # epochs: the parent ends a worker
@@ -176,7 +176,7 @@ def step(entrant: Entrant, gate: Gate) -> None:
     described = recipe(entrant.model)
     made = Runner.from_recipe(described, "run")
     players = Players(made.generator, made.discriminator, described)
-    compiled = TrainingStep(players, described, Fit(joined=True, scores=np.zeros(0, np.float32)))
+    compiled = TrainingStep(players, described, ProbeResult(joined=True, scores=np.zeros(0, np.float32)))
     with graph_mode():
         for real, noise in gate.pace(feed(digits(entrant.count), entrant.batch, described.noise_dim)):
             compiled.run(Tensor.from_numpy(real), Tensor.from_numpy(noise))

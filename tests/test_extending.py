@@ -56,7 +56,7 @@ class ChiSquare(Objective):
     "models/layers/flatten.py": '''
 from mindspore import nn
 
-from ms_gan_callbacks.models.layers.fast import Fast
+from ms_gan_callbacks.models.layers.base import Fast
 
 
 class Flatten(Fast, nn.Flatten):

@@ -32,6 +32,10 @@ PLACES = [
     "ms_gan_callbacks/interop/**/*.py",
     "ms_gan_callbacks/storage/**/*.py",
     "ms_gan_callbacks/testing/**/*.py",
+    "ms_gan_callbacks/data/*.py",
+    "ms_gan_callbacks/metrics/*.py",
+    "ms_gan_callbacks/models/[!s]*.py",
+    "ms_gan_callbacks/models/*/*.py",
 ]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 

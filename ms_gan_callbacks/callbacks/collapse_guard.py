@@ -10,7 +10,7 @@ from ms_gan_callbacks.callbacks.guard import Action, Guard
 from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.metrics.classes import class_shares
+from ms_gan_callbacks.metrics.classes import compute_class_shares
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels
 from ms_gan_callbacks.metrics.lenet import lenet
@@ -131,7 +131,7 @@ class CollapseGuard(Guard):
 
 
 def _count_classes(sample: Sample) -> float:
-    return float(np.count_nonzero(class_shares(sample.probabilities)))
+    return float(np.count_nonzero(compute_class_shares(sample.probabilities)))
 
 
 def _examine_scores(run: Run) -> str | None:

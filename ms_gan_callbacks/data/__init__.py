@@ -1,4 +1,1 @@
-"""Real images: sources of batches, MNIST, and randomness that needs no saving.
-
-Importing this package does not import MindSpore.
-"""
+"""Sources of real images, and deterministic randomness; importing this package does not import MindSpore."""

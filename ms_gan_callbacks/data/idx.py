@@ -1,8 +1,8 @@
-"""IDX files, the format of MNIST, plain or gzipped; nothing in them is believed before it is checked.
+"""Reader of IDX files, the format of MNIST, plain or gzipped, with all content checked.
 
 ::
 
-    0 0 8 3 | count | rows | columns | pixels ...     images, all numbers 32 bits, big-endian
+    0 0 8 3 | count | rows | columns | pixels ...     images; numbers are 32 bits, big-endian
     0 0 8 1 | count | labels ...                      labels
 """
 
@@ -21,35 +21,27 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import DataError
 
-LARGEST = 1 << 30  # bytes of content; all of EMNIST is 0.6 GB
+LARGEST = 1 << 30  # bytes of content; EMNIST has 0.6 GB
 _CHUNK = 1 << 20
 _KINDS = {0x00000803: "images", 0x00000801: "labels"}
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
-    """The images of an IDX file, uint8 ``(count, rows, columns)``.
-
-    Raises:
-        DataError: the file cannot be read, is damaged, or is something else.
-    """
+    """Return the images of an IDX file, uint8 ``(count, rows, columns)``; raise DataError if it is damaged."""
     return _read(path, 0x00000803)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    """The labels of an IDX file, uint8 ``(count,)``.
-
-    Raises:
-        DataError: the file cannot be read, is damaged, or is something else.
-    """
+    """Return the labels of an IDX file, uint8 ``(count,)``; raise DataError if it is damaged."""
     return _read(path, 0x00000801)
 
 
 def _read(path: Path, magic: int) -> NDArray[np.uint8]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait, maybe for ever
-            raise DataError(f"{path}: cannot be read (it is not a file)")
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe could block forever
+            raise DataError(f"{path}: cannot be read (not a regular file)")
         with path.open("rb") as plain:
-            if plain.read(2) != b"\x1f\x8b":  # gzip is known by its first bytes, whatever the name says
+            if plain.read(2) != b"\x1f\x8b":  # gzip is detected by content, not by name
                 plain.seek(0)
                 return _parse(plain, path, magic)
             plain.seek(0)
@@ -62,20 +54,20 @@ def _read(path: Path, magic: int) -> NDArray[np.uint8]:
 
 
 def _parse(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> NDArray[np.uint8]:
-    shape = _header(file, path, magic)
+    shape = _read_header(file, path, magic)
     expected = math.prod(shape)
-    told = f"{' x '.join(f'{size:,}' for size in shape)} = {expected:,} bytes"
+    size = f"{' x '.join(f'{length:,}' for length in shape)} = {expected:,} bytes"
     if not 0 < expected <= LARGEST:
-        raise DataError(f"{path}: its header promises {told}, expected 1 to {LARGEST:,}")
-    content = _up_to(file, expected + 1)  # one more, to see both the end and gzip's checksum
+        raise DataError(f"{path}: its header declares {size}, expected 1 to {LARGEST:,}")
+    content = _read_up_to(file, expected + 1)  # one more, to detect excess data and verify gzip's checksum
     if len(content) != expected:
-        found = f"only {len(content):,} are there" if len(content) < expected else "there are more"
-        raise DataError(f"{path}: its header promises {told}, but {found}")
+        found = f"the file has only {len(content):,}" if len(content) < expected else "the file has more"
+        raise DataError(f"{path}: its header declares {size}, but {found}")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int, ...]:
-    """The sizes a header claims, after its magic number was found to be the expected one."""
+def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int, ...]:
+    """Check the magic number; return the sizes declared by the header."""
     wanted = f"expected {_KINDS[magic]} (0x{magic:08x})"
     start = file.read(4)
     if len(start) < 4:
@@ -84,7 +76,7 @@ def _header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int
     if found in _KINDS and found != magic:
         raise DataError(f"{path}: holds {_KINDS[found]} (0x{found:08x}), {wanted}")
     if found != magic:
-        raise DataError(f"{path}: is no IDX file of bytes, it starts with 0x{found:08x}, {wanted}")
+        raise DataError(f"{path}: is not an IDX file of bytes, it starts with 0x{found:08x}, {wanted}")
     dimensions = magic & 0xFF
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
@@ -93,8 +85,8 @@ def _header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int
     return shape
 
 
-def _up_to(file: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
-    """All that is left, or its first ``limit`` bytes; memory grows with what is there, not with the limit."""
+def _read_up_to(file: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
+    """Return at most ``limit`` of the remaining bytes; memory use depends on their number only."""
     content = bytearray()
     while len(content) < limit and (chunk := file.read(min(_CHUNK, limit - len(content)))):
         content += chunk

@@ -1,8 +1,8 @@
-"""A folder of pictures, of any sizes and kinds, as one array of squares.
+"""A source of images from a folder of image files of any size and format.
 
 ::
 
-    open ── upright (EXIF) ── on white if transparent ── RGB or grey ── middle square ── resize ──> pixels
+    open ── rotate (EXIF) ── white background if transparent ── RGB or grey ── centre crop ── resize ──> pixels
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ms_gan_callbacks.data.arrays import ArraySource
-from ms_gan_callbacks.data.folders import FileTree, name_some, need_folder
-from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
+from ms_gan_callbacks.data.folders import FileTree, name_some, require_folder
+from ms_gan_callbacks.data.protocol import check_whole, make_pixels
 from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe, warn
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -26,71 +26,70 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 def folder_images(
     path: str | os.PathLike[str], *, size: int = 32, grey: bool = False, batch_size: int = 64
 ) -> ArraySource:
-    """All pictures in a folder and its subfolders: their middle squares, ``(3 or 1, size, size)`` in [-1, 1].
+    """Return the centre squares of all images in a folder and its subfolders, ``(3 or 1, size, size)`` in [-1, 1].
 
-    Files are taken in the order of their paths, from linked folders too. A photograph is turned upright, a
-    transparent picture is laid on white, of an animation the first frame is taken, and sixteen bits become eight.
-    All are resized by Lanczos's filter, small ones enlarged, and kept in memory, size * size bytes a channel.
+    Files are sorted by path; linked folders are followed. EXIF rotation is applied, transparent images get a white
+    background, only the first frame of an animation is used, and 16-bit images are reduced to 8 bits. Images are
+    resized with a Lanczos filter and kept in memory, size * size bytes per channel.
 
-    If every picture lies in a subfolder, the subfolders right below the folder are classes, and labels are their
-    numbers in the order of their names, 0 the first. A subfolder without a picture keeps its number, so that it
-    shifts no other, and is named in the warning.
+    If all images are in subfolders, the subfolders directly below the folder are classes, and labels are their
+    indices in alphabetical order. A subfolder without images keeps its index and is listed in the warning.
 
     Args:
         path: a folder of .bmp, .gif, .jpg, .png and .webp files.
-        size: pixels on each side, at least 1.
-        grey: whether to make them grey, (1, size, size).
-        batch_size: images in a batch.
+        size: height and width in pixels, at least 1.
+        grey: whether to convert to grey, (1, size, size).
+        batch_size: images per batch.
 
     Raises:
-        RecipeError: ``size``, ``grey`` or ``batch_size`` is of no use.
-        DataError: the folder is missing, holds no picture or too few for a batch, or half of them are damaged; a
-            folder in it cannot be read.
+        RecipeError: ``size``, ``grey`` or ``batch_size`` is invalid.
+        DataError: the folder is missing, has no images or too few for a batch, at least half of them are damaged,
+            or a folder in it cannot be read.
 
     Warns:
-        GanWarning: something is left out: damaged pictures, files of other types, hidden files and folders, links
-            to nothing; all are counted and named, in one warning.
+        GanWarning: one warning lists all entries left out: damaged images, files of other types, hidden files and
+            folders, broken links.
     """
-    check_batch_size(batch_size)
+    check_whole("batch_size", batch_size, least=1)
     size = check_whole("folder_images(size=...)", size, least=1)
     if not isinstance(grey, bool):
         raise RecipeError(f"folder_images(grey=...) takes True or False, not {grey!r}")
-    folder = need_folder(path, "the pictures")
+    folder = require_folder(path, "the images")
     tree = FileTree(folder, SUFFIXES)
     name = folder.resolve().name or str(folder)
     _check_enough(name, folder, tree, batch_size)
     images, damaged = _decode(name, tree.files, size, grey)
-    left_out = tree.describe_passed()
+    left_out = tree.describe_ignored()
     if damaged:
-        left_out.insert(0, _tell_damaged(folder, tree.files, damaged))
+        left_out.insert(0, _describe_damaged(folder, tree.files, damaged))
         images = np.delete(images, list(damaged), axis=0)
     whole = [file.relative_to(folder) for number, file in enumerate(tree.files) if number not in damaged]
     labels, empty = _label(whole, tree.folders)
-    told = [f"left out: {'; '.join(left_out)}"] if left_out else []
+    messages = [f"left out: {'; '.join(left_out)}"] if left_out else []
     if empty:
-        told.append(
-            f"{counted(len(empty), 'class folders')} without a picture, whose labels stay ({name_some(empty)})"
+        messages.append(
+            f"{counted(len(empty), 'class folders')} without images, with unused labels ({name_some(empty)})"
         )
-    if told:
-        warn(f"{folder}: {'; '.join(told)}")
+    if messages:
+        warn(f"{folder}: {'; '.join(messages)}")
     return ArraySource(images, batch_size, labels=labels, name=name)
 
 
 def _check_enough(name: str, folder: Path, tree: FileTree, batch_size: int) -> None:
-    """Refuse a folder with too few pictures, before any of them is decoded."""
-    passed = "; ".join(tree.describe_passed())
+    """Raise DataError if there are too few images, before decoding any of them."""
+    ignored = "; ".join(tree.describe_ignored())
     if not tree.files:
-        what = f"there are {passed}" if passed else "it is empty"
-        raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)}): {what}")
+        found = f"it contains {ignored}" if ignored else "it is empty"
+        raise DataError(f"{folder} has no images ({', '.join(SUFFIXES)}): {found}")
     if len(tree.files) < batch_size:
-        others = f"; left out: {passed}" if passed else ""
+        others = f"; left out: {ignored}" if ignored else ""
         raise DataError(f"{name}: {len(tree.files)} images do not fill one batch of {batch_size}{others}")
 
 
 def _label(files: Sequence[Path], folders: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str]]:
-    """The number of each picture's subfolder among all by name, and which subfolders have no picture.
+    """Return the label of each image, and the subfolders without images.
 
-    None and nothing if some pictures lie in no subfolder: there are no classes then.
+    Without classes, when some images are not in a subfolder, the labels are None.
     """
     if any(len(file.parts) == 1 for file in files):
         return None, []
@@ -101,39 +100,39 @@ def _label(files: Sequence[Path], folders: Sequence[str]) -> tuple[NDArray[np.in
 
 
 def _decode(name: str, files: Sequence[Path], size: int, grey: bool) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Pixels (N, C, size, size), and of those files that are no whole picture what is wrong with them."""
+    """Return pixels (N, C, size, size), and a description of the error of each damaged file, by index."""
     images = make_pixels(name, (len(files), 1 if grey else 3, size, size))
     damaged: dict[int, str] = {}
-    for number, file in enumerate(files):  # by one thread: two were measured to be no faster
+    for number, file in enumerate(files):  # two threads were measured not to be faster
         try:
-            images[number] = _pixels(file, size, grey)
-        except Exception as error:  # whatever Pillow's many readers stumble over
-            damaged[number] = _what_is_wrong(error, file)
+            images[number] = _read_pixels(file, size, grey)
+        except Exception as error:  # Pillow's readers raise many types
+            damaged[number] = _explain(error, file)
     return images, damaged
 
 
-def _tell_damaged(folder: Path, files: Sequence[Path], damaged: dict[int, str]) -> str:
-    """Tell which pictures cannot be read; a DataError if half of them cannot."""
+def _describe_damaged(folder: Path, files: Sequence[Path], damaged: dict[int, str]) -> str:
+    """Return a phrase about damaged images; raise DataError if at least half of them are damaged."""
     named = name_some([f"{files[number].relative_to(folder)} ({why})" for number, why in damaged.items()])
-    told = f"{len(damaged):,} of {len(files):,} pictures"
+    share = f"{len(damaged):,} of {len(files):,} images"
     if 2 * len(damaged) >= len(files):
-        raise DataError(f"{told} in {folder} cannot be read: {named}")
-    return f"{told}, which cannot be read: {named}"
+        raise DataError(f"{share} in {folder} cannot be read: {named}")
+    return f"{share}, which cannot be read: {named}"
 
 
-def _what_is_wrong(error: Exception, file: Path) -> str:
+def _explain(error: Exception, file: Path) -> str:
     if isinstance(error, FileNotFoundError) and file.is_symlink():
-        return "a link to nothing"
+        return "broken link"
     if isinstance(error, UnidentifiedImageError):
-        return "no picture" if file.stat().st_size else "empty"
+        return "not an image" if file.stat().st_size else "empty"
     return describe(error).replace(str(file), file.name)
 
 
-def _pixels(file: Path, size: int, grey: bool) -> NDArray[np.uint8]:
-    """The pixels (C, size, size) of a picture."""
-    with Image.open(file) as picture:
-        picture.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded in all its detail
-        plain = _opaque(picture, grey)
+def _read_pixels(file: Path, size: int, grey: bool) -> NDArray[np.uint8]:
+    """Return the pixels (C, size, size) of an image file."""
+    with Image.open(file) as image:
+        image.draft(None, (2 * size, 2 * size))  # decode a JPEG at reduced resolution
+        plain = _flatten(image, grey)
     side = min(plain.size)
     left, top = (plain.width - side) // 2, (plain.height - side) // 2
     square = plain.crop((left, top, left + side, top + side))
@@ -141,12 +140,12 @@ def _pixels(file: Path, size: int, grey: bool) -> NDArray[np.uint8]:
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
-def _opaque(picture: Image.Image, grey: bool) -> Image.Image:
-    """The first frame upright, on white, in the wanted colours."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # sixteen bits, which convert() would cut off at 255
-        picture = Image.fromarray((np.asarray(picture, np.uint32) // 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("L" if grey else "RGB")
+def _flatten(image: Image.Image, grey: bool) -> Image.Image:
+    """Return the first frame, rotated, on a white background, in RGB or grey."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits, which convert() would clip at 255
+        image = Image.fromarray((np.asarray(image, np.uint32) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if grey else "RGB")

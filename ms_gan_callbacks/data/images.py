@@ -1,4 +1,4 @@
-"""Pictures out of arrays: one grid from many images, one PNG from a grid."""
+"""Image grids, and arrays as PNG and npz files."""
 
 from __future__ import annotations
 
@@ -17,54 +17,53 @@ from PIL import Image
 from ms_gan_callbacks.storage.files import replace_file
 
 READABLE = 84
-"""Pixels that the longer side of an image has at least, once it is enlarged to be looked at."""
+"""Minimum length in pixels of the longer side of an enlarged image."""
 MOST_PIXELS = 89_000_000
-"""Pixels of a picture that programs open without complaint: Pillow takes more for an attack."""
+"""Maximum size of a grid: Pillow rejects larger images as decompression bombs."""
 
 
 def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Bring images to 0..255: floats in [-1, 1] are scaled and clipped, uint8 stays as it is."""
+    """Convert images to 0..255: floats in [-1, 1] are scaled and clipped, uint8 is returned unchanged."""
     if images.dtype == np.uint8:
         return images
     scaled = (np.nan_to_num(images.astype(np.float32), nan=-1.0) + 1.0) * 127.5
     return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
 
 
-def scale_for(height: int, width: int) -> int:
-    """Return how many times an image is enlarged to be looked at: its longer side then has 84 pixels or more.
+def choose_scale(height: int, width: int) -> int:
+    """Return the factor that enlarges the longer side of an image to at least 84 pixels.
 
-    >>> scale_for(28, 28), scale_for(32, 32), scale_for(64, 64), scale_for(128, 128)
+    >>> choose_scale(28, 28), choose_scale(32, 32), choose_scale(64, 64), choose_scale(128, 128)
     (3, 3, 2, 1)
     """
     return max(1, -(-READABLE // max(height, width)))
 
 
 def image_grid(images: NDArray[Any], columns: int, padding: int = 2, scale: int | None = 1) -> NDArray[np.uint8]:
-    """Lay images out row by row, left to right, on a black ground.
+    """Arrange images in rows on a black background.
 
     Args:
         images: shape (N, 1, H, W) for grey or (N, 3, H, W) for colour; floats in [-1, 1] or uint8.
-        columns: images in a row; the last row may stay shorter.
-        padding: black pixels around every image, which are not enlarged.
-        scale: how many times each image is enlarged, every pixel becoming a square of ``scale`` x ``scale``
-            (nearest neighbour). None chooses by the images' size: 3 for 28 x 28, 1 from 84 pixels on, and less
-            where the grid would be too large to be opened.
+        columns: images per row; the last row may be shorter.
+        padding: black pixels around every image, not enlarged.
+        scale: factor by which images are enlarged (nearest neighbour). None chooses it by the size of the images:
+            3 for 28 x 28, 1 from 84 pixels on, and smaller if the grid would exceed Pillow's size limit.
 
     Returns:
         uint8 of shape (height, width) for grey, (height, width, 3) for colour.
 
     Raises:
-        ValueError: the shape is none of the above, or ``columns`` or ``scale`` is below 1.
+        ValueError: the shape is invalid, or ``columns`` or ``scale`` is below 1.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or images.size == 0:
         raise ValueError(f"image_grid takes (N, 1, H, W) or (N, 3, H, W) images, not shape {images.shape}")
     count, channels, height, width = images.shape
     if scale is None:
-        scale = _fitting(count, columns, height, width, padding)
+        scale = _fit_scale(count, columns, height, width, padding)
     for name, value in (("columns", columns), ("scale", scale)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    shape = grid_shape(count, columns, height, width, padding, scale)
+    shape = compute_grid_shape(count, columns, height, width, padding, scale)
     grid = np.zeros((*shape, channels), np.uint8)
     height, width = scale * height, scale * width
     for index, image in enumerate(to_uint8(images)):
@@ -75,7 +74,7 @@ def image_grid(images: NDArray[Any], columns: int, padding: int = 2, scale: int 
     return grid[:, :, 0] if channels == 1 else grid
 
 
-def grid_shape(
+def compute_grid_shape(
     count: int, columns: int, height: int, width: int, padding: int = 2, scale: int = 1
 ) -> tuple[int, int]:
     """Return the height and width of an :func:`image_grid` in pixels."""
@@ -86,37 +85,37 @@ def grid_shape(
     )
 
 
-def _fitting(count: int, columns: int, height: int, width: int, padding: int) -> int:
-    scale = scale_for(height, width)
-    while scale > 1 and math.prod(grid_shape(count, columns, height, width, padding, scale)) > MOST_PIXELS:
+def _fit_scale(count: int, columns: int, height: int, width: int, padding: int) -> int:
+    scale = choose_scale(height, width)
+    while scale > 1 and math.prod(compute_grid_shape(count, columns, height, width, padding, scale)) > MOST_PIXELS:
         scale -= 1
     return scale
 
 
 def write_npz(file: IO[bytes], name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]) -> None:
-    """Write one array as a compressed .npz, part by part, so that it need not fit into memory.
+    """Write an array as a compressed .npz, part by part, so that it does not need to fit into memory.
 
     Args:
-        file: where to.
-        name: what the array is called in the file.
-        shape: the whole array's.
-        parts: its rows, in their order, some at a time; C-contiguous or not, of one type.
+        file: output file.
+        name: name of the array in the file.
+        shape: shape of the complete array.
+        parts: consecutive blocks of rows, all of one type.
     """
     with ZipFile(file, "w", ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
         for number, part in enumerate(parts):
             if number == 0:
-                told = {"descr": part.dtype.str, "fortran_order": False, "shape": shape}
-                write_array_header_1_0(entry, told)  # type: ignore[no-untyped-call]
+                header = {"descr": part.dtype.str, "fortran_order": False, "shape": shape}
+                write_array_header_1_0(entry, header)  # type: ignore[no-untyped-call]
             entry.write(np.ascontiguousarray(part).data)
 
 
 def to_png(image: NDArray[np.uint8]) -> bytes:
-    """Return a (H, W) or (H, W, 3) uint8 picture as the content of a PNG file."""
+    """Return a (H, W) or (H, W, 3) uint8 image as the content of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a (H, W) or (H, W, 3) uint8 picture as PNG, whole or not at all; a file of that name is replaced."""
+    """Write a (H, W) or (H, W, 3) uint8 image as PNG, atomically; an existing file is replaced."""
     replace_file(path, to_png(image))

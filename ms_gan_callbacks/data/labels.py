@@ -1,4 +1,4 @@
-"""Labels that come with the images: sources that have them, and what a conditional run wants of them."""
+"""Sources with labels, and the checks on labels of a conditional run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ms_gan_callbacks.errors import DataError
 
 @runtime_checkable
 class LabelledSource(Source, Protocol):
-    """A :class:`Source` that can tell its images' labels, too; its ``batches`` are those of any source.
+    """A :class:`Source` that also provides the labels of its images.
 
     Attributes:
         labelled: whether it has labels.
@@ -23,62 +23,48 @@ class LabelledSource(Source, Protocol):
     labelled: bool
 
     def labels_sha256(self) -> str | None:
-        """Hex digest of the labels; None if it cannot be known."""
+        """Return the hex digest of the labels, or None if it is not available."""
         ...
 
     def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
-        """The batches of :meth:`Source.batches`, each with its labels, (batch_size,) whole numbers."""
+        """Yield the batches of :meth:`Source.batches`, each with its labels, (batch_size,) integers."""
         ...
 
 
-def labelled(source: Source) -> LabelledSource:
-    """Return a source that has labels.
-
-    Raises:
-        DataError: it has none.
-    """
+def require_labels(source: Source) -> LabelledSource:
+    """Return the source if it has labels, else raise DataError."""
     if isinstance(source, LabelledSource) and source.labelled:
         return source
     raise DataError(
-        f"{source.name} has no labels, which a conditional run (classes=...) needs: "
-        "ArraySource(images, labels=...) has, and DatasetSource(pipeline, labels=column), and mnist()"
+        f"{source.name} has no labels, but a conditional run (classes=...) requires them: "
+        "use ArraySource(images, labels=...), DatasetSource(pipeline, labels=column) or mnist()"
     )
 
 
 def check_labels(source: Source, classes: int) -> None:
-    """Look for what is wrong with a source's labels: at all of them where they are at hand, else at the first.
-
-    Raises:
-        DataError: there are none, or they are no whole numbers, or not all within 0 to classes - 1.
-    """
-    whole = getattr(labelled(source), "labels", None)
-    if isinstance(whole, np.ndarray):
-        checked(source.name, whole, classes)
+    """Check the labels of a source in memory, or those of the first batch, see :func:`convert_labels`."""
+    labels = getattr(require_labels(source), "labels", None)
+    if isinstance(labels, np.ndarray):
+        convert_labels(source.name, labels, classes)
     else:
-        next(batches_with_labels(source, classes, seed=0, epoch=1))
+        next(iterate_with_labels(source, classes, seed=0, epoch=1))
 
 
-def batches_with_labels(
+def iterate_with_labels(
     source: Source, classes: int, seed: int, epoch: int, start: int = 0
 ) -> Iterator[tuple[Batch, Labels]]:
-    """Return an epoch's batches, each with its labels, (batch_size,), from 0 to classes - 1.
-
-    Raises:
-        DataError: the source has no labels, or some that are not of these; while iterating.
-    """
-    for images, labels in labelled(source).labelled_batches(seed, epoch, start):
-        yield images, checked(source.name, labels, classes)
+    """Yield an epoch's batches, each with its labels, int32 (batch_size,), see :func:`convert_labels`."""
+    for images, labels in require_labels(source).labelled_batches(seed, epoch, start):
+        yield images, convert_labels(source.name, labels, classes)
 
 
-def checked(name: str, labels: NDArray[Any], classes: int) -> Labels:
-    """Return labels as they are told to a network, int32.
-
-    Raises:
-        DataError: they are no whole numbers, or not all within 0 to classes - 1.
-    """
+def convert_labels(name: str, labels: NDArray[Any], classes: int) -> Labels:
+    """Return labels as int32; raise DataError unless they are integers from 0 to classes - 1."""
     if labels.dtype.kind not in "iu":
         raise DataError(f"{name}: labels must be whole numbers from 0 to {classes - 1}, got {labels.dtype}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise DataError(f"{name}: labels go from {low} to {high}, but classes={classes} takes 0 to {classes - 1}")
+        raise DataError(
+            f"{name}: labels range from {low} to {high}, but classes={classes} requires 0 to {classes - 1}"
+        )
     return np.ascontiguousarray(labels, np.int32)

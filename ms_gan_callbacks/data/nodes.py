@@ -1,4 +1,4 @@
-"""What the nodes of a ``mindspore.dataset`` pipeline tell of its batches, before any is made."""
+"""Inspection of the batches of a ``mindspore.dataset`` pipeline, without iterating over it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Batches:
     """The batches of an epoch.
 
     Attributes:
-        nodes: the last ``.batch()`` on each way through the pipeline.
-        size: images in a batch.
-        total: how many there are, short ones too.
-        short: the places of short ones, in their order; None if they may stand anywhere.
+        nodes: the last ``.batch()`` of each branch of the pipeline.
+        size: images per batch.
+        total: number of batches, including short ones.
+        short: indices of short batches, sorted; None if unknown.
     """
 
     nodes: tuple[Any, ...]
@@ -34,21 +34,17 @@ class Batches:
 
 
 def name_leaf(dataset: Dataset) -> str:
-    """Return the type of what a pipeline reads first."""
+    """Return the type name of the first leaf of a pipeline."""
     while dataset.children:
         dataset = dataset.children[0]
     return type(dataset).__name__
 
 
 def count_repeats(name: str, node: Any) -> int:
-    """Return how often, at most, an epoch of the pipeline goes through what it reads.
-
-    Raises:
-        RecipeError: it never ends.
-    """
+    """Return the maximum number of passes over the data in an epoch; raise RecipeError if it never ends."""
     own: int = node.count if type(node).__name__ == "RepeatDataset" else 1
     if own < 1:
-        raise RecipeError(f"{name}: the pipeline never ends; leave .repeat() away, epochs are counted here")
+        raise RecipeError(f"{name}: the pipeline never ends; remove .repeat(), epochs are counted here")
     return own * math.prod(count_repeats(name, child) for child in node.children)
 
 
@@ -56,38 +52,38 @@ def find_batches(name: str, dataset: Dataset) -> Batches:
     """Return the batches of an epoch of a pipeline.
 
     Raises:
-        RecipeError: it is not batched, to different sizes, or may have a short batch before the end of an epoch.
+        RecipeError: it is not batched, has several batch sizes, or may have a short batch before an epoch's end.
     """
-    found = _batches(name, dataset)
+    found = _find_batches(name, dataset)
     if found.short not in ((), (found.total - 1,)):
-        raise RecipeError(f"{name}: short batches may stand in mid-epoch ({_after(dataset)}): {CURE}")
+        raise RecipeError(
+            f"{name}: short batches may occur in the middle of an epoch ({_format_calls(dataset)}): {CURE}"
+        )
     return found
 
 
 def check_shape(name: str, batches: Batches, column: str, shape: tuple[int, ...]) -> None:
-    """Look at the shape that a first batch of images will have.
-
-    Raises:
-        RecipeError: it has not one row for each image, or each batch will have its own.
-    """
+    """Raise RecipeError if a batch does not have one row per image, or its shape varies between batches."""
     if len(shape) > 4 and any(_is_batched(child) for node in batches.nodes for child in node.children):
-        raise RecipeError(f"{name}: the pipeline is batched twice, its images are {shape[1:]}: call .batch() once")
+        raise RecipeError(
+            f"{name}: the pipeline is batched twice, its images have the shape {shape[1:]}: call .batch() once"
+        )
     if shape and shape[0] != batches.size:
         raise RecipeError(
             f"{name}: batches of {batches.size} become {shape[0]} images after .batch(), in a map or a"
-            " per_batch_map: change how many there are before .batch()"
+            " per_batch_map: change the number of images before .batch()"
         )
     for node in batches.nodes:
         pads = getattr(node, "pad_info", None)
         if pads is not None and column in node.get_col_names() and not _is_full(pads.get(column)):
             raise RecipeError(
-                f"{name}: .padded_batch() pads to the largest image of each batch; give the size of all:"
+                f"{name}: .padded_batch() pads to the largest image of each batch; give one size for all batches:"
                 f" pad_info={{{column!r}: ({list(shape[1:])}, 0)}}"
             )
 
 
 def _is_full(padding: Any) -> bool:
-    """Whether what padded_batch is told for a column gives all of its shape."""
+    """Return whether the padding of a column specifies its complete shape."""
     return bool(padding) and padding[0] is not None and all((length or 0) > 0 for length in padding[0])
 
 
@@ -96,11 +92,11 @@ def _is_batched(node: Any) -> bool:
 
 
 def is_batch(node: Any) -> bool:
-    """Whether a node is a ``.batch()`` to a size that is known."""
+    """Return whether a node is a ``.batch()`` of a fixed size."""
     return isinstance(getattr(node, "batch_size", None), int) and not getattr(node, "batch_size_func", None)
 
 
-def _batches(name: str, node: Any) -> Batches:
+def _find_batches(name: str, node: Any) -> Batches:
     kind = type(node).__name__
     if is_batch(node):
         short = not node.drop_remainder and node.children[0].get_dataset_size() % node.batch_size > 0
@@ -108,21 +104,23 @@ def _batches(name: str, node: Any) -> Batches:
         return Batches((node,), node.batch_size, total, (total - 1,) if short else ())
     if not node.children:
         raise RecipeError(f"{name}: the pipeline is not batched, or not to a fixed size: {CURE}")
-    parts = [_batches(name, child) for child in node.children]
+    parts = [_find_batches(name, child) for child in node.children]
     if kind == "FilterDataset":
         raise RecipeError(
-            f"{name}: .filter() after .batch() drops whole batches, how many is not known: call it before .batch()"
+            f"{name}: .filter() after .batch() drops an unknown number of batches: call it before .batch()"
         )
     nodes = tuple(found for part in parts for found in part.nodes)
     if len({found.batch_size for found in nodes}) > 1:
         sizes = " and ".join(str(found.batch_size) for found in nodes)
-        raise RecipeError(f"{name}: the pipeline joins batches of {sizes} images: call .batch() once, afterwards")
+        raise RecipeError(
+            f"{name}: the pipeline combines batches of {sizes} images: call .batch() once, afterwards"
+        )
     total = node.get_dataset_size()
-    return Batches(nodes, nodes[0].batch_size, total, _short(kind, node, parts, total))
+    return Batches(nodes, nodes[0].batch_size, total, _locate_short(kind, node, parts, total))
 
 
-def _short(kind: str, node: Any, parts: list[Batches], total: int) -> tuple[int, ...] | None:
-    """Where the short batches of the parts stand behind a node; None if that may be anywhere."""
+def _locate_short(kind: str, node: Any, parts: list[Batches], total: int) -> tuple[int, ...] | None:
+    """Return the indices of short batches in the output of a node, or None if unknown."""
     known = [part.short for part in parts if part.short is not None]
     places = sorted({place for short in known for place in short})
     if len(known) < len(parts):
@@ -136,11 +134,11 @@ def _short(kind: str, node: Any, parts: list[Batches], total: int) -> tuple[int,
         return tuple(place - node.count for place in places if place >= node.count)
     if kind in _ONE_TO_ONE or kind in ("TakeDataset", "ZipDataset"):
         return tuple(place for place in places if place < total)
-    return None if places else ()  # shuffled, or whatever else there is
+    return None if places else ()  # shuffled, or an unknown node
 
 
-def _after(node: Any) -> str:
-    """What stands after ``.batch()``, as one writes it."""
+def _format_calls(node: Any) -> str:
+    """Return the calls after ``.batch()`` as source text."""
     calls = []
     while not is_batch(node):
         kind = type(node).__name__.removesuffix("Dataset").lower()

@@ -1,19 +1,19 @@
-"""Any batched ``mindspore.dataset`` pipeline as a source that can be entered anywhere.
+"""A source backed by a batched ``mindspore.dataset`` pipeline that can start at any batch.
 
-A fresh iterator repeats the same shuffle every time, so one iterator lives through all epochs. It is
-made with the global step it has to begin at (``set_init_step``), which MindSpore takes only together with a
-finite number of epochs; a large one stands for "no end" and does not change the order.
+Every new iterator repeats the same shuffle, so one iterator is used for all epochs. It is created with the global
+step to start at (``set_init_step``), for which MindSpore requires a finite number of epochs; a large one does not
+change the order.
 
-**Promised**: (seed, epoch, start) gives the same batches in any process, whatever came before, for
-shuffling by the dataset, its sampler or ``.shuffle()``. MindSpore takes its seed when an iterator is
-made; it is set for that moment only, and the host's seeds are put back.
+**Guaranteed**: (seed, epoch, start) gives the same batches in any process, regardless of earlier iterations, for
+shuffling by the dataset, its sampler or ``.shuffle()``. MindSpore reads its seed when an iterator is created: it
+is set only then, and the host's seeds are restored.
 
-**Not promised**, since it is decided elsewhere:
+**Not guaranteed**:
 
-* MindSpore's random transforms: equal from the first batch of a run on, but a resumed run draws others,
-  unless ``mindspore.dataset.config.set_fast_recovery(False)`` makes it replay all it skips;
+* MindSpore's random transforms: deterministic from the first batch of a run, but a resumed run draws different
+  values, unless ``mindspore.dataset.config.set_fast_recovery(False)`` makes it replay the skipped batches;
 * Python functions that draw random numbers in ``map`` or in a generator;
-* sharded datasets (``num_shards=``): their sampler takes its seed when the dataset is built, so call
+* sharded datasets (``num_shards=``): their sampler reads its seed when the dataset is built, so call
   ``mindspore.dataset.config.set_seed`` before that.
 """
 
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
 _NO_END = 1_000_000  # epochs
-_MOST_PASSES = 2**31 - 1  # epochs times repeats: beyond it MindSpore hangs or dies
+_MOST_PASSES = 2**31 - 1  # epochs times repeats: MindSpore hangs or crashes above it
 
 
 class _Parked(NamedTuple):
-    """An iterator nobody is using, and where it stands."""
+    """An unused iterator and its position."""
 
     seed: int
     epoch: int
@@ -56,25 +56,25 @@ class _Parked(NamedTuple):
 
 
 class DatasetSource:
-    """A :class:`Source` over a batched pipeline; what it promises is told at the head of the module.
+    """A :class:`Source` backed by a batched pipeline; see the module's docstring for its guarantees.
 
-    Images keep the layout the pipeline gives them (MindSpore's readers give height, width, channels: map
-    ``vision.HWC2CHW()`` first). uint8 is scaled to [-1, 1]; floats must be in that range already. A last
-    batch that is short is skipped.
+    The layout of images is not changed (MindSpore's readers return height, width, channels: map
+    ``vision.HWC2CHW()`` first). uint8 is scaled to [-1, 1]; floats must be in that range already. A short last
+    batch is skipped.
 
     Args:
-        dataset: the pipeline, with ``.batch()`` called on it; iterate over it nowhere else meanwhile.
-        column: position or name of the column that holds the images.
-        labels: position or name of the column that holds their labels, whole numbers, for a conditional run.
-        name: what logs call the source; by default the type of the dataset, e.g. ``"MnistDataset"``.
+        dataset: the pipeline, with ``.batch()`` called on it; do not iterate over it elsewhere at the same time.
+        column: index or name of the column of images.
+        labels: index or name of the column of labels, integers, for a conditional run.
+        name: name of the source in logs; by default the type of the dataset, e.g. ``"MnistDataset"``.
 
     Raises:
-        RecipeError: the pipeline is not batched, may have a short batch before the end of an epoch, or has no
-            such column.
-        DataError: it has too few images, or images of the wrong type.
+        RecipeError: the pipeline is not batched, may have a short batch before the end of an epoch, or does not
+            have the column.
+        DataError: the images do not fill a batch or have the wrong type.
 
     Warns:
-        GanWarning: with the first batch, images are in a range that a wrong scaling leaves, such as [0, 1].
+        GanWarning: at the first batch, the range of the images indicates wrong scaling, such as [0, 1].
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class DatasetSource:
         name: str | None = None,
     ) -> None:
         self.name = name if name is not None else name_leaf(dataset)
-        with _told(self.name):
-            self._look_at(dataset, column, labels)
+        with _convert_errors(self.name):
+            self._inspect(dataset, column, labels)
         self._dataset = dataset
         self._parked: _Parked | None = None
-        self._looked = False
+        self._range_checked = False
 
-    def _look_at(self, dataset: Dataset, column: int | str, labels: int | str | None) -> None:
-        """Find out what the batches will be, without making more than MindSpore does for that."""
+    def _inspect(self, dataset: Dataset, column: int | str, labels: int | str | None) -> None:
+        """Set the attributes of the source from the pipeline, without iterating over it."""
         self._epochs = min(_NO_END, _MOST_PASSES // count_repeats(self.name, dataset))
         found = find_batches(self.name, dataset)
         node = found.nodes[0]
         self.batch_size = found.size
-        self._per_epoch: int = dataset.get_dataset_size()  # with the short ones
+        self._per_epoch: int = dataset.get_dataset_size()  # including short batches
         self.steps_per_epoch = self._per_epoch - len(found.short or ())
         rows: int = node.children[0].get_dataset_size()
         if not self.steps_per_epoch:
@@ -106,95 +106,96 @@ class DatasetSource:
         plain = node.get_dataset_size() == self._per_epoch
         self.count = rows if plain else self.steps_per_epoch * self.batch_size
         columns = dataset.get_col_names()
-        self._place = _column_place(self.name, column, columns)
-        self._label_place = None if labels is None else _column_place(self.name, labels, columns)
-        check_dtype(self.name, np.dtype(dataset.output_types()[self._place]))
-        shape = tuple(dataset.output_shapes()[self._place])
-        check_shape(self.name, found, columns[self._place], shape)
+        self._column = _find_column(self.name, column, columns)
+        self._label_column = None if labels is None else _find_column(self.name, labels, columns)
+        check_dtype(self.name, np.dtype(dataset.output_types()[self._column]))
+        shape = tuple(dataset.output_shapes()[self._column])
+        check_shape(self.name, found, columns[self._column], shape)
         self.image_shape: tuple[int, ...] = shape[1:]
 
     def sha256(self) -> None:
-        """None: a pipeline may decode, augment or generate, so its content has no digest."""
-        return
+        """Return None: a pipeline may augment or generate images, so its content has no digest."""
 
     def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See :meth:`Source.batches`; going on where the last call stopped costs nothing.
+        """See :meth:`Source.batches`; continuing from the position of the last call costs nothing.
 
         Raises:
-            DataError: ``epoch`` or ``start`` is out of range; while iterating, images that are not
-                scaled or batches that are not of the shape and number the pipeline announced.
+            DataError: ``epoch`` or ``start`` is out of range; while iterating, images are not scaled, or the
+                shape or number of batches is not as declared by the pipeline.
         """
-        return (images for images, _ in self._rows(seed, epoch, start))
+        return (images for images, _ in self._iterate(seed, epoch, start))
 
     @property
     def labelled(self) -> bool:
         """Whether there are labels."""
-        return self._label_place is not None
+        return self._label_column is not None
 
     def labels_sha256(self) -> None:
-        """None, as for the images."""
-        return
+        """Return None, as for the images."""
 
     def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
         """See :meth:`LabelledSource.labelled_batches`.
 
         Raises:
-            DataError: as :meth:`batches` does; a batch has not one label an image.
+            DataError: see :meth:`batches`; or a batch does not have one label per image.
         """
-        if self._label_place is None:
-            raise DataError(f"{self.name} has no labels: name their column, DatasetSource(pipeline, labels=...)")
-        return ((images, self._labels(row[self._label_place])) for images, row in self._rows(seed, epoch, start))
+        if self._label_column is None:
+            raise DataError(f"{self.name} has no labels: pass their column, DatasetSource(pipeline, labels=...)")
+        return (
+            (images, self._check_labels(row[self._label_column]))
+            for images, row in self._iterate(seed, epoch, start)
+        )
 
-    def _labels(self, labels: NDArray[Any]) -> NDArray[Any]:
+    def _check_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         if labels.size != self.batch_size:
             raise DataError(f"{self.name}: {self.batch_size} images need as many labels, got {labels.shape}")
         return labels.reshape(-1)
 
-    def _rows(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
+    def _iterate(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
         check_place(self, epoch, start)
         return self._walk(seed, epoch, start) if start < self.steps_per_epoch else iter(())
 
     def _walk(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
-        # Whoever walks owns the iterator and parks it afterwards, so two walks never share one.
+        # An iteration owns the iterator until it ends, so two iterations never share one.
         rows, done = self._take(seed, epoch, start), start
         try:
             while done < self.steps_per_epoch:
-                with _told(self.name):
+                with _convert_errors(self.name):
                     row = next(rows, None)
-                batch = self._converted(row, done, first=done == start)
+                batch = self._convert(row, done, first=done == start)
                 done += 1
                 yield batch, row or []
         except GeneratorExit:
             self._parked = _Parked(seed, epoch, done, rows)
             raise
-        for _ in rows:  # the short batch, and the mark at the end of the epoch
+        for _ in rows:  # consume the short batch and the end-of-epoch marker
             pass
         self._parked = _Parked(seed, epoch + 1, 0, rows)
 
     def _take(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
-        """The parked iterator if it stands at the place asked for, else a new one put there."""
+        """Return the parked iterator if its position matches, else a new one at the position."""
         parked, self._parked = self._parked, None
         if parked is not None and parked[:3] == (seed, epoch, start):
             return parked.rows
         step = (epoch - 1) * self._per_epoch + start
-        with _begun_at(self._dataset, step), _seeded(int(stream(seed, "data", 0).integers(2**32))):
+        with _start_at(self._dataset, step), _seed_pipelines(int(stream(seed, "data", 0).integers(2**32))):
             rows: Iterator[Any] = self._dataset.create_tuple_iterator(num_epochs=self._epochs, output_numpy=True)
         return rows
 
-    def _converted(self, row: list[Any] | None, step: int, *, first: bool) -> Batch:
+    def _convert(self, row: list[Any] | None, step: int, *, first: bool) -> Batch:
         if row is None:
             raise DataError(f"{self.name}: the epoch ended after {step} of {self.steps_per_epoch} batches")
-        images = row[self._place]
+        images = row[self._column]
         expected = (self.batch_size, *self.image_shape)
         if images.shape != expected:
             raise DataError(
-                f"{self.name}: batch {step} has shape {images.shape}, expected {expected}; bring all"
-                " images to one size before .batch(), and leave the batches' lengths as they are after it"
+                f"{self.name}: batch {step} has shape {images.shape}, expected {expected}; resize all"
+                " images to one size before .batch(), and do not change the length of batches after it"
             )
-        if first and images.dtype != np.uint8:  # a wrong scale shows at once
+        if first and images.dtype != np.uint8:  # a wrong scale is visible in any batch
             check_range(self.name, images)
-        if not self._looked:
-            self._looked = True
+        if not self._range_checked:
+            self._range_checked = True
             check_usual_range(self.name, images)
         if images.dtype == np.uint8:
             return to_unit(images)
@@ -203,17 +204,17 @@ class DatasetSource:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Have what goes wrong within a pipeline told in one line, which names it."""
+def _convert_errors(name: str) -> Iterator[None]:
+    """Convert errors inside a pipeline to a DataError with the name of the source."""
     try:
         yield
     except RuntimeError as error:
-        raise DataError(f"{name}: the pipeline fails: {describe(error).strip()}") from error
+        raise DataError(f"{name}: the pipeline failed: {describe(error).strip()}") from error
 
 
 @contextmanager
-def _begun_at(dataset: Dataset, step: int) -> Iterator[None]:
-    """Have iterators begin at a global step for a moment; the pipeline stays its author's."""
+def _start_at(dataset: Dataset, step: int) -> Iterator[None]:
+    """Temporarily make new iterators start at a global step."""
     before = dataset.get_init_step()
     dataset.set_init_step(step)
     try:
@@ -223,8 +224,8 @@ def _begun_at(dataset: Dataset, step: int) -> Iterator[None]:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Have MindSpore's pipelines seeded for a moment; its ``set_seed`` reseeds Python and NumPy too."""
+def _seed_pipelines(seed: int) -> Iterator[None]:
+    """Temporarily seed MindSpore's pipelines; its ``set_seed`` also reseeds Python and NumPy."""
     from mindspore.dataset import config
 
     pipelines, python, numpy = config.get_seed(), random.getstate(), np.random.get_state()
@@ -237,9 +238,9 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)
 
 
-def _column_place(name: str, column: int | str, columns: list[str]) -> int:
+def _find_column(name: str, column: int | str, columns: list[str]) -> int:
     if isinstance(column, str) and column in columns:
         return columns.index(column)
     if isinstance(column, int) and 0 <= column < len(columns):
         return column
-    raise RecipeError(f"{name}: no column {column!r}; there are: {', '.join(columns)}")
+    raise RecipeError(f"{name}: unknown column {column!r}; available: {', '.join(columns)}")

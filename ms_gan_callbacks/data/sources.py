@@ -1,4 +1,4 @@
-"""Where real images come from: the protocol, its two implementations, and what turns data into one."""
+"""Conversion of arrays and pipelines to sources."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ __all__ = ["ArraySource", "DatasetSource", "Source", "as_source"]
 
 
 def as_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> Source:
-    """Take whatever a user trains on.
+    """Convert training data to a source.
 
     Args:
         data: a :class:`Source`, an array of images or a batched ``mindspore.dataset`` pipeline.
-        batch_size: for an array; a source and a pipeline have their own.
+        batch_size: used for an array only; sources and pipelines define their batch size.
 
     Raises:
         RecipeError: the data is of another type.
-        DataError: the data is damaged, unscaled or too little.
+        DataError: the data is damaged, not scaled or does not fill a batch.
     """
     if isinstance(data, np.ndarray):
         return ArraySource(data, batch_size)
     if isinstance(data, Source) and not isinstance(data, type):
         return data
-    # Whoever has a pipeline has imported mindspore.dataset; nobody else should wait for that.
+    # A pipeline exists only if mindspore.dataset was imported, and importing it here would be slow.
     pipelines = sys.modules.get("mindspore.dataset")
     if pipelines is not None and isinstance(data, pipelines.Dataset):
         return DatasetSource(data)
     raise RecipeError(
-        f"cannot train on data of type {type(data).__name__}: give a NumPy array of images,"
+        f"cannot train on data of type {type(data).__name__}: pass a NumPy array of images,"
         " a batched mindspore.dataset pipeline, or a source such as ArraySource or mnist()"
     )

@@ -20,7 +20,7 @@ from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Floats, Requests, Run
 from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.events.session import Session
-from ms_gan_callbacks.models.optimizers import rates
+from ms_gan_callbacks.models.optimizers import read_rates
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
@@ -129,7 +129,7 @@ class ModelRun:
         optimizer = parameters.get("optimizer") or getattr(self._network, "optimizer", None)
         run = self.run or self._make_run(progress)
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
-        run.learning_rates = partial(rates, "model", optimizer) if optimizer is not None else dict
+        run.learning_rates = partial(read_rates, "model", optimizer) if optimizer is not None else dict
         run.manifest = self._make_manifest(parameters, progress, optimizer)
         if self._session is None:
             self._session = _ModelSession(run, self._bus, self._store)

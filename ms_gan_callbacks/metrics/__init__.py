@@ -1,4 +1,1 @@
-"""Quality metrics that need no network: pure functions of a real and a fake :class:`Sample`.
-
-Importing this package imports NumPy and SciPy, but not MindSpore.
-"""
+"""Quality metrics: functions of a real and a fake :class:`Sample`, computed without MindSpore."""

@@ -1,4 +1,4 @@
-"""What a classifier makes of the fakes: which classes there are, how evenly, how clearly."""
+"""Metrics on the predicted classes of generated images."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from scipy.special import rel_entr
 from ms_gan_callbacks.metrics.direction import higher_is_better, lower_is_better
 from ms_gan_callbacks.metrics.sample import Sample
 
-LEAST_SHARE = 0.01  # below it a class counts as dropped
+LEAST_SHARE = 0.01  # classes with a smaller share count as dropped
 
 
-def class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the share of each class, (K,), from probabilities (N, K): every image counts for its likeliest."""
+def compute_class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the share of each class, (K,), from probabilities (N, K), by the most probable class."""
     counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     return counts / len(probabilities)
 
 
 @higher_is_better
 def modes(real: Sample, fake: Sample) -> float:
-    """Return how many classes have a share of at least 1 % of the fakes: 10 at best for digits, 1 on collapse.
+    """Return the number of classes with at least 1 % of the fakes: up to 10 for digits, 1 after mode collapse.
 
     Raises:
         UsageError: the feature extractor does not classify.
     """
-    return float((class_shares(fake.probabilities) >= LEAST_SHARE).sum())
+    return float((compute_class_shares(fake.probabilities) >= LEAST_SHARE).sum())
 
 
 @lower_is_better
 def kl_to_uniform(real: Sample, fake: Sample) -> float:
-    """Return the Kullback-Leibler divergence of the fakes' class shares from equal ones, in nats.
+    """Return the Kullback-Leibler divergence of the fakes' class shares from the uniform distribution, in nats.
 
-    0 where all K classes are as frequent, log K where there is one only. It knows equal shares, not the real ones.
+    0 if all K classes are equally frequent, log K if there is only one. The class shares of ``real`` are not used.
 
     Raises:
         UsageError: the feature extractor does not classify.
     """
-    shares = class_shares(fake.probabilities)
+    shares = compute_class_shares(fake.probabilities)
     return float(rel_entr(shares, 1 / len(shares)).sum())
 
 
@@ -47,9 +47,8 @@ def kl_to_uniform(real: Sample, fake: Sample) -> float:
 def classifier_score(real: Sample, fake: Sample) -> float:
     """Return exp(E KL(p(y|x) || p(y))) over the fakes: 1 to K, higher is better.
 
-    This is the formula of Salimans et al.'s Inception score (2016) on this library's own classifier: it is not the
-    Inception score and compares with no published one. It sees neither a mode dropped within a class nor images
-    that are copies.
+    The formula of the Inception score (Salimans et al., 2016) applied to this package's classifier. It is not
+    comparable to published Inception scores. It detects neither modes dropped within a class nor copies.
 
     Raises:
         UsageError: the feature extractor does not classify.
@@ -58,6 +57,6 @@ def classifier_score(real: Sample, fake: Sample) -> float:
 
 
 def score(probabilities: NDArray[Any]) -> float:
-    """Return the same from probabilities (N, K), each row of sum 1."""
+    """Return the classifier score of probabilities (N, K)."""
     exact = probabilities.astype(np.float64)
     return float(np.exp(rel_entr(exact, exact.mean(axis=0)).sum(axis=1).mean()))

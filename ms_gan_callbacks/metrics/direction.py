@@ -1,4 +1,4 @@
-"""Which way a metric is better, said by the metric itself."""
+"""Declaration of a metric's direction: whether lower or higher is better."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 
 def lower_is_better(metric: M) -> M:
-    """Say of a metric that lower is better, so that whoever watches it need not be told."""
+    """Declare that lower values of a metric are better; callbacks that monitor it use this direction."""
     metric.mode = "min"  # type: ignore[attr-defined]
     return metric
 
 
 def higher_is_better(metric: M) -> M:
-    """Say of a metric that higher is better, so that whoever watches it need not be told."""
+    """Declare that higher values of a metric are better; callbacks that monitor it use this direction."""
     metric.mode = "max"  # type: ignore[attr-defined]
     return metric
 
 
 def mode_of(metric: Callable[..., Any]) -> Mode | None:
-    """Return what a metric, or the function that a partial is of, says; None where it says nothing."""
+    """Return the declared direction of a metric or of a partial of one, or None."""
     if isinstance(metric, partial):
         metric = metric.func
     mode: Mode | None = getattr(metric, "mode", None)

@@ -1,4 +1,4 @@
-"""Distances between many vectors and many others, a few rows at a time so that memory stays small."""
+"""Pairwise distances in blocks of rows, which limits memory use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 
-_CELLS = 1 << 23  # numbers in a block: 64 MB in double precision
+_CELLS = 1 << 23  # numbers per block: 64 MB in double precision
 
 
-def row_chunks(rows: int, columns: int) -> Iterator[slice]:
-    """Yield slices that cut the rows of a (rows, columns) matrix into blocks of 64 MB, but at least one row."""
+def split_rows(rows: int, columns: int) -> Iterator[slice]:
+    """Yield slices of the rows of a (rows, columns) matrix, in blocks of 64 MB or one row."""
     size = max(1, _CELLS // max(columns, 1))
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
@@ -25,13 +25,13 @@ def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[slice,
 
     Args:
         a: vectors (N, D).
-        b: vectors (M, D) of the same floating type, which is that of the distances.
+        b: vectors (M, D) of the same floating type, also the type of the distances.
     """
-    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 is one product of matrices; a common centre near both keeps it exact.
+    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 is a matrix product; centring keeps it accurate.
     centre = b.mean(axis=0)
     a, b = a - centre, b - centre
     squares_a, squares_b = (np.einsum("nd,nd->n", x, x) for x in (a, b))
-    for rows in row_chunks(len(a), len(b)):
+    for rows in split_rows(len(a), len(b)):
         block = a[rows] @ b.T
         block *= -2
         block += squares_a[rows, np.newaxis]
@@ -39,8 +39,8 @@ def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[slice,
         yield rows, np.maximum(block, 0, out=block)
 
 
-def nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """Return each vector's distance to the nearest of ``b``, shape (N,)."""
+def measure_nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Return the distance of each vector of ``a`` to the nearest of ``b``, (N,)."""
     distances = np.empty(len(a), a.dtype)
     for rows, block in squared_distances(a, b):
         distances[rows] = block.min(axis=1)
@@ -48,10 +48,10 @@ def nearest(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     return roots
 
 
-def neighbour_radii(points: Doubles, k: int) -> Doubles:
-    """Return each vector's squared distance to its k-th nearest other vector, shape (N,); N must exceed k."""
+def measure_radii(points: Doubles, k: int) -> Doubles:
+    """Return the squared distance of each vector to its k-th nearest neighbour, (N,); N must exceed k."""
     radii = np.empty(len(points))
     for rows, block in squared_distances(points, points):
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf  # itself
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf  # exclude the vector itself
         radii[rows] = np.partition(block, k - 1, axis=1)[:, k - 1]
     return radii

@@ -1,4 +1,4 @@
-"""How far the images of a sample lie from each other."""
+"""Diversity of generated images relative to real images."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
-from ms_gan_callbacks.metrics.distances import Doubles, row_chunks
-from ms_gan_callbacks.metrics.sample import Sample, paired_features
+from ms_gan_callbacks.metrics.distances import Doubles, split_rows
+from ms_gan_callbacks.metrics.sample import Sample, pair_features
 
 
 @higher_is_better
 def diversity(real: Sample, fake: Sample) -> float:
-    """Return the mean distance between two fakes over that between two reals, in features.
+    """Return the mean pairwise feature distance of the fakes divided by that of the real images.
 
-    0 for one image again and again, about 1 for as much variety as the real images have. A single digit, drawn as
-    variously as people do, has about 0.5. It takes a hundred images, where a Frechet distance takes thousands, but
-    it says nothing of whether they look real: noise may be as diverse.
+    0 if all images are equal, about 1 for the diversity of real images, about 0.5 for real images of one digit. A
+    hundred images are enough, compared with thousands for a Frechet distance. It does not measure realism: noise
+    may be as diverse.
 
     Raises:
-        UsageError: there are fewer than 2 images of either kind, or their features cannot be compared.
+        UsageError: a sample has fewer than 2 images, or the features cannot be compared.
     """
-    paired_features(real, fake, least=2)
-    return _spread(fake) / max(_spread(real), float(np.finfo(float).tiny))
+    pair_features(real, fake, least=2)
+    return _measure_spread(fake) / max(_measure_spread(real), float(np.finfo(float).tiny))
 
 
-def _spread(sample: Sample) -> float:
-    return sample.once(_spread, lambda: _mean_distance(sample.features.astype(np.float64)))
+def _measure_spread(sample: Sample) -> float:
+    return sample.once(_measure_spread, lambda: _average_distance(sample.features.astype(np.float64)))
 
 
-def _mean_distance(points: Doubles) -> float:
-    """Return the mean distance between two of some vectors (N, D), never holding all N * N of them."""
+def _average_distance(points: Doubles) -> float:
+    """Return the mean distance between pairs of vectors (N, D), computed in blocks."""
     total = 0.0
-    for rows in row_chunks(len(points), len(points)):
+    for rows in split_rows(len(points), len(points)):
         total += float(cdist(points[rows], points[rows.stop :]).sum() + pdist(points[rows]).sum())
     return total / (len(points) * (len(points) - 1) / 2)

@@ -1,4 +1,4 @@
-"""A number together with how far chance alone may have moved it."""
+"""A metric value with its standard error."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class Estimate(NamedTuple):
-    """What a metric returns that knows its own noise; ``float(estimate)`` is its value.
+    """A metric value with its standard error; ``float(estimate)`` is the value.
 
     Attributes:
-        value: the number.
-        standard_error: the standard deviation that the number has over repeated draws of its samples.
+        value: the metric's value.
+        standard_error: standard deviation of the value over repeated draws of the samples.
     """
 
     value: float
     standard_error: float
 
     def __float__(self) -> float:
-        """Return the value alone."""
+        """Return the value."""
         return float(self.value)

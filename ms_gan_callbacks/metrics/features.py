@@ -1,4 +1,4 @@
-"""What turns images into the features that metrics compare, and the checks on what comes out of it."""
+"""Feature extractors, and the checks on their outputs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ms_gan_callbacks.errors import GanError, UsageError, describe
 Pixels: TypeAlias = NDArray[np.uint8]
 Features: TypeAlias = NDArray[np.floating[Any]]
 FeatureExtractor: TypeAlias = Callable[[Pixels], Features]
-"""Any callable from uint8 images (N, C, H, W) to features, floats (N, D), one row an image.
+"""Any callable from uint8 images (N, C, H, W) to features, floats (N, D), one row per image.
 
-It may also have an attribute ``name``, a str: what reports call the features. It should hold a hash of the
-extractor's weights: features of one name are taken to be comparable, and are kept on disk under it. And it may
-have a method ``classify(features)`` from its features (N, D) to class probabilities (N, K), for the metrics on
+It may have an attribute ``name``, a str that identifies the features in reports and in the cache on disk. Features
+of the same name are assumed to be comparable, so the name should contain a hash of the extractor's weights. It may
+also have a method ``classify(features)`` from features (N, D) to class probabilities (N, K), for metrics on
 classes.
 """
 
 
 def feature_name(extractor: FeatureExtractor) -> str:
-    """Return what reports call an extractor's features: its ``name``, or that of its function or type."""
+    """Return an extractor's ``name``, or the name of its function or type."""
     if isinstance(extractor, partial):
         given = [*map(repr, extractor.args), *(f"{name}={value!r}" for name, value in extractor.keywords.items())]
         return f"{feature_name(extractor.func)}({', '.join(given)})"
@@ -33,27 +33,19 @@ def feature_name(extractor: FeatureExtractor) -> str:
 
 
 def extract(extractor: FeatureExtractor, images: Pixels) -> Features:
-    """Call an extractor and check what it returns.
-
-    Raises:
-        UsageError: it raises, or that is not one row of finite floats an image.
-    """
-    return _checked(extractor, _call(extractor, extractor, images), len(images), "features (N, D)")
+    """Return features (N, D); raise UsageError unless the extractor returns a row of finite floats per image."""
+    return _validate(extractor, _call(extractor, extractor, images), len(images), "features (N, D)")
 
 
 def classify(extractor: FeatureExtractor, features: Features) -> Features:
-    """Return the class probabilities (N, K) of features.
-
-    Raises:
-        UsageError: the extractor does not classify, raises, or returns something else.
-    """
+    """Return the class probabilities (N, K) of features; raise UsageError if the extractor does not classify."""
     method = getattr(extractor, "classify", None)
     if method is None:
         raise UsageError(
-            f"the features {feature_name(extractor)!r} have no classes, which this metric counts;"
-            " give their extractor a method classify(features) -> probabilities (N, K)"
+            f"the features {feature_name(extractor)!r} have no classes, which this metric requires:"
+            " add a method classify(features) -> probabilities (N, K) to the extractor"
         )
-    return _checked(extractor, _call(extractor, method, features), len(features), "probabilities (N, K)")
+    return _validate(extractor, _call(extractor, method, features), len(features), "probabilities (N, K)")
 
 
 def _call(extractor: FeatureExtractor, function: Callable[[Any], Any], argument: NDArray[Any]) -> Any:
@@ -63,12 +55,12 @@ def _call(extractor: FeatureExtractor, function: Callable[[Any], Any], argument:
         raise
     except Exception as error:
         raise UsageError(
-            f"the features {feature_name(extractor)!r} cannot be made of an array of shape {argument.shape}: "
-            f"{describe(error)}"
+            f"the features {feature_name(extractor)!r} cannot be computed from an array of shape {argument.shape}:"
+            f" {describe(error)}"
         ) from error
 
 
-def _checked(extractor: FeatureExtractor, returned: Any, count: int, what: str) -> Features:
+def _validate(extractor: FeatureExtractor, returned: Any, count: int, what: str) -> Features:
     try:
         array = np.asarray(returned)
     except Exception as error:

@@ -1,10 +1,10 @@
-"""The Frechet distance between two samples' features, and what it is when there is nothing to find.
+"""The Frechet distance between the features of two samples, and its expected value for equal distributions.
 
 With features of mean m and covariance S (Dowson and Landau 1982; Heusel et al. 2017 for GANs)::
 
     d = |m_r - m_f|^2 + tr(S_r + S_f) - 2 tr((S_r^1/2 S_f S_r^1/2)^1/2)
 
-On the LeNet's features it is called ``fld``, Frechet LeNet distance; it is not the FID, which takes Inception's.
+With the LeNet's features it is called ``fld``, Frechet LeNet distance. It is not the FID, which uses Inception.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from scipy.linalg import eigh, svdvals
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.direction import lower_is_better
-from ms_gan_callbacks.metrics.sample import Doubles, Sample, paired, paired_features
+from ms_gan_callbacks.metrics.distances import Doubles
+from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
 
 
 class Moments(NamedTuple):
-    """A Gaussian fitted to vectors.
+    """The moments of a Gaussian fitted to vectors.
 
     Attributes:
         mean: (D,).
         covariance: (D, D), unbiased.
-        root: the covariance's symmetric square root.
+        root: symmetric square root of the covariance.
     """
 
     mean: Doubles
@@ -34,17 +35,17 @@ class Moments(NamedTuple):
     root: Doubles
 
 
-def moments(features: NDArray[Any]) -> Moments:
+def fit_moments(features: NDArray[Any]) -> Moments:
     """Fit a Gaussian to vectors (N, D), N of at least 2."""
     points = features.astype(np.float64, copy=False)
     covariance = np.atleast_2d(np.cov(points, rowvar=False))
-    return Moments(points.mean(axis=0), covariance, _root(covariance))
+    return Moments(points.mean(axis=0), covariance, _compute_root(covariance))
 
 
-def moments_distance(real: Moments, fake: Moments) -> float:
-    """Return the Frechet distance between two Gaussians, 0 or more, in squared units of the features."""
-    # The trace is the sum of the singular values of S_r^1/2 S_f^1/2: the same number as from the eigenvalues of
-    # the symmetric product, but without the square roots of rounding errors.
+def compare_moments(real: Moments, fake: Moments) -> float:
+    """Return the Frechet distance between two Gaussians, at least 0, in squared units of the features."""
+    # The trace as the sum of the singular values of S_r^1/2 S_f^1/2: eigenvalues of the symmetric product would
+    # require square roots of rounding errors.
     overlap = svdvals(real.root @ fake.root).sum()
     shift = real.mean - fake.mean
     distance = shift @ shift + np.trace(real.covariance) + np.trace(fake.covariance) - 2 * overlap
@@ -52,67 +53,63 @@ def moments_distance(real: Moments, fake: Moments) -> float:
 
 
 def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
-    """Return the Frechet distance between two arrays of vectors, (N, D) and (M, D).
-
-    Raises:
-        UsageError: they differ in D, or N or M is below 2.
-    """
-    real, fake = paired(real, fake, least=2)
-    return moments_distance(moments(real), moments(fake))
+    """Return the Frechet distance between two arrays of vectors, (N, D) and (M, D), N and M of at least 2."""
+    real, fake = pair(real, fake, least=2)
+    return compare_moments(fit_moments(real), fit_moments(fake))
 
 
 @lower_is_better
 def fld(real: Sample, fake: Sample) -> float:
-    """Return the Frechet distance of two samples' features: 0 or more, lower is better.
+    """Return the Frechet distance of the features of two samples: at least 0, lower is better.
 
-    It falls with the number of images, so compare it only between equal numbers, and read it beside
+    It decreases with the number of images: compare only values for equal numbers, and compare with
     :func:`frechet_floor`.
 
     Raises:
-        UsageError: the features differ in number, or there are fewer than 2 images.
+        UsageError: the features cannot be compared, or there are fewer than 2 images.
     """
-    paired_features(real, fake, least=2)
-    return moments_distance(_moments_of(real), _moments_of(fake))
+    pair_features(real, fake, least=2)
+    return compare_moments(_fit_sample(real), _fit_sample(fake))
 
 
 def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | None = None) -> float:
-    """Return the Frechet distance expected between two samples of one distribution, which is not 0.
+    """Return the expected Frechet distance between two samples of one distribution, which is not 0.
 
-    To second order in the deviations of the two samples, in the basis in which S is diagonal with l_i, it is
+    To second order in the deviations of the samples, in the basis in which S is diagonal with l_i, it is
 
         (1 / N_r + 1 / N_f) (sum_i l_i + 1/2 sum_ij V_ij / (l_i + l_j))
 
-    with V_ij = Var(y_i y_j), y the centred features. Gaussian ones have V_ij = l_i l_j (1 + [i = j]); a ReLU's do
-    not, so V is measured. The first term is the means' part, the second the covariances'.
+    with V_ij = Var(y_i y_j), y the centred features. V is estimated from the features, because V_ij =
+    l_i l_j (1 + [i = j]) holds only for Gaussians. The terms are the contributions of means and covariances.
 
     Args:
-        features: vectors (N, D) of the distribution, as many as there are.
-        real_count: images in the one sample.
-        fake_count: images in the other; by default as many.
+        features: vectors (N, D) of the distribution, as many as available.
+        real_count: images in the real sample.
+        fake_count: images in the fake sample; by default ``real_count``.
 
     Raises:
         UsageError: there are fewer than 2 vectors, or a count is below 2.
     """
     fake_count = real_count if fake_count is None else fake_count
     if features.ndim != 2 or min(len(features), real_count, fake_count) < 2:
-        raise UsageError("the Frechet distance's floor needs features (N, D) and counts of at least 2")
-    mean, covariance, _ = moments(features)
+        raise UsageError("frechet_floor requires features (N, D) and counts of at least 2")
+    mean, covariance, _ = fit_moments(features)
     spread, basis = eigh(covariance)
     spread = np.clip(spread, 0, None)
     squares = ((features - mean) @ basis) ** 2
     variances = squares.T @ squares / len(features) - np.diag(spread**2)
     sums = spread[:, np.newaxis] + spread
-    alive = sums > 1e-12 * spread.max(initial=0.0)  # features that never vary have no part in it
+    alive = sums > 1e-12 * spread.max(initial=0.0)  # constant features do not contribute
     covariances = np.divide(variances, sums, out=np.zeros_like(sums), where=alive).sum()
     return float((1 / real_count + 1 / fake_count) * (spread.sum() + covariances / 2))
 
 
-def _moments_of(sample: Sample) -> Moments:
-    return sample.once("moments", lambda: moments(sample.features))
+def _fit_sample(sample: Sample) -> Moments:
+    return sample.once("moments", lambda: fit_moments(sample.features))
 
 
-def _root(covariance: Doubles) -> Doubles:
-    """Return the symmetric square root of a covariance; eigenvalues that rounding made negative are 0."""
+def _compute_root(covariance: Doubles) -> Doubles:
+    """Return the symmetric square root of a covariance; eigenvalues negative by rounding are set to 0."""
     values, vectors = eigh(covariance)
     root: Doubles = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     return root

@@ -1,6 +1,6 @@
-"""Images to be judged, with all that metrics compute from them: once, and only when it is read.
+"""Samples of images, with features that are computed once and on demand.
 
-A metric is a function of two samples, and so is one of your own::
+A metric is a function of two samples; a custom metric can be any function such as::
 
     def ink(real: Sample, fake: Sample) -> float:
         return abs(float(real.images.mean() - fake.images.mean()))
@@ -16,47 +16,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.images import to_uint8
-from ms_gan_callbacks.data.protocol import Source, check_dtype, first_images
+from ms_gan_callbacks.data.protocol import Source, check_dtype, take_images
 from ms_gan_callbacks.errors import DataError, UsageError
+from ms_gan_callbacks.metrics.distances import Doubles
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
 from ms_gan_callbacks.metrics.lenet import lenet
 
-Doubles: TypeAlias = NDArray[np.float64]
 T = TypeVar("T")
 
 
 class Sample:
-    """Images of one kind, real or fake. What is in it never changes.
+    """An immutable sample of real or generated images.
 
     Args:
-        images: (N, C, H, W), uint8, or floats in [-1, 1], which are rounded to 0..255 and clipped, so that real
-            and generated images are compared at the same depth. A uint8 array is not copied: leave it as it is.
-        extractor: see :data:`~ms_gan_callbacks.metrics.features.FeatureExtractor`; by default the LeNet that comes
-            with the package, for images of shape (1, 28, 28).
+        images: (N, C, H, W), uint8, or floats in [-1, 1], which are clipped and rounded to 0..255, so that real
+            and generated images have the same depth. A uint8 array is not copied: do not modify it.
+        extractor: see :data:`~ms_gan_callbacks.metrics.features.FeatureExtractor`; by default the included LeNet,
+            for images of shape (1, 28, 28).
 
     Attributes:
         images: uint8 (N, C, H, W).
-        extractor: what makes the features.
+        extractor: the feature extractor.
 
     Raises:
-        DataError: the images are of another type or shape, there are none, or they are not finite.
+        DataError: the images have another type or shape, are empty, or are not finite.
     """
 
     def __init__(self, images: NDArray[Any], extractor: FeatureExtractor | None = None) -> None:
-        self.images = _pixels(images)
+        self.images = _convert_pixels(images)
         self.extractor: FeatureExtractor = lenet() if extractor is None else extractor
-        self._known: dict[Hashable, Any] = {}
+        self._cache: dict[Hashable, Any] = {}
 
     @classmethod
     def from_source(
         cls, source: Source, count: int, extractor: FeatureExtractor | None = None, *, seed: int = 0
     ) -> Sample:
-        """Take ``count`` images of a source, in the order of its first epoch under ``seed``.
+        """Return the first ``count`` images of a source's first epoch with ``seed``.
 
         Raises:
-            DataError: an epoch has fewer.
+            DataError: an epoch has fewer images.
         """
-        return cls(first_images(source, count, seed), extractor)
+        return cls(take_images(source, count, seed), extractor)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,7 +66,7 @@ class Sample:
 
     @property
     def feature_name(self) -> str:
-        """What the features are called; numbers from features of different names cannot be compared."""
+        """The name of the features; results of features with different names cannot be compared."""
         return feature_name(self.extractor)
 
     @cached_property
@@ -74,7 +74,7 @@ class Sample:
         """The features, floats (N, D).
 
         Raises:
-            UsageError: the extractor is not made for these images, or returns something else.
+            UsageError: the extractor does not support the images, or returns an invalid array.
         """
         return extract(self.extractor, self.images)
 
@@ -88,14 +88,14 @@ class Sample:
         return classify(self.extractor, self.features)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return ``compute()``, called once for each key: for what several metrics share."""
-        if key not in self._known:
-            self._known[key] = compute()
-        value: T = self._known[key]
+        """Return ``compute()``, cached under the key, for values shared by several metrics."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        value: T = self._cache[key]
         return value
 
     def take(self, indices: NDArray[np.integer[Any]]) -> Sample:
-        """Return some of the images as a sample; features and probabilities already known are not made anew."""
+        """Return a subset of the images as a sample, with features and probabilities that are already computed."""
         part = Sample(self.images[indices], self.extractor)
         for name in ("features", "probabilities"):
             if name in self.__dict__:
@@ -107,26 +107,18 @@ Metric: TypeAlias = Callable[[Sample, Sample], SupportsFloat]
 """A function of a real and a fake sample to a number, or to an :class:`Estimate`."""
 
 
-def paired_features(real: Sample, fake: Sample, least: int) -> tuple[Doubles, Doubles]:
-    """Return the features of two samples, (N, D) and (M, D), in double precision, once they can be compared.
-
-    Raises:
-        UsageError: they come from different extractors, or one has fewer than ``least`` rows.
-    """
+def pair_features(real: Sample, fake: Sample, least: int) -> tuple[Doubles, Doubles]:
+    """Return the features of two samples in double precision; raise UsageError if they cannot be compared."""
     if real.feature_name != fake.feature_name:
         raise UsageError(
             f"features {real.feature_name!r} and {fake.feature_name!r} cannot be compared:"
-            " both samples must have theirs from the same extractor"
+            " both samples need features from the same extractor"
         )
-    return paired(real.features, fake.features, least)
+    return pair(real.features, fake.features, least)
 
 
-def paired(real: NDArray[Any], fake: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
-    """Return two arrays of vectors, (N, D) and (M, D), in double precision, once they can be compared.
-
-    Raises:
-        UsageError: they are of different width, or one has fewer than ``least`` rows.
-    """
+def pair(real: NDArray[Any], fake: NDArray[Any], least: int) -> tuple[Doubles, Doubles]:
+    """Return two arrays, (N, D) and (M, D), as doubles; raise UsageError unless N and M are at least ``least``."""
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise UsageError(
             f"features of shapes {real.shape} and {fake.shape} cannot be compared:"
@@ -139,17 +131,17 @@ def paired(real: NDArray[Any], fake: NDArray[Any], least: int) -> tuple[Doubles,
     return real.astype(np.float64, copy=False), fake.astype(np.float64, copy=False)
 
 
-def _pixels(images: NDArray[Any]) -> Pixels:
+def _convert_pixels(images: NDArray[Any]) -> Pixels:
     if not isinstance(images, np.ndarray) or images.ndim != 4 or not images.size:
-        told = f"shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-        raise DataError(f"a sample takes images as an array (N, C, H, W) with N of at least 1, not {told}")
+        found = f"shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise DataError(f"Sample: images must be an array (N, C, H, W) with N of at least 1, not {found}")
     check_dtype("sample", images.dtype)
     if images.dtype != np.uint8 and not np.isfinite(images).all():
         raise DataError(
-            "the images hold values that are not finite (NaN or infinity): the generator has diverged?"
+            "Sample: images contain values that are not finite (NaN or infinity); did the generator diverge?"
         )
     pixels = to_uint8(images)
-    if pixels is images:  # the caller's own; a view that cannot be written to costs nothing
+    if pixels is images:  # the caller's array: make only a view read-only
         pixels = images.view()
     pixels.flags.writeable = False
     return pixels

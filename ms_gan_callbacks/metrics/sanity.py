@@ -1,4 +1,4 @@
-"""Fakes whose quality is known beforehand: what a metric must tell apart before it is believed."""
+"""Reference samples of known quality, to validate metrics."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ms_gan_callbacks.metrics.sample import Sample
 
 CLASSES = 5
 MOST_VALUES = 1024
-"""Numbers in an image whose whole covariance is made, which takes the cube of them in time."""
+"""Maximum size of an image for which the full covariance is computed, in cubic time."""
 MOST_COMBINED = 5_000
-"""Training images that make a Gaussian of larger images, at most."""
+"""Maximum number of training images used for a Gaussian of larger images."""
 _CHUNK = 500
 
 
@@ -28,37 +28,35 @@ def sanity_rows(
     extractor: FeatureExtractor | None = None,
     seed: int = 0,
 ) -> dict[str, Sample]:
-    """Return fakes to put beside a generator's, against real images that are not among ``train``.
+    """Return samples to compare with a generator's, evaluated with real images that are not in ``train``.
 
     ::
 
         real            training images
-        uniform noise   every pixel 0 to 255 by chance
-        mean image      the training images' mean, every time
+        uniform noise   random pixels, 0 to 255
+        mean image      the mean of the training images, repeated
         one digit       images of the first class only
         five digits     images of the first five classes only
-        gaussian        a Gaussian fitted to the pixels: their mean and full covariance (that of 5,000 training
-                        images at most, where an image has more than 1,024 numbers)
+        gaussian        a Gaussian with the mean and covariance of the pixels (for images of more than 1,024
+                        numbers, of at most 5,000 training images)
 
-    All have ``count`` images: where a class has too few, some are repeated. Without classes there are no such
-    rows. What is chosen from the training images is a copy, and :func:`memorisation` says so.
+    Each sample has ``count`` images, repeated if a class has too few. Without classes the rows of digits are
+    omitted. Rows taken from the training images are copies, which :func:`memorisation` detects.
 
     Args:
         train: real images (N, C, H, W), uint8 or floats in [-1, 1].
-        labels: their classes; by default what the extractor's ``classify`` says, where it has that.
-        count: images in a row, 1 to N.
+        labels: their classes; by default predicted with the extractor's ``classify``, if it has one.
+        count: images per sample, 1 to N.
         extractor: see :class:`Sample`.
-        seed: what all chance follows from.
+        seed: seed of all random draws.
 
     Raises:
         UsageError: there are fewer than ``count`` training images.
-        DataError: the images are of the wrong type or shape.
+        DataError: the images have the wrong type or shape.
     """
     real = Sample(train, extractor)
     if not 1 <= count <= len(real):
-        raise UsageError(
-            f"a sanity row of {count:,} images takes as many training images, there are {len(real):,}"
-        )
+        raise UsageError(f"sanity_rows(count={count:,}) requires as many training images, not {len(real):,}")
     random = stream(seed, "sanity", 0)
     shape, mean = (count, *real.images.shape[1:]), real.images.mean(axis=0)
     rows = {
@@ -66,45 +64,45 @@ def sanity_rows(
         "uniform noise": random.integers(0, 256, shape, np.uint8),
         "mean image": np.broadcast_to(np.rint(mean), shape).astype(np.uint8),
     }
-    classes = _classes(real, labels)
+    classes = _find_classes(real, labels)
     if classes is not None:
         kinds = np.unique(classes)
         for name, chosen in (("one digit", kinds[:1]), ("five digits", kinds[:CLASSES])):
-            rows[name] = real.images[_some(np.flatnonzero(np.isin(classes, chosen)), count, random)]
-    rows["gaussian"] = _gaussian(real.images, count, random)
+            rows[name] = real.images[_draw_indices(np.flatnonzero(np.isin(classes, chosen)), count, random)]
+    rows["gaussian"] = _draw_gaussian(real.images, count, random)
     return {name: Sample(images, real.extractor) for name, images in rows.items()}
 
 
-def _classes(real: Sample, labels: ArrayLike | None) -> NDArray[Any] | None:
+def _find_classes(real: Sample, labels: ArrayLike | None) -> NDArray[Any] | None:
     if labels is not None:
         found = np.asarray(labels)
         if found.shape != (len(real),):
-            raise UsageError(f"{len(real):,} images need as many labels in one row, not shape {found.shape}")
+            raise UsageError(f"{len(real):,} images need as many labels in one dimension, not shape {found.shape}")
         return found
     classes = hasattr(real.extractor, "classify")
     return real.probabilities.argmax(axis=1) if classes else None
 
 
-def _some(places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw ``count`` places, none twice before all were drawn once."""
-    rounds = -(-count // len(places))
-    drawn: NDArray[np.int64] = np.concatenate([random.permutation(places) for _ in range(rounds)])[:count]
+def _draw_indices(indices: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw ``count`` indices, repeating only after all were drawn."""
+    rounds = -(-count // len(indices))
+    drawn: NDArray[np.int64] = np.concatenate([random.permutation(indices) for _ in range(rounds)])[:count]
     return drawn
 
 
-def _gaussian(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
+def _draw_gaussian(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
     if images[0].size > MOST_VALUES:
-        return _combined(images[:MOST_COMBINED], count, random)
+        return _draw_combined(images[:MOST_COMBINED], count, random)
     flat = images.reshape(len(images), -1).astype(np.float32)
     mean, covariance = flat.mean(axis=0), np.atleast_2d(np.cov(flat, rowvar=False))
     drawn = random.multivariate_normal(mean, covariance, count, check_valid="ignore", method="eigh")
     return np.rint(np.clip(drawn, 0, 255)).astype(np.uint8).reshape(count, *images.shape[1:])
 
 
-def _combined(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
-    """Draw from the same Gaussian without its covariance.
+def _draw_combined(images: Pixels, count: int, random: np.random.Generator) -> Pixels:
+    """Draw from the same Gaussian without computing its covariance.
 
-    Sums of the images' deviations from their mean, weighted by N(0, 1) / sqrt(N - 1), have it.
+    Sums of the images' deviations from their mean, weighted by N(0, 1) / sqrt(N - 1), have this covariance.
     """
     flat = images.reshape(len(images), -1).astype(np.float32)
     mean = flat.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Features of images of any size and kind: what is left of them when they are shrunk to a few pixels."""
+"""Downscaled images as features, for images of any size and kind."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import UsageError, is_whole
 
-_CHUNK = 500  # images at a time, which are floats meanwhile
+_CHUNK = 500  # images converted to floats at a time
 
 
 def thumbnails(images: NDArray[np.uint8], size: int = 8) -> NDArray[np.float32]:
-    """Return images shrunk to ``size`` x ``size``, each pixel the mean of those it covers: (N, C * size * size).
+    """Return images downscaled to ``size`` x ``size`` by averaging, (N, C * size * size).
 
-    Features for images that no classifier is at hand for: they tell colours and coarse shapes apart, nothing
-    finer. Numbers of another ``size`` do not compare.
+    Features for images without a suitable classifier: they represent colours and coarse shapes only. Results for
+    different values of ``size`` cannot be compared.
 
     Args:
         images: uint8 (N, C, H, W), of any size.
-        size: pixels of a side, at least 1; ``partial(thumbnails, size=16)`` are other features.
+        size: height and width in pixels, at least 1; change it with ``partial(thumbnails, size=16)``.
 
     Returns:
         float32, from 0 to 1.
 
     Raises:
-        UsageError: ``size`` is no whole number of at least 1.
+        UsageError: ``size`` is not a whole number of at least 1.
     """
     if not is_whole(size, 1):
         raise UsageError(f"thumbnails(size=...) takes a whole number of at least 1, got {size!r}")
     count, channels, height, width = images.shape
-    rows, columns = _means(height, size), _means(width, size).T
+    rows, columns = _build_averages(height, size), _build_averages(width, size).T
     features = np.empty((count, channels, size, size), np.float32)
     for start in range(0, count, _CHUNK):
         features[start : start + _CHUNK] = rows @ images[start : start + _CHUNK].astype(np.float32) @ columns
@@ -38,8 +38,8 @@ def thumbnails(images: NDArray[np.uint8], size: int = 8) -> NDArray[np.float32]:
     return flat
 
 
-def _means(length: int, size: int) -> NDArray[np.float32]:
-    """Return the matrix (size, length) that turns a row of pixels into the means of ``size`` equal stretches."""
+def _build_averages(length: int, size: int) -> NDArray[np.float32]:
+    """Return the matrix (size, length) that averages a row of pixels over ``size`` equal intervals."""
     edges, pixels = np.linspace(0, length, size + 1)[:, np.newaxis], np.arange(length)
     covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
     means: NDArray[np.float32] = (np.clip(covered, 0, None) * (size / length)).astype(np.float32)

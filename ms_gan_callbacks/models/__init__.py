@@ -1,1 +1,1 @@
-"""What is trained: both networks, their losses, their optimizers and the compiled training step."""
+"""The networks, their losses and optimizers, and the compiled training step."""

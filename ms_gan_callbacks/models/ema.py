@@ -1,4 +1,4 @@
-"""A generator's moving average: what it has been of late, without the jitter of single steps."""
+"""Exponential moving average (EMA) of the generator's weights."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def _split(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, Pa
     return ParameterTuple([left for left, _ in pairs]), ParameterTuple([right for _, right in pairs])
 
 
-class Average(nn.Cell):  # type: ignore[misc]
-    """A copy of a generator whose weights follow its own (Polyak averaging; arXiv:1710.10196, section 5).
+class EMA(nn.Cell):  # type: ignore[misc]
+    """A copy of a generator with averaged weights (Polyak averaging; arXiv:1710.10196, section 5).
 
-    After the generator's update number t the average is decay * average + (1 - decay) * weights, the decay being
-    min(``decay``, (1 + t) / (10 + t)), so that a short run is not mostly its initial weights. So are the moving
-    statistics of batch normalisation: those of the last few batches alone would not fit averaged weights. What
-    else has no gradient is copied. Parameters are named ``ema.*``.
+    After update t of the generator the average is decay * average + (1 - decay) * weights, with the decay
+    min(``decay``, (1 + t) / (10 + t)), so that initial weights do not dominate short runs. The moving statistics
+    of batch normalisation are averaged, too, to match the averaged weights. Other parameters without gradient are
+    copied. Parameters are named ``ema.*``.
 
     Args:
-        generator: whose; its parameters are named ``generator.*``.
-        decay: the final one, between 0 and 1.
+        generator: the generator; its parameters are named ``generator.*``.
+        decay: final decay, between 0 and 1.
 
     Attributes:
-        network: the copy, to draw with.
+        network: the copy with averaged weights.
 
     Raises:
         RecipeError: the generator cannot be copied.
@@ -49,7 +49,9 @@ class Average(nn.Cell):  # type: ignore[misc]
         try:
             self.network = copy.deepcopy(generator)
         except Exception as error:
-            raise RecipeError(f"ema takes a copy of the generator, which fails: {describe(error)}") from error
+            raise RecipeError(
+                f"ema requires a copy of the generator, but copying it failed: {describe(error)}"
+            ) from error
         for parameter in self.network.get_parameters():
             parameter.name = "ema." + parameter.name.removeprefix("generator.")
         self.decay = decay
@@ -59,7 +61,7 @@ class Average(nn.Cell):  # type: ignore[misc]
         self.copies, self.originals = _split([pair for pair in pairs if not _is_averaged(pair[1])])
 
     def construct(self) -> Tensor:
-        """Follow the generator after one of its updates; return how many there were, (1,)."""
+        """Update the average after an update of the generator; return the number of updates, (1,)."""
         count = self.updates + 1
         decay = ops.minimum((1 + count) / (10 + count), self.decay)
         moved = each(ops.partial(_mix, decay), self.averages, self.weights)

@@ -1,7 +1,7 @@
-"""All private names of MindSpore that this package uses, as seen in MindSpore 2.10.0; no other module names one.
+"""All private names of MindSpore that this package uses, as of MindSpore 2.10.0; no other module uses one.
 
-MindSpore may rename them in any release. ``PRIVATE`` says what each is for, and :func:`find_missing` which of them
-the installed version lacks.
+MindSpore may rename them in any release. ``PRIVATE`` lists their uses, and :func:`find_missing` those that the
+installed version does not have.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PRIVATE = {
 """Names in modules, ``module:name``, with their use."""
 
 CELL_METHODS = ("_predict", "phase_cache")
-"""What a step calls to run its graph without looking it up again."""
+"""Methods and attributes of a cell that run a compiled graph without the usual lookup."""
 
 CALL_OPTIONS = (
     "mixed_precision_type",  # to_float(), mindspore.amp
@@ -48,10 +48,10 @@ CALL_OPTIONS = (
     "_jit_config_dict",
     "_bprop_debug",
 )
-"""Attributes of a cell that change what a call does beside ``construct``; none has an effect where it is empty."""
+"""Attributes of a cell that make a call do more than ``construct``; empty ones have no effect."""
 
 PARAMETER_HOOKS = "__no_parameter_forward_hook__"
-"""A cell's attribute: False once ``register_parameter_forward_hook`` was called. Cells without hooks lack it."""
+"""Attribute of a cell, False after ``register_parameter_forward_hook`` was called; otherwise it does not exist."""
 
 
 def find_missing() -> list[str]:
@@ -83,9 +83,9 @@ def has_parameter_hooks(cell: nn.Cell) -> bool:
 
 
 def list_graph_parameters(phase: str) -> list[str]:
-    """Return the names of the Parameters in the graph of a phase; empty where MindSpore does not tell.
+    """Return the names of the Parameters in the graph of a phase, or an empty list if they are not available.
 
-    A Parameter that a function refers to is in the graph, and in no cell's list.
+    Parameters used by a function are in the graph, but not in the list of any cell.
     """
     find = getattr(_cell_graph_executor._graph_executor, "get_params", None)
     return list(find(phase)) if find else []

@@ -1,4 +1,4 @@
-"""One network at a time: built from a seed, named after its player, run in inference."""
+"""Construction of a network from a seed, and inference with it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Made = TypeVar("Made")
 
 @contextmanager
 def graph_mode() -> Iterator[None]:
-    """Run cells as compiled graphs, and leave the process in the mode it was in.
+    """Run cells as compiled graphs, and restore the mode afterwards.
 
-    Graph mode is the public way around the queues on which MindSpore's other modes busy-wait.
+    Graph mode avoids the queues on which MindSpore's other modes busy-wait.
     """
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.GRAPH_MODE)
@@ -37,8 +37,8 @@ def graph_mode() -> Iterator[None]:
 
 
 @contextmanager
-def initial_weights(seed: int, player: str) -> Iterator[None]:
-    """Make the weights drawn inside a function of (seed, player), and give NumPy its global state back."""
+def seed_weights(seed: int, player: str) -> Iterator[None]:
+    """Make weights drawn in the context a function of (seed, player); restore NumPy's global state afterwards."""
     state = np.random.get_state()
     np.random.seed(int(stream(seed, f"{player} weights", 0).integers(2**32)))
     try:
@@ -48,28 +48,19 @@ def initial_weights(seed: int, player: str) -> Iterator[None]:
 
 
 def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
-    """Call a factory of the user's.
-
-    Raises:
-        GanError: as the factory raised it.
-        RecipeError: the factory raised anything else.
-    """
+    """Call a user-defined factory; raise RecipeError for exceptions other than GanError."""
     try:
         return factory(*arguments)
     except GanError:
         raise
     except Exception as error:
-        raise RecipeError(f"making the {what} raised {describe(error)}") from error
+        raise RecipeError(f"building the {what} raised {describe(error)}") from error
 
 
 def build_network(network: Network, player: str, seed: int) -> nn.Cell:
-    """Return a player's cell, made by its factory from the seed, its parameters named ``<player>.*``.
-
-    Raises:
-        RecipeError: the factory makes something else.
-    """
+    """Return a player's cell, built from the seed, with parameters named ``<player>.*``."""
     if not isinstance(network, nn.Cell):
-        with initial_weights(seed, player):
+        with seed_weights(seed, player):
             network = make(player, network)
     if not isinstance(network, nn.Cell):
         raise RecipeError(f"the {player} must be a mindspore.nn.Cell, not {type(network).__name__}")
@@ -81,10 +72,10 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
 
 
 class Forward(nn.Cell):  # type: ignore[misc]
-    """A network in inference, compiled once for chunks of one size so that no count compiles anew.
+    """Inference with a network in chunks of one size, compiled once for any number of inputs.
 
-    A chunk that is not full is filled up with its own rows over again: where batch normalisation uses the batch's
-    statistics in inference, too, an output depends on the batch it is made in, and must not on foreign rows.
+    A partial chunk is filled by repeating its own rows: if batch normalisation uses batch statistics in inference,
+    outputs depend on the other rows of the chunk, which must not be unrelated ones.
     """
 
     def __init__(self, network: nn.Cell, chunk: int = 64) -> None:
@@ -92,7 +83,7 @@ class Forward(nn.Cell):  # type: ignore[misc]
         self.network, self.chunk = network, chunk
 
     def construct(self, *inputs: Tensor) -> Tensor:
-        """Return the network's output for one chunk: the first one where it returns several."""
+        """Return the network's first output for one chunk."""
         outputs = self.network(*inputs)
         return outputs[0] if isinstance(outputs, tuple) else outputs
 
@@ -101,52 +92,50 @@ class Forward(nn.Cell):  # type: ignore[misc]
         with graph_mode():
             return super().__call__(*inputs)
 
-    def all(self, *inputs: Floats | Labels) -> Floats:
-        """Return the outputs for any number of inputs, at least one, in evaluation mode, training undisturbed."""
-        # A compiled graph keeps the mode it was compiled in, and so does the training step's: the flag only
-        # has to be right while either compiles, and is put back for whoever reads it.
+    def predict(self, *inputs: Floats | Labels) -> Floats:
+        """Return the outputs for one or more inputs, in evaluation mode, without affecting training."""
+        # A compiled graph keeps the mode it was compiled in: the flag matters only during compilation, and is
+        # restored for other readers.
         training = self.network.training
         self.network.set_train(False)
         starts = range(0, len(inputs[0]), self.chunk)
         try:
-            return np.concatenate([self._chunk(*(one[i : i + self.chunk] for one in inputs)) for i in starts])
+            return np.concatenate(
+                [self._predict_chunk(*(one[i : i + self.chunk] for one in inputs)) for i in starts]
+            )
         finally:
             self.network.set_train(training)
 
-    def _chunk(self, *inputs: Floats | Labels) -> Floats:
+    def _predict_chunk(self, *inputs: Floats | Labels) -> Floats:
         rows = np.arange(self.chunk) % len(inputs[0])
         tensors = [Tensor.from_numpy(one[rows]) for one in inputs]
-        # asnumpy() may be a view of memory that the next step writes to: copy.
+        # Copy: asnumpy() may be a view of memory that the next step overwrites.
         outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
         return outputs
 
 
-def leave_compile_cache() -> None:
-    """Switch MindSpore's compile cache off for this process, where it is on.
+def disable_compile_cache() -> None:
+    """Disable MindSpore's compile cache for this process.
 
-    It knows a graph by the script that was started and the order in which graphs are compiled: of a network that
-    was edited since it would run the graph of old.
+    The cache identifies a graph by the script and the order of compilation: after a network was edited, it would
+    run the outdated graph.
 
     Warns:
-        GanWarning: it was on.
+        GanWarning: the cache was enabled.
     """
     if os.environ.get("MS_COMPILER_CACHE_ENABLE") != "1" and not ms.get_context("enable_compile_cache"):
         return
     if ms.get_context("enable_compile_cache") is False:
-        return  # as this function leaves it, which wins over the variable
+        return  # already disabled here, which overrides the variable
     ms.set_context(enable_compile_cache=False)
-    warn("MindSpore's compile cache is left off: of a network that was edited it would run the graph of old")
+    warn("MindSpore's compile cache was disabled: after a network is edited, it would run the outdated graph")
 
 
 def use_device(device: str | None) -> None:
-    """Choose the device for everything that is built from now on; None leaves MindSpore's own choice.
-
-    Raises:
-        UsageError: this MindSpore cannot use it.
-    """
+    """Set the device (None: MindSpore's default); raise UsageError if it is not available."""
     if device in (None, ms.get_context("device_target")):
         return
     try:
         ms.set_device(device)
     except (ValueError, RuntimeError, TypeError) as error:
-        raise UsageError(f"this MindSpore cannot use device {device}: {describe(error)}") from error
+        raise UsageError(f"the installed MindSpore cannot use device {device}: {describe(error)}") from error

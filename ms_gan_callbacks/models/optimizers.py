@@ -1,4 +1,4 @@
-"""A player's optimizer: built, its parameters named, its learning rates read, checked and scaled."""
+"""Construction of optimizers, and access to their learning rates."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from ms_gan_callbacks.models.networks import OptimizerFactory, make
 
 
 def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, prefix: str) -> nn.Optimizer:
-    """Return a player's optimizer, the parameters of its own named ``<prefix>.*``.
-
-    Raises:
-        RecipeError: the factory makes something else, or there is nothing to train.
-    """
+    """Return a player's optimizer, with parameters named ``<prefix>.*``."""
     trainable = network.trainable_params()
     if not trainable:
-        raise RecipeError(f"the network for {prefix} has no parameters to train")
+        raise RecipeError(f"the {player} has no trainable parameters")
     if isinstance(factory, nn.Optimizer):
         made = type(factory).__name__
-        raise RecipeError(f"optimizer must be a factory, not an {made} made already: pass partial(nn.{made}, ...)")
+        raise RecipeError(
+            f"optimizer must be a class or a function that builds the optimizer, not an instance: pass "
+            f"functools.partial(nn.{made}, ...)"
+        )
     optimizer = make(f"{player}'s optimizer", factory, trainable)
     if not isinstance(optimizer, nn.Optimizer):
         raise RecipeError(
-            f"optimizer must make a mindspore.nn.Optimizer, not {type(optimizer).__name__} (the {player}'s)"
+            f"optimizer must return a mindspore.nn.Optimizer, not {type(optimizer).__name__} (for the {player})"
         )
-    # optimizer.update_parameters_name would rename the network's weights too: only what it owns.
+    # optimizer.update_parameters_name would also rename the network's weights.
     shared = {id(parameter) for parameter in network.get_parameters()}
     for parameter in optimizer.get_parameters():
         if id(parameter) not in shared:
@@ -36,14 +35,14 @@ def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, pr
     return optimizer
 
 
-def _each_rate(optimizer: nn.Optimizer) -> list[Any]:
-    """Return an optimizer's learning rate, or those of its groups."""
+def _list_rates(optimizer: nn.Optimizer) -> list[Any]:
+    """Return the learning rate of an optimizer, or those of its parameter groups."""
     return list(optimizer.learning_rate) if optimizer.is_group_lr else [optimizer.learning_rate]
 
 
-def rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
-    """Return the learning rate that an optimizer's next update will use, a group's behind its number."""
-    groups = _each_rate(optimizer)
+def read_rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
+    """Return the learning rate of the next update, with the index of each parameter group in its name."""
+    groups = _list_rates(optimizer)
     names = [player] if len(groups) == 1 else [f"{player}_{number}" for number in range(len(groups))]
     rates = [rate(optimizer.global_step) if isinstance(rate, nn.Cell) else rate for rate in groups]
     values = [float(np.asarray(rate.asnumpy()).reshape(-1)[0]) for rate in rates]
@@ -51,28 +50,20 @@ def rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
 
 
 def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
-    """Make sure that an optimizer's lists of learning rates are long enough for so many updates.
-
-    Raises:
-        RecipeError: one is shorter.
-    """
-    for rate in _each_rate(optimizer):
+    """Raise RecipeError if a list of learning rates is shorter than the number of updates."""
+    for rate in _list_rates(optimizer):
         values = getattr(rate, "learning_rate", None)
         if isinstance(values, Parameter) and values.ndim == 1 and values.size < updates:
             raise RecipeError(
-                f"the {player}'s optimizer has {counted(values.size, 'learning rates')}, and this run updates it "
-                f"{counted(updates, 'times')}: give it as many, or a schedule such as nn.CosineDecayLR"
+                f"the {player}'s optimizer has {counted(values.size, 'learning rates')}, but this run updates it "
+                f"{counted(updates, 'times')}: pass one rate per update, or a schedule such as nn.CosineDecayLR"
             )
 
 
 def scale_rates(optimizer: nn.Optimizer, factor: float) -> None:
-    """Multiply an optimizer's learning rates, all that are still to come, by a factor.
-
-    Raises:
-        UsageError: one follows a formula, which has no values to multiply.
-    """
-    for rate in _each_rate(optimizer):
+    """Multiply all future learning rates by a factor; raise UsageError if one is computed by a formula."""
+    for rate in _list_rates(optimizer):
         values = rate if isinstance(rate, Parameter) else getattr(rate, "learning_rate", None)
         if not isinstance(values, Parameter):
-            raise UsageError(f"a learning rate that follows {type(rate).__name__} cannot be scaled")
+            raise UsageError(f"a learning rate computed by {type(rate).__name__} cannot be scaled")
         ops.assign(values, values * factor)

@@ -1,4 +1,4 @@
-"""Both networks, both optimizers: what is trained, what it costs to keep, and what it draws."""
+"""The players of a GAN: both networks, their optimizers, training and inference."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
 from ms_gan_callbacks.events.progress import Progress
-from ms_gan_callbacks.models.ema import Average
+from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.layers import accelerate
 from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
 from ms_gan_callbacks.models.losses.state import collect_state
-from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network, build_network, leave_compile_cache
-from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, rates, scale_rates
-from ms_gan_callbacks.models.probe import Fit, check_fit, restore_values, takes_labels
+from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network, build_network, disable_compile_cache
+from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, read_rates, scale_rates
+from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
 from ms_gan_callbacks.models.settings import Method
 from ms_gan_callbacks.models.train_step import SCALARS, TrainingStep
 from ms_gan_callbacks.storage.source_text import pin_sources
@@ -33,30 +33,29 @@ NO_SECOND_DERIVATIVE = re.compile(
 
 
 class Players:
-    """A generator against a discriminator, each with an optimizer of its own.
+    """A generator and a discriminator, each with an optimizer.
 
-    Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*`` and (of the
-    generator's moving average) ``ema.*``, those that the objective and the penalty hold ``objective.*`` and
-    ``penalty.*``, so that no two share a name whatever their authors called them.
+    Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*``, ``ema.*`` (the
+    generator's EMA), ``objective.*`` and ``penalty.*``, so that names are unique.
 
     Args:
         generator: maps noise (N, noise_dim) to images (N, C, H, W); a cell, or a factory called with the seed set.
-            In a conditional run it takes labels (N,), int32, behind the noise.
-        discriminator: maps images to scores (N, 1) or (N,); likewise.
-        method: how they are trained.
+            In a conditional run it also takes labels (N,), int32, as the second input.
+        discriminator: maps images, and labels in a conditional run, to scores (N, 1) or (N,); a cell or a factory.
+        method: the settings of the training.
 
     Attributes:
-        accelerated: how many layers of each kind were replaced by their fast equals, on a CPU.
-        average: the generator's moving average, or None.
+        accelerated: number of layers of each type replaced by fast layers, on a CPU.
+        ema: the generator's EMA, or None.
 
     Raises:
-        RecipeError: a factory returns something else than it should.
+        RecipeError: a factory does not return a network or an optimizer.
     """
 
     def __init__(self, generator: Network, discriminator: Network, method: Method) -> None:
         self.method = method
         pin_sources()
-        leave_compile_cache()
+        disable_compile_cache()
         self.generator = build_network(generator, "generator", method.seed)
         self.discriminator = build_network(discriminator, "discriminator", method.seed)
         self.accelerated: dict[str, int] = {}
@@ -66,84 +65,85 @@ class Players:
         self.g_optimizer = build_optimizer(method.optimizer, self.generator, "generator", "g_optimizer")
         of_discriminator = method.discriminator_optimizer or method.optimizer
         self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")
-        self.average = None if method.ema is None else Average(self.generator, method.ema)
+        self.ema = None if method.ema is None else EMA(self.generator, method.ema)
         taken = [*self.generator.get_parameters(), *self.discriminator.get_parameters()]
         self._state = collect_state({"objective": method.objective, "penalty": method.penalty}, taken)
-        self._generate = Forward(self.generator if self.average is None else self.average.network)
-        self._judge = Forward(self.discriminator)
-        self._fit: Fit | None = None
+        self._generate = Forward(self.generator if self.ema is None else self.ema.network)
+        self._score = Forward(self.discriminator)
+        self._probed: ProbeResult | None = None
         self._compiled = False
-        self._steps: dict[bool, TrainingStep] = {}  # by whether the generator is updated, too
+        self._steps: dict[bool, TrainingStep] = {}  # by whether the generator is updated
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return every parameter by its unique name, moving statistics, counters and averages included."""
+        """Return all parameters by name, including moving statistics, counters and the EMA."""
         cells = (self.generator, self.discriminator, self.g_optimizer, self.d_optimizer)
         every = [parameter for cell in cells for parameter in cell.get_parameters()]
-        if self.average is not None:
-            every += [*self.average.network.get_parameters(), self.average.updates]
+        if self.ema is not None:
+            every += [*self.ema.network.get_parameters(), self.ema.updates]
         every += self._state
         return {parameter.name: parameter for parameter in every}
 
     def weights(self, copy: bool = True) -> dict[str, NDArray[Any]]:
-        """Return every parameter's value; without ``copy`` only until the next step, which writes over it."""
+        """Return the values of all parameters; without ``copy`` they are valid until the next step."""
         values = {name: parameter.asnumpy() for name, parameter in self.parameters().items()}
         return {name: value.copy() for name, value in values.items()} if copy else values
 
     def load_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """Set every parameter, by name; names, shapes and types must be those of :meth:`parameters`."""
+        """Set all parameters; names, shapes and types must match :meth:`parameters`."""
         for name, parameter in self.parameters().items():
-            # Not set_data, which cuts a parameter off from a graph that has run already.
+            # Not set_data, which detaches a parameter from graphs that have run.
             ops.assign(parameter, Tensor(weights[name]))
 
     def compile_for(self, real: Floats, noise: Floats) -> None:
-        """Fit the training step to a first batch, once.
+        """Probe the networks with a first batch, once.
 
         Warns:
-            GanWarning: a network or an optimizer does what cannot be repeated, so that a resumed run is not exact;
-                scores are not of the kind that the objective takes; a penalty looks at the slopes of images whose
-                scores depend on others.
+            GanWarning: a resumed run is not exact, because of a network or an optimizer; the scores do not match
+                the objective; a penalty is used with a discriminator that couples the images of a batch.
 
         Raises:
-            RecipeError: see :func:`check_fit`.
+            RecipeError: see :func:`probe_networks`.
         """
-        if self._fit is not None:
+        if self._probed is not None:
             return
         traits, classes = self.method.traits, self.method.classes
-        fit = check_fit(self.generator, self.discriminator, real, noise, classes, traits.class_loss is not None)
-        check_scores(traits, fit.scores)
-        for doubt in self._find_doubts(fit):
-            warn(doubt)
-        self._fit = fit
+        probed = probe_networks(
+            self.generator, self.discriminator, real, noise, classes, traits.class_loss is not None
+        )
+        check_scores(traits, probed.scores)
+        for warning in self._list_warnings(probed):
+            warn(warning)
+        self._probed = probed
 
-    def _find_doubts(self, fit: Fit) -> Iterator[str]:
-        """Yield a warning for each thing that will train, but not quite as its author may think."""
-        if fit.chancy:
-            what = ", ".join(fit.chancy)
-            yield f"{what} draws at random in a way that MindSpore cannot repeat: a resumed run is not exact"
-        if self.method.penalty is not None and fit.coupled:
+    def _list_warnings(self, probed: ProbeResult) -> Iterator[str]:
+        """Yield warnings about probable mistakes and about inexact resuming."""
+        if probed.random_layers:
+            layers = ", ".join(probed.random_layers)
+            yield f"{layers} draws random numbers that MindSpore cannot reproduce: a resumed run is not exact"
+        if self.method.penalty is not None and probed.coupled:
             yield (
-                f"{type(self.method.penalty).__name__} is about the slope at each image by itself, but in this "
-                "discriminator images of one batch change each other's scores: take LayerNorm, not BatchNorm "
+                f"{type(self.method.penalty).__name__} requires independent scores, but in this discriminator the "
+                "score of an image depends on the other images of its batch: use LayerNorm instead of BatchNorm "
                 "(arXiv:1704.00028, section 4)"
             )
-        yield from fit.doubts
+        yield from probed.warnings
         both = (self.g_optimizer, self.d_optimizer)
         if ms.get_context("device_target") == "CPU" and any(
             isinstance(one, nn.RMSProp) and not one.centered for one in both
         ):
-            # Seen from the second resumed step on. It may be that its kernel shares out its work, and with that
-            # rounds, by how often it has run in this process.
+            # Observed from the second resumed step on; possibly the rounding of its kernel depends on the number
+            # of its calls in this process.
             yield (
-                "nn.RMSProp rounds its last bit differently after a resume, on a CPU, so that a resumed run is "
-                "not exact: RMSProp(centered=True), Adam and the others do not"
+                "nn.RMSProp rounds differently after a resume on a CPU, so a resumed run is not exact: use "
+                "RMSProp(centered=True), Adam or another optimizer"
             )
 
     def step(self, both: bool = True) -> TrainingStep:
-        """Return the cell that is compiled and run for a step in which both players, or one, are updated."""
-        if self._fit is None:
-            raise RuntimeError("compile_for comes before any step")
+        """Return the cell of a step that updates both players, or the discriminator only."""
+        if self._probed is None:
+            raise RuntimeError("call compile_for before the first step")
         if both not in self._steps:
-            self._steps[both] = TrainingStep(self, self.method, self._fit, both)
+            self._steps[both] = TrainingStep(self, self.method, self._probed, both)
         return self._steps[both]
 
     def train_step(
@@ -154,13 +154,13 @@ class Players:
         drawn: Floats | None = None,
         both: bool = True,
     ) -> Tensor:
-        """Update the discriminator and, where ``both``, the generator; return the scalars on the device, (5,).
+        """Update the discriminator and, if ``both``, the generator; return the scalars on the device, (5,).
 
         Args:
             real: images, (N, C, H, W), in [-1, 1].
             noise: (N, noise_dim).
-            labels: those of the real images, (N,), in a conditional run; the fakes are made for them, too.
-            drawn: what the penalty has drawn, where there is one.
+            labels: labels of the real images, (N,), in a conditional run; also used to generate the fakes.
+            drawn: the result of the penalty's ``draw``, if there is a penalty.
             both: whether the generator is updated.
         """
         step = self.step(both)
@@ -175,82 +175,82 @@ class Players:
             raise
 
     def _compile(self, both: bool, *inputs: Tensor) -> None:
-        """Compile the graphs of a run before the first of its steps; all that they move must be in checkpoints.
+        """Compile the graphs of a run before its first step.
 
         Args:
-            both: whether the first step updates the generator, too; the others do if all of them do.
-            *inputs: those of the first step.
+            both: whether the first step updates the generator.
+            *inputs: inputs of the first step.
 
         Raises:
-            RecipeError: one holds a Parameter that no checkpoint would keep.
+            RecipeError: a graph has a Parameter that checkpoints would not contain.
         """
         known = self.parameters()
         for kind in {both} if self.method.generator_every == 1 else {True, False}:
             for name in self.step(kind).compile_for(*inputs):
                 if name not in known:
                     raise RecipeError(
-                        f"the training step uses a Parameter {name!r} that belongs to neither network, so no "
-                        "checkpoint would hold it: make it an attribute of the generator, the discriminator or "
-                        "the objective"
+                        f"the training step uses a Parameter {name!r} that does not belong to a network, so "
+                        "checkpoints would not contain it: make it an attribute of the generator, the "
+                        "discriminator or the objective"
                     )
         self._compiled = True
 
     def _explain(self, error: Exception) -> None:
-        """Raise RecipeError where a penalty has met an operation that has no second derivative."""
+        """Raise RecipeError if the error is a missing second derivative, required by a penalty."""
         found = NO_SECOND_DERIVATIVE.search(str(error))
         if self.method.penalty is not None and found:
             name, kind = found[1] or found[2], type(self.method.penalty).__name__
             raise RecipeError(
-                f"{kind} needs the second derivative of {name}, which MindSpore does not have on "
+                f"{kind} requires the second derivative of {name}, which MindSpore does not have on "
                 f"{ms.get_context('device_target')}: build the discriminator from other layers, such as "
                 "LeakyReLU, LayerNorm, and convolutions with a stride"
             ) from error
 
-    def labels_for(self, count: int) -> Labels | None:
-        """Return labels (count,) that go through the classes in turn; None in a run without them."""
+    def cycle_labels(self, count: int) -> Labels | None:
+        """Return labels (count,) that cycle through the classes, or None in an unconditional run."""
         classes = self.method.classes
         return None if classes is None else (np.arange(count) % classes).astype(np.int32)
 
     def generate(self, noise: Floats, labels: Any = None) -> Floats:
-        """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator in evaluation mode.
+        """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator or its EMA in evaluation mode.
 
-        With ``ema`` its moving average draws. In a conditional run, labels (N,) say of which class; by default
-        they go through the classes in turn. Where the generator normalises by the batch's statistics in
-        evaluation, too, a picture depends on the batch of up to 64 that it is drawn with.
+        In a conditional run, labels (N,) select the classes; by default they cycle through all classes. If the
+        generator uses batch statistics in evaluation, an image depends on its chunk of up to 64 images.
 
         Raises:
-            UsageError: labels are out of range, not one for each noise vector, or of no use.
+            UsageError: labels are out of range, not one per noise vector, or the run is not conditional.
         """
-        return self._generate.all(np.ascontiguousarray(noise, np.float32), *self._check_labels(labels, len(noise)))
+        return self._generate.predict(
+            np.ascontiguousarray(noise, np.float32), *self._check_labels(labels, len(noise))
+        )
 
-    def judge(self, images: Floats, labels: Any = None) -> Floats:
-        """Return the discriminator's scores for images (N, C, H, W), in evaluation mode."""
+    def score(self, images: Floats, labels: Any = None) -> Floats:
+        """Return the discriminator's scores of images (N, C, H, W), in evaluation mode."""
         given = self._check_labels(labels, len(images)) if takes_labels(self.discriminator) else ()
-        return self._judge.all(np.ascontiguousarray(images, np.float32), *given)
+        return self._score.predict(np.ascontiguousarray(images, np.float32), *given)
 
     def _check_labels(self, labels: Any, count: int) -> tuple[Labels, ...]:
         if labels is None:
-            turns = self.labels_for(count)
+            turns = self.cycle_labels(count)
             return () if turns is None else (turns,)
         if (classes := self.method.classes) is None:
-            raise UsageError("this run is not conditional: its networks take no labels")
+            raise UsageError("this run is not conditional: its networks do not take labels")
         given = np.asarray(labels)
         if given.shape != (count,) or given.dtype.kind not in "iu":
             raise UsageError(
-                f"{count} images take {count} whole numbers as labels, not {given.dtype} of shape {given.shape}"
+                f"{count} images require {count} integers as labels, not {given.dtype} of shape {given.shape}"
             )
         if count and not (given.min() >= 0 and given.max() < classes):
-            raise UsageError(f"labels go from 0 to {classes - 1}, not from {given.min()} to {given.max()}")
+            raise UsageError(f"labels must be from 0 to {classes - 1}, not from {given.min()} to {given.max()}")
         return (np.ascontiguousarray(given, np.int32),)
 
     def evaluate(self, real: Floats, fake: Floats, labels: Any = None) -> dict[str, float]:
-        """Return ``SCALARS`` for real and generated images, (N, C, H, W), both players in evaluation mode.
+        """Return ``SCALARS`` for real and generated images, (N, C, H, W), with both players in evaluation mode.
 
-        Losses are those of the scores: without a penalty, and without what a class costs. Labels, in a conditional
-        run, are those of both.
+        The losses do not include penalty and class loss. In a conditional run the labels apply to both.
         """
         traits = self.method.traits
-        real_scores, fake_scores = Tensor(self.judge(real, labels)), Tensor(self.judge(fake, labels))
+        real_scores, fake_scores = Tensor(self.score(real, labels)), Tensor(self.score(fake, labels))
         seen = (fake_scores, real_scores) if traits.generator_sees_real else (fake_scores,)
         with restore_values(self._state):
             d_loss, g_loss = traits.discriminator_loss(real_scores, fake_scores), traits.generator_loss(*seen)
@@ -263,23 +263,15 @@ class Players:
         return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
 
     def learning_rates(self) -> dict[str, float]:
-        """Return the learning rate that each player's next update will use, a group's behind its number."""
-        return {**rates("discriminator", self.d_optimizer), **rates("generator", self.g_optimizer)}
+        """Return the learning rate of each player's next update, with the index of each group in its name."""
+        return {**read_rates("discriminator", self.d_optimizer), **read_rates("generator", self.g_optimizer)}
 
     def check_rates(self, progress: Progress) -> None:
-        """Make sure that no list of learning rates is shorter than the run.
-
-        Raises:
-            RecipeError: one is.
-        """
+        """Raise RecipeError if a list of learning rates is shorter than the run."""
         check_rates("discriminator", self.d_optimizer, progress.steps)
         check_rates("generator", self.g_optimizer, progress.steps // self.method.generator_every)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Multiply both players' learning rates, all that are still to come, by a factor.
-
-        Raises:
-            UsageError: a player's follows a formula, which has no values to multiply.
-        """
+        """Multiply all future learning rates of both players by a factor, see :func:`scale_rates`."""
         for optimizer in (self.g_optimizer, self.d_optimizer):
             scale_rates(optimizer, factor)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.attach import with_metrics
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data.protocol import Source, first_images
+from ms_gan_callbacks.data.protocol import Source, take_images
 from ms_gan_callbacks.errors import (
     DataError,
     UsageError,
@@ -194,11 +194,11 @@ def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | No
 
 def _real_images(train: Source, test_data: Callable[[], Source] | None, count: int) -> tuple[str, Floats, Floats]:
     """Return what to judge by is called, images of it, and disjoint ones that the generator learnt from."""
-    known = first_images(train, min(MOST_KNOWN, _whole(train)))
+    known = take_images(train, min(MOST_KNOWN, _whole(train)))
     if test_data is not None:
         try:
             test = make("test_data", test_data)
-            return test.name, first_images(test, min(count, _whole(test))), known
+            return test.name, take_images(test, min(count, _whole(test))), known
         except DataError as error:
             warn(f"{error}; judging by images that it was trained on")
     half = len(known) // 2

@@ -13,7 +13,7 @@ from ms_gan_callbacks.config.attach import attach, attached_to
 from ms_gan_callbacks.config.components import Typed, find
 from ms_gan_callbacks.config.conversion import as_was
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
-from ms_gan_callbacks.data.labels import labelled
+from ms_gan_callbacks.data.labels import require_labels
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import (
     GanError,
@@ -46,7 +46,7 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
     method = players.method
     data = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
     if method.classes is not None:
-        data["labels_sha256"] = labelled(source).labels_sha256()
+        data["labels_sha256"] = require_labels(source).labels_sha256()
     return Manifest.new(
         **(origin.facts() if origin else {}),
         seed=method.seed,

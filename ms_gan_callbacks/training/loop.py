@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data.labels import batches_with_labels
+from ms_gan_callbacks.data.labels import iterate_with_labels
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
@@ -159,7 +159,7 @@ class TrainingLoop:
     def _real_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
         seed, classes = self.run.seed, self.players.method.classes
         if classes is not None:
-            return batches_with_labels(self.source, classes, seed, epoch, done)
+            return iterate_with_labels(self.source, classes, seed, epoch, done)
         return ((images, None) for images in self.source.batches(seed, epoch, start=done))
 
     def _drawn(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:

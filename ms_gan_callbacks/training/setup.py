@@ -13,7 +13,7 @@ from ms_gan_callbacks.config.recipe import Origin
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.labels import check_labels
 from ms_gan_callbacks.data.pipelines import DatasetSource
-from ms_gan_callbacks.data.protocol import Source, check_batch, first_images
+from ms_gan_callbacks.data.protocol import Source, check_batch, take_images
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
@@ -79,7 +79,7 @@ def new_run(
         discriminator=players.discriminator,
         train_network=players.step(),
         generate=players.generate,
-        draw_real=partial(first_images, source),
+        draw_real=partial(take_images, source),
         learning_rates=players.learning_rates,
         scale_learning_rates=players.scale_learning_rates,
         epoch_means=means,

@@ -181,7 +181,7 @@ def test_rates_that_follow_a_table_are_scaled_and_those_of_a_formula_refused(
         _, runner = train(Poisons(9), back(learning_rate=0.5), Checkpoint(), images=images, optimizer=setting)
         assert runner._players.learning_rates()["generator"] == pytest.approx(0.005)
     else:
-        with pytest.raises(UsageError, match="a learning rate that follows ExponentialDecayLR cannot be scaled"):
+        with pytest.raises(UsageError, match="a learning rate computed by ExponentialDecayLR cannot be scaled"):
             train(back(learning_rate=0.5), images=images, optimizer=setting)
         assert not Path("run").exists()
 

@@ -178,7 +178,7 @@ USAGE = {
     "no such device": (["run", "tiny.py", "--device", "TPU"], "'TPU' is not one of"),
     "device not in this build": (
         ["run", "tiny.py", "--device", "Ascend"],
-        "this MindSpore cannot use device Ascend",
+        "the installed MindSpore cannot use device Ascend",
     ),
     "bad callback setting": (["run", "tiny.py", "--set", "grid=0"], r"ImageGrid\(rows=...\) must be an integer"),
     "taken folder": (["run", "tiny.py", "--out", "taken"], "taken already contains a run; choose another --out"),
@@ -214,12 +214,15 @@ def test_what_is_asked_for_wrongly_is_one_line_and_exit_code_2(kind: str) -> Non
             {"discriminator": "nn.Dense(7, 1)"},
             "discriminator must be a class or a function that builds it, not an instance: pass Dense or",
         ),
-        ({"discriminator": "lambda: nn.Dense(7, 1)"}, r"does not take the generator's images, \(4, 1, 4, 4\)"),
-        ({"generator": "lambda: nn.Dense(3, 16)"}, r"makes images of shape \(16,\), the data holds \(1, 4, 4\)"),
-        ({"generator": "lambda: TinyGenerator(9)"}, r"the generator does not take noise of shape \(4, 3\)"),
+        ({"discriminator": "lambda: nn.Dense(7, 1)"}, r"does not accept the generator's images, \(4, 1, 4, 4\)"),
+        (
+            {"generator": "lambda: nn.Dense(3, 16)"},
+            r"returns images of shape \(16,\), but the data has \(1, 4, 4\)",
+        ),
+        ({"generator": "lambda: TinyGenerator(9)"}, r"the generator does not accept noise of shape \(4, 3\)"),
         (
             {"generator": "lambda: 1 / 0"},
-            r"making the generator raised ZeroDivisionError: division by zero \(.*tiny.py, line 10\)",
+            r"building the generator raised ZeroDivisionError: division by zero \(.*tiny.py, line 10\)",
         ),
         ({"discriminator": "lambda: 5"}, "the discriminator must be a mindspore.nn.Cell, not int"),
     ],

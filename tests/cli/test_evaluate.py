@@ -133,7 +133,7 @@ class Silent:
         ("nowhere_to_be_found:x", "No module named 'nowhere_to_be_found'"),
         (
             "mine_features:raises",
-            "the features 'raises' cannot be made of an array of shape (8, 3, 10, 10): IndexError",
+            "the features 'raises' cannot be computed from an array of shape (8, 3, 10, 10): IndexError",
         ),
         ("mine_features:flat", "'flat' must return features (N, D) as floats"),
         ("mine_features:without", "a feature extractor is a function of images (N, C, H, W)"),

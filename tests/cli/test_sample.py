@@ -219,7 +219,7 @@ def test_a_conditional_run_draws_the_class_that_is_asked_for(tmp_path: Path) -> 
     assert not np.array_equal(turns[0], ones[0])
     assert np.array_equal(walk[0], ones[0])
     wrong = ms_gan("sample", "runs/one", "-n", "6", "--class", "3")
-    assert (wrong.exit_code, wrong.stderr) == (2, "Error: labels go from 0 to 2, not from 3 to 3\n")
+    assert (wrong.exit_code, wrong.stderr) == (2, "Error: labels must be from 0 to 2, not from 3 to 3\n")
     assert ms_gan("sample", "runs/one", "-n", "6", "-o", "grid.png").exit_code == 0
     with Image.open("grid.png") as picture:
         assert picture.size == (3 * 84 + 4 * 2, 2 * 84 + 3 * 2)  # a column a class

@@ -346,12 +346,20 @@ class Colour(Enum):
 @pytest.mark.parametrize(
     ("name", "body", "message"),
     [
-        ("optimizer", "partial(nn.Adam, lr=1e-3)", "making the generator's optimizer raised KeyError: For 'Adam'"),
-        ("data", "lambda: 1 / 0", "making the data raised ZeroDivisionError"),
+        (
+            "optimizer",
+            "partial(nn.Adam, lr=1e-3)",
+            "building the generator's optimizer raised KeyError: For 'Adam'",
+        ),
+        ("data", "lambda: 1 / 0", "building the data raised ZeroDivisionError"),
         ("data", "lambda: 1", "cannot train on data of type int"),
-        ("generator", "lambda: 1 / 0", "making the generator raised ZeroDivisionError"),
-        ("discriminator", "lambda: 1 / 0", "making the discriminator raised ZeroDivisionError"),
-        ("discriminator_optimizer", "lambda p: 1 / 0", "making the discriminator's optimizer raised ZeroDivision"),
+        ("generator", "lambda: 1 / 0", "building the generator raised ZeroDivisionError"),
+        ("discriminator", "lambda: 1 / 0", "building the discriminator raised ZeroDivisionError"),
+        (
+            "discriminator_optimizer",
+            "lambda p: 1 / 0",
+            "building the discriminator's optimizer raised ZeroDivision",
+        ),
     ],
 )
 def test_every_factory_of_a_recipe_is_called_inside_the_same_net(name: str, body: str, message: str) -> None:

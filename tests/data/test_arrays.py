@@ -181,7 +181,11 @@ def test_half_a_step_of_rounding_is_forgiven() -> None:
 
 @pytest.mark.parametrize(
     ("batch_size", "told"),
-    [(0, "must be at least 1, got 0"), (-3, "at least 1, got -3"), (2.0, "whole number .* got 2.0")]
+    [
+        (0, "must be a whole number of at least 1, got 0"),
+        (-3, "at least 1, got -3"),
+        (2.0, "whole number .* got 2.0"),
+    ]
     + [(wrong, "whole number of at least 1, got") for wrong in (True, None, "32", [2], np.float32(2))],
 )
 def test_a_wrong_batch_size_is_the_recipes_fault(batch_size: int, told: str) -> None:
@@ -237,7 +241,7 @@ def test_as_source_takes_any_source() -> None:
 
 @pytest.mark.parametrize("data", [None, 3, "mnist", [[1]], object(), {"images": 1}])
 def test_as_source_names_what_it_cannot_take(data: object) -> None:
-    with pytest.raises(GanError, match=f"type {type(data).__name__}: give a NumPy array") as error:
+    with pytest.raises(GanError, match=f"type {type(data).__name__}: pass a NumPy array") as error:
         as_source(data)  # type: ignore[arg-type]
     assert "mindspore.dataset" in one_line(error) and isinstance(error.value, RecipeError)
 
@@ -260,21 +264,21 @@ SHADES[0, 0, 0, :2] = 0, 255
 UNIT = SHADES / 127.5 - 1
 # What is wrong with an array, and what its line says.
 ODD = {
-    "x / 255": (SHADES / 255, r"lie in \[0, 1\].*ToTensor.*x / 127.5 - 1.*2 \* x - 1"),
-    "x / 255 of pictures without black": (SHADES / 255 * 0.8 + 0.1, r"lie in \[0, 1\]"),
-    "x / 256": (SHADES / 256, r"lie in \[0, 1\]"),
-    "x / 255 in half precision": ((SHADES / 255).astype(np.float16), r"lie in \[0, 1\]"),
-    "x / 255 - 0.5": (SHADES / 255 - 0.5, r"lie in \[-0.5, 0.5\].*x / 127.5 - 1.*2 \* x"),
-    "x / 255 - 1": (SHADES / 255 - 1, r"lie in \[-1, 0\].*2 \* x \+ 1"),
+    "x / 255": (SHADES / 255, r"are in \[0, 1\].*ToTensor.*x / 127.5 - 1.*2 \* x - 1"),
+    "x / 255 of pictures without black": (SHADES / 255 * 0.8 + 0.1, r"are in \[0, 1\]"),
+    "x / 256": (SHADES / 256, r"are in \[0, 1\]"),
+    "x / 255 in half precision": ((SHADES / 255).astype(np.float16), r"are in \[0, 1\]"),
+    "x / 255 - 0.5": (SHADES / 255 - 0.5, r"are in \[-0.5, 0.5\].*x / 127.5 - 1.*2 \* x"),
+    "x / 255 - 1": (SHADES / 255 - 1, r"are in \[-1, 0\].*2 \* x \+ 1"),
     "scaled twice": (SHADES / 255 / 127.5 - 1, r"range over \[-1, -0.9922\] only; were they scaled twice\?"),
     "divided twice": (SHADES / 255 / 255, r"range over \[0, 0.003922\] only; were they scaled twice\?"),
     "0 to 16 for 0 to 255": ((SHADES // 16 / 127.5 - 1), r"range over \[-1, -0.8824\] only"),
-    "bytes 0 and 1": ((SHADES > 127).astype(np.uint8), r"hold only 0 and 1, next to black; .*x \* 255"),
-    "floats cut off to bytes": ((SHADES / 255).astype(np.uint8), "hold only 0 and 1"),
-    "bytes 0 to 16": (np.minimum(SHADES, 16), r"hold nothing above 16, next to black; .*x \* 15.94"),
+    "bytes 0 and 1": ((SHADES > 127).astype(np.uint8), r"contain only 0 and 1, almost black; .*x \* 255"),
+    "floats cut off to bytes": ((SHADES / 255).astype(np.uint8), "contain only 0 and 1"),
+    "bytes 0 to 16": (np.minimum(SHADES, 16), r"contain nothing above 16, almost black; .*x \* 15.94"),
     "one byte and its neighbour": (
         np.where(SHADES > 9, np.uint8(200), np.uint8(201)),
-        "lies between 200 and 201 of 255",
+        "are between 200 and 201 of 255",
     ),
 }
 PHOTOGRAPHS = np.random.default_rng(4).normal(0, 0.2, (64, 3, 8, 8)).clip(-1, 1)
@@ -322,7 +326,7 @@ def test_the_line_of_an_array_in_another_source_is_the_users(tmp_path: Path) -> 
         lambda: folder_images(tmp_path / "pictures", size=8, batch_size=4),
         lambda: idx_images(tmp_path / "idx"),
     ):
-        with pytest.warns(GanWarning, match="hold only 0 and 1") as warned:
+        with pytest.warns(GanWarning, match="contain only 0 and 1") as warned:
             read()
         assert warned[0].filename == __file__
 
@@ -352,5 +356,5 @@ def test_a_first_batch_of_another_source_is_looked_at(batch: np.ndarray, told: s
 
 
 def test_a_first_batch_of_another_source_in_0_to_1_is_told() -> None:
-    with pytest.warns(GanWarning, match=r"mine: images lie in \[0, 1\]"):
+    with pytest.warns(GanWarning, match=r"mine: images are in \[0, 1\]"):
         check_batch(Mine(), (SHADES[:8] / 255))  # type: ignore[arg-type]

@@ -50,31 +50,31 @@ def test_labels_come_back_as_written(tmp_path: Path) -> None:
         (GOOD[:3], "holds 3 bytes"),
         (GOOD[:4], "ends within its header of 16 bytes"),
         (GOOD[:15], "ends within its header"),
-        (GOOD[:16], "promises 2 x 3 x 4 = 24 bytes, but only 0 are there"),
-        (GOOD[:-1], "promises 2 x 3 x 4 = 24 bytes, but only 23 are there"),
-        (GOOD + b"x", "promises 2 x 3 x 4 = 24 bytes, but there are more"),
+        (GOOD[:16], "declares 2 x 3 x 4 = 24 bytes, but the file has only 0"),
+        (GOOD[:-1], "declares 2 x 3 x 4 = 24 bytes, but the file has only 23"),
+        (GOOD + b"x", "declares 2 x 3 x 4 = 24 bytes, but the file has more"),
         (LABELS, r"holds labels \(0x00000801\), expected images \(0x00000803\)"),
-        (b"<!DOCTYPE html><html>", "no IDX file of bytes, it starts with 0x3c21444f"),
+        (b"<!DOCTYPE html><html>", "not an IDX file of bytes, it starts with 0x3c21444f"),
         (header(2, 3, 4, magic=0x0D03) + bytes(96), "starts with 0x00000d03"),  # floats
         (header(2, 3, 4, magic=0x03080000) + bytes(24), "starts with 0x03080000"),  # little-endian
-        (header(0, 3, 4), "promises 0 x 3 x 4 = 0 bytes, expected 1 to"),
-        (header(2, 0, 4), "promises 2 x 0 x 4 = 0 bytes"),
+        (header(0, 3, 4), "declares 0 x 3 x 4 = 0 bytes, expected 1 to"),
+        (header(2, 0, 4), "declares 2 x 0 x 4 = 0 bytes"),
         (
             header(2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(9),
-            "promises 4,294,967,295 x .*, expected 1 to 1,073,741,824",
+            "declares 4,294,967,295 x .*, expected 1 to 1,073,741,824",
         ),
-        (header(2**30, 1, 1) + bytes(9), "1,073,741,824 bytes, but only 9 are there"),
+        (header(2**30, 1, 1) + bytes(9), "1,073,741,824 bytes, but the file has only 9"),
         (PACKED[:-1], "damaged gzip file"),
         (PACKED[:12], "damaged gzip file"),
         (PACKED[:2], "damaged gzip file"),
         (PACKED[:-8] + b"\0\0\0\0" + PACKED[-4:], "damaged gzip file .*CRC"),
         (PACKED + b"garbage", "damaged gzip file"),
         (PACKED[:10] + b"\xff" * 20, "damaged gzip file"),
-        (gzip.compress(GOOD[:-1], mtime=0), "only 23 are there"),
-        (gzip.compress(GOOD + b"x", mtime=0), "there are more"),
+        (gzip.compress(GOOD[:-1], mtime=0), "the file has only 23"),
+        (gzip.compress(GOOD + b"x", mtime=0), "the file has more"),
         (gzip.compress(LABELS, mtime=0), "holds labels"),
         (gzip.compress(b"", mtime=0), "holds 0 bytes"),
-        (gzip.compress(PACKED, mtime=0), "no IDX file of bytes, it starts with 0x1f8b"),
+        (gzip.compress(PACKED, mtime=0), "not an IDX file of bytes, it starts with 0x1f8b"),
     ],
 )
 def test_a_wrong_file_is_named_with_what_was_found(tmp_path: Path, content: bytes, told: str) -> None:
@@ -133,7 +133,7 @@ def test_a_bomb_is_left_once_it_exceeds_its_promise(tmp_path: Path) -> None:
     path.write_bytes(bomb(GOOD, 100))
 
     def read() -> None:
-        with pytest.raises(DataError, match="24 bytes, but there are more"):
+        with pytest.raises(DataError, match="24 bytes, but the file has more"):
             read_images(path)
 
     assert peak_of(read) < 10 << 20
@@ -143,7 +143,7 @@ def test_a_promise_of_a_gibibyte_takes_no_memory(tmp_path: Path) -> None:
     (tmp_path / "liar").write_bytes(header(LARGEST, 1, 1) + bytes(100))
 
     def read() -> None:
-        with pytest.raises(DataError, match="only 100 are there"):
+        with pytest.raises(DataError, match="the file has only 100"):
             read_images(tmp_path / "liar")
 
     assert peak_of(read) < 10 << 20
@@ -153,6 +153,6 @@ def test_a_promise_of_a_gibibyte_takes_no_memory(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
-    with pytest.raises(DataError, match=r"cannot be read \(it is not a file\)") as error:
+    with pytest.raises(DataError, match=r"cannot be read \(not a regular file\)") as error:
         read_images(tmp_path / name)
     one_line(error)

@@ -45,7 +45,7 @@ def test_of_several_sets_in_a_folder_one_is_named(save: Save, tmp_path: Path) ->
     source = idx_images(tmp_path, prefix="emnist-letters-", batch_size=1)
     assert np.array_equal(source.images[:, 0], OTHER)
     assert source.name.endswith("emnist-letters-train")
-    with pytest.raises(DataError, match="holds no train images: looked for train-images-idx3-ubyte, "):
+    with pytest.raises(DataError, match="has no train images: looked for train-images-idx3-ubyte, "):
         idx_images(tmp_path)
 
 
@@ -69,10 +69,22 @@ def test_a_folder_named_by_a_dot_lends_the_source_its_name(
     [
         ({"folder": "nowhere"}, DataError, "data folder 'nowhere' does not exist"),
         ({"folder": ""}, DataError, "data folder '' does not exist"),
-        ({"folder": __file__}, DataError, "is a file, expected the folder that holds train-images-idx3-ubyte.gz"),
-        ({"folder": "."}, DataError, "holds no train images: looked for train-images-idx3-ubyte"),
-        ({"folder": ".", "split": "tests"}, RecipeError, "no split 'tests' of IDX files: did you mean 'test'"),
-        ({"folder": "nowhere", "batch_size": 0}, RecipeError, "batch_size must be at least 1, got 0"),
+        (
+            {"folder": __file__},
+            DataError,
+            "is a file, expected the folder that contains train-images-idx3-ubyte.gz",
+        ),
+        ({"folder": "."}, DataError, "has no train images: looked for train-images-idx3-ubyte"),
+        (
+            {"folder": ".", "split": "tests"},
+            RecipeError,
+            "unknown split 'tests' of IDX files: did you mean 'test'",
+        ),
+        (
+            {"folder": "nowhere", "batch_size": 0},
+            RecipeError,
+            "batch_size must be a whole number of at least 1, got 0",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(arguments: dict, kind: type[Exception], told: str) -> None:
@@ -93,7 +105,7 @@ def test_fashion_mnist_lies_where_debian_puts_it_or_where_it_is_said_to(
     assert fashion_mnist(folder).name == "fashion-mnist train"
     monkeypatch.setattr(idx_folder, "FASHION", folder)
     assert fashion_mnist().count == 40
-    with pytest.raises(DataError, match=r"holds no test images: .*apt-get install dataset-fashion-mnist"):
+    with pytest.raises(DataError, match=r"has no test images: .*apt-get install dataset-fashion-mnist"):
         fashion_mnist(split="test")
     shutil.rmtree(folder)
     with pytest.raises(DataError, match=r"fashion-mnist' does not exist; .*apt-get install dataset-fashion-mnist"):
@@ -103,7 +115,7 @@ def test_fashion_mnist_lies_where_debian_puts_it_or_where_it_is_said_to(
 def test_fashion_mnist_needs_its_labels(save: Save, tmp_path: Path) -> None:
     (save(tmp_path) / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(
-        DataError, match=r"holds no train labels: looked for train-labels-idx1-ubyte, .*apt-get"
+        DataError, match=r"has no train labels: looked for train-labels-idx1-ubyte, .*apt-get"
     ) as error:
         fashion_mnist(tmp_path)
     one_line(error)

@@ -226,9 +226,9 @@ def test_damaged_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     damage(tmp_path, "x/cut.png", content[: len(content) // 2])
     damage(tmp_path, "y/empty.jpg", b"")
     told = (
-        r"left out: 3 of 11 pictures, which cannot be read: w/text.png \(no picture\), "
+        r"left out: 3 of 11 images, which cannot be read: w/text.png \(not an image\), "
         r"x/cut.png \(OSError: .*truncated.*\), y/empty.jpg \(empty\); "
-        r"1 class folder without a picture, whose labels stay \(w: 0\)$"
+        r"1 class folder without images, with unused labels \(w: 0\)$"
     )
     with pytest.warns(GanWarning, match=told) as warned:
         source = folder_images(tmp_path, size=2, grey=True, batch_size=1)
@@ -262,7 +262,7 @@ def test_a_folder_of_mostly_damaged_pictures_is_refused(tmp_path: Path) -> None:
     for number in range(4):
         damage(tmp_path, f"bad{number}.png", b"x")
     with pytest.raises(
-        DataError, match=r"4 of 8 pictures in .* cannot be read: bad0.png \(no picture\), "
+        DataError, match=r"4 of 8 images in .* cannot be read: bad0.png \(not an image\), "
     ) as error:
         folder_images(tmp_path, batch_size=2)
     assert one_line(error).endswith(", ...")
@@ -273,11 +273,11 @@ def test_a_folder_of_mostly_damaged_pictures_is_refused(tmp_path: Path) -> None:
     [
         ("nowhere", "data folder 'nowhere' does not exist"),
         ("", "data folder '' does not exist"),
-        ("one/a.png", "one/a.png is a file, expected the folder that holds the pictures"),
-        ("void", r"void holds no pictures \(.bmp, .gif, .jpeg, .jpg, .png, .webp\): it is empty"),
+        ("one/a.png", "one/a.png is a file, expected the folder that contains the images"),
+        ("void", r"void has no images \(.bmp, .gif, .jpeg, .jpg, .png, .webp\): it is empty"),
         (
             "papers",
-            r"papers holds no pictures \(.*\): there are 2 files of other types \(1 .tiff, 1 .txt: a.tiff, b.txt",
+            r"papers has no images \(.*\): it contains 2 files of other types \(1 .tiff, 1 .txt: a.tiff, b.txt",
         ),
         ("mixed", r"mixed: 1 images do not fill one batch of 2; left out: 1 file of another type \(a.tiff\)"),
         ("one\0", "does not exist"),
@@ -301,7 +301,7 @@ def test_a_folder_that_is_of_no_use_is_one_line(path: str, told: str) -> None:
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     many(tmp_path, ["1.png", "2.png", "3.png"])
     (tmp_path / "gone.png").symlink_to("nowhere.png")
-    with pytest.warns(GanWarning, match=r"left out: 1 of 4 .*: gone.png \(a link to nothing\)$"):
+    with pytest.warns(GanWarning, match=r"left out: 1 of 4 .*: gone.png \(broken link\)$"):
         assert folder_images(tmp_path, batch_size=3).count == 3
 
 
@@ -370,7 +370,7 @@ def test_links_that_go_round_are_followed_once_and_named(tmp_path: Path) -> None
     with pytest.warns(GanWarning, match="left out: ") as warned:
         source = folder_images(tmp_path, size=2, grey=True, batch_size=1)
     [told] = [str(one.message) for one in warned]
-    assert told.endswith(": left out: 6 links back to folders that they lie in (a/b/a, a/self, a/up, ...)"), told
+    assert told.endswith(": left out: 6 links to parent folders (a/b/a, a/self, a/up, ...)"), told
     assert source.labels.tolist() == [0, 0, 1, 1]  # a/1, a/b/2, b/2, b/a/1
 
 
@@ -393,12 +393,12 @@ def test_whatever_is_left_out_is_counted_and_named_in_one_warning(tmp_path: Path
             source = folder_images(tmp_path, size=2, grey=True, batch_size=4)
     [told] = [str(one.message) for one in warned]
     assert set(told.removeprefix(f"{tmp_path}: left out: ").split("; ")) == {
-        "2 of 6 pictures, which cannot be read: d/empty.png (empty), d/gone.png (a link to nothing)",
+        "2 of 6 images, which cannot be read: d/empty.png (empty), d/gone.png (broken link)",
         "2 hidden files and folders (.git, d/.DS_Store)",
         "7 files of other types (4 .tif, 1 without a suffix, 1 .csv: b/labels.csv, 'b/x\\ny.txt', d/5.tif, ...)",
-        "2 links to nothing (b/round, gone)",
-        "3 entries that are neither files nor folders (d/device.png, d/pipe.png, d/socket.png)",
-        "3 class folders without a picture, whose labels stay (a: 0, c: 2, gone: 4)",
+        "2 broken links (b/round, gone)",
+        "3 special files (d/device.png, d/pipe.png, d/socket.png)",
+        "3 class folders without images, with unused labels (a: 0, c: 2, gone: 4)",
     }
     assert source.labels.tolist() == [1, 1, 3, 3]
 
@@ -407,11 +407,11 @@ def test_an_empty_class_shifts_no_label(tmp_path: Path) -> None:
     many(tmp_path, ["ant/1.png", "cat/2.png", "dog/3.png"])
     labels = dict(zip("abc", folder_images(tmp_path, size=2, batch_size=1).labels, strict=True))
     (tmp_path / "cat" / "2.png").rename(tmp_path / "cat" / "2.txt")
-    with pytest.warns(GanWarning, match=r"1 class folder without a picture, whose labels stay \(cat: 1\)"):
+    with pytest.warns(GanWarning, match=r"1 class folder without images, with unused labels \(cat: 1\)"):
         source = folder_images(tmp_path, size=2, batch_size=1)
     assert source.labels.tolist() == [labels["a"], labels["c"]]
     (tmp_path / "cat" / "2.txt").unlink()
-    with pytest.warns(GanWarning, match=r"^[^;]*: 1 class folder without a picture"):
+    with pytest.warns(GanWarning, match=r"^[^;]*: 1 class folder without images"):
         assert folder_images(tmp_path, size=2, batch_size=1).labels.tolist() == [0, 2]
 
 
@@ -425,11 +425,11 @@ def test_a_damaged_picture_among_classes_does_not_take_the_labels_away(tmp_path:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"size": 0}, r"folder_images\(size=...\) takes a whole number of at least 1, not 0"),
-        ({"size": 32.0}, "takes a whole number of at least 1, not 32.0"),
-        ({"size": True}, "takes a whole number of at least 1, not True"),
+        ({"size": 0}, r"folder_images\(size=...\) must be a whole number of at least 1, got 0"),
+        ({"size": 32.0}, "must be a whole number of at least 1, got 32.0"),
+        ({"size": True}, "must be a whole number of at least 1, got True"),
         ({"grey": "yes"}, r"folder_images\(grey=...\) takes True or False, not 'yes'"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_settings_are_checked_before_any_file(settings: dict, told: str) -> None:

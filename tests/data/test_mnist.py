@@ -70,7 +70,7 @@ def wrong_images(*shape: int) -> dict[str, np.ndarray]:
         (wrong_images(39, 28, 28), "39 images but 40 labels"),
         (wrong_images(40, 32, 32), "images are 32 x 32, expected 28 x 28"),
         (wrong_images(40, 28, 27), "images are 28 x 27, expected 28 x 28"),
-        (wrong_images(0, 28, 28), "promises 0 x 28 x 28"),
+        (wrong_images(0, 28, 28), "declares 0 x 28 x 28"),
         (wrong_images(40), "holds labels .* expected images"),
         ({"labels": np.full(40, 10, np.uint8)}, "labels go up to 10, expected 0 to 9"),
         ({"labels": np.zeros(41, np.uint8)}, "40 images but 41 labels"),
@@ -94,7 +94,9 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"is a file, expected the folder that holds train-images-idx3-ubyte\.gz"):
+    with pytest.raises(
+        DataError, match=r"is a file, expected the folder that contains train-images-idx3-ubyte\.gz"
+    ):
         mnist(tmp_path / "file")
 
 
@@ -102,7 +104,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_a_missing_file_is_told_with_the_names_looked_for(save: Save, tmp_path: Path, kind: str) -> None:
     (missing,) = save(tmp_path / "mnist").glob(f"*{kind}*")
     missing.unlink()
-    with pytest.raises(DataError, match=f"{tmp_path / 'mnist'} holds no train {kind}: looked for ") as error:
+    with pytest.raises(DataError, match=f"{tmp_path / 'mnist'} has no train {kind}: looked for ") as error:
         mnist(tmp_path)
     dimensions = missing.name.split("idx")[1]
     for spelling in (f"-idx{dimensions}, ", f"-idx{dimensions}.gz, ", f".idx{dimensions}, "):
@@ -110,7 +112,7 @@ def test_a_missing_file_is_told_with_the_names_looked_for(save: Save, tmp_path: 
 
 
 def test_an_empty_folder_is_not_replaced_by_the_packages_digits(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no train images"):
+    with pytest.raises(DataError, match="has no train images"):
         mnist(tmp_path)
 
 
@@ -118,14 +120,14 @@ def test_an_empty_folder_is_not_replaced_by_the_packages_digits(tmp_path: Path) 
     ("split", "hint"), [("tests", "did you mean 'test'"), ("valid", "available: train, test")]
 )
 def test_a_wrong_split_is_answered_with_those_there_are(split: str, hint: str) -> None:
-    with pytest.raises(RecipeError, match=f"no split {split!r}: .*{hint}"):
+    with pytest.raises(RecipeError, match=f"unknown split {split!r} of MNIST: .*{hint}"):
         mnist(split=split)
 
 
 def test_settings_are_checked_before_any_file(save: Save, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="40 images do not fill one batch of 41"):
         mnist(save(tmp_path), batch_size=41)
-    with pytest.raises(RecipeError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(RecipeError, match="batch_size must be a whole number of at least 1, got 0"):
         mnist("nowhere", batch_size=0)
 
 
@@ -201,19 +203,19 @@ def test_count_takes_the_first_ones_and_the_name_tells(save: Save, digits: Digit
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"size": 27}, r"mnist\(size=...\) takes a whole number of at least 28, not 27"),
-        ({"size": 32.0}, "at least 28, not 32.0"),
-        ({"size": True}, "at least 28, not True"),
-        ({"size": "32"}, "at least 28, not '32'"),
-        ({"size": -32}, "at least 28, not -32"),
+        ({"size": 27}, r"mnist\(size=...\) must be a whole number of at least 28, got 27"),
+        ({"size": 32.0}, "at least 28, got 32.0"),
+        ({"size": True}, "at least 28, got True"),
+        ({"size": "32"}, "at least 28, got '32'"),
+        ({"size": -32}, "at least 28, got -32"),
         ({"size": 10**7}, r"60,000 x 10,000,000 x 10,000,000 pixels do not fit into memory"),
         ({"size": 10**30}, "do not fit into memory"),
-        ({"count": 0}, r"mnist\(count=...\) takes a whole number of at least 1, not 0"),
-        ({"count": -1}, "at least 1, not -1"),
-        ({"count": 5e3}, "at least 1, not 5000.0"),
-        ({"count": "5000"}, "at least 1, not '5000'"),
-        ({"count": 60_001}, r"mnist\(count=60,001\): there are 60,000 digits in 'mnist train'"),
-        ({"count": 10_001, "split": "test"}, "there are 10,000 digits in 'mnist test'"),
+        ({"count": 0}, r"mnist\(count=...\) must be a whole number of at least 1, got 0"),
+        ({"count": -1}, "at least 1, got -1"),
+        ({"count": 5e3}, "at least 1, got 5000.0"),
+        ({"count": "5000"}, "at least 1, got '5000'"),
+        ({"count": 60_001}, r"mnist\(count=60,001\): 'mnist train' has 60,000 digits"),
+        ({"count": 10_001, "split": "test"}, "'mnist test' has 10,000 digits"),
     ],
 )
 def test_a_size_or_count_out_of_range_is_one_line(settings: dict, told: str) -> None:

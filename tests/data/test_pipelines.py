@@ -217,7 +217,7 @@ def test_the_column_may_be_named(column: int | str) -> None:
         (raw, RecipeError, r"not batched.*call .batch\(32, drop_remainder=True\)"),
         (lambda: raw().map(lambda image: image, ["image"]).repeat(2), RecipeError, "not batched"),
         (lambda: raw().batch(lambda info: 2), RecipeError, "not to a fixed size"),
-        (lambda: raw().batch(3).repeat(2), RecipeError, "short batches may stand in mid-epoch"),
+        (lambda: raw().batch(3).repeat(2), RecipeError, "short batches may occur in the middle of an epoch"),
         (lambda: raw().batch(5).repeat(), RecipeError, "never ends"),
         (lambda: raw().repeat().batch(5), RecipeError, "never ends"),
         (lambda: raw().batch(11), DataError, "10 images do not fill one batch of 11"),
@@ -233,7 +233,7 @@ def test_a_pipeline_that_cannot_serve_is_refused(build: Any, kind: type[Exceptio
 
 @pytest.mark.parametrize("column", [2, -1, "picture"])
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(column: int | str) -> None:
-    with pytest.raises(RecipeError, match=f"mine: no column {column!r}; there are: image, label"):
+    with pytest.raises(RecipeError, match=f"mine: unknown column {column!r}; available: image, label"):
         DatasetSource(raw().batch(2), column=column, name="mine")
 
 
@@ -276,7 +276,10 @@ def column(name: str, shuffle: bool = False) -> ds.Dataset:
     return raw(shuffle=shuffle).project([name])
 
 
-SHORT, TO_ONE = r"short batches may stand in mid-epoch", r"joins batches of 5 and 2 images: call .batch\(\) once"
+SHORT, TO_ONE = (
+    r"short batches may occur in the middle of an epoch",
+    r"combines batches of 5 and 2 images: call .batch\(\) once",
+)
 TOO_LATE = {
     "shuffle": (
         lambda: raw().batch(4).shuffle(4),
@@ -294,11 +297,11 @@ TOO_LATE = {
     "zip of sizes": (lambda: ds.zip((column("image").batch(5), column("label").batch(2))), TO_ONE),
     "filter": (
         lambda: raw().batch(5).filter(lambda image: bool(image.max()), ["image"]),
-        r".filter\(\) after .batch\(\) drops whole batches, .*: call it before .batch\(\)",
+        r".filter\(\) after .batch\(\) drops an unknown number of batches: call it before .batch\(\)",
     ),
     "map to fewer": (
         lambda: raw().batch(4).map(lambda images: images[:2], ["image"]),
-        r"batches of 4 become 2 images after .batch\(\), .*: change how many there are before .batch\(\)",
+        r"batches of 4 become 2 images after .batch\(\), .*: change the number of images before .batch\(\)",
     ),
     "map to more": (
         lambda: raw().batch(5).map(lambda images: np.concatenate([images, images]), ["image"]),
@@ -306,7 +309,7 @@ TOO_LATE = {
     ),
     "batch twice": (
         lambda: raw().batch(5).batch(2),
-        r"batched twice, its images are \(5, 1, 2, 3\): call .batch\(\) once",
+        r"batched twice, its images have the shape \(5, 1, 2, 3\): call .batch\(\) once",
     ),
     "padded_batch": (
         lambda: raw().padded_batch(5, pad_info={}),
@@ -360,7 +363,7 @@ def test_what_fails_within_a_pipeline_is_one_line_that_names_it() -> None:
         lambda: raw().batch(2).map(fail, ["image"]),
         lambda: shrinks,
     ):
-        with pytest.raises(DataError, match=r"^mine: the pipeline fails: ") as error:
+        with pytest.raises(DataError, match=r"^mine: the pipeline failed: ") as error:
             list(DatasetSource(build(), name="mine").batches(0, 1))
         one_line(error)
 
@@ -368,8 +371,8 @@ def test_what_fails_within_a_pipeline_is_one_line_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        ((PIXELS / 255).astype(np.float32), r"mine: images lie in \[0, 1\]"),
-        (PIXELS // 255, "mine: images are uint8 but hold only 0 and 1"),
+        ((PIXELS / 255).astype(np.float32), r"mine: images are in \[0, 1\]"),
+        (PIXELS // 255, "mine: images are uint8 but contain only 0 and 1"),
     ],
 )
 def test_a_range_that_a_wrong_scaling_leaves_is_told_with_the_first_batch(images: np.ndarray, told: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.metrics.classes import class_shares, classifier_score, kl_to_uniform, modes, score
+from ms_gan_callbacks.metrics.classes import classifier_score, compute_class_shares, kl_to_uniform, modes, score
 from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import noise_images
@@ -51,7 +51,7 @@ def test_a_class_counts_from_one_in_a_hundred_on() -> None:
 
 def test_shares_are_of_the_likeliest_class() -> None:
     probabilities = np.array([[0.4, 0.6, 0], [0.9, 0.1, 0], [0.2, 0.8, 0], [0, 1, 0]])
-    assert class_shares(probabilities).tolist() == [0.25, 0.75, 0]
+    assert compute_class_shares(probabilities).tolist() == [0.25, 0.75, 0]
 
 
 def test_the_score_falls_with_doubt() -> None:

@@ -135,7 +135,7 @@ def test_cut_and_missing_weights_are_refused(tmp_path: Path) -> None:
 def test_images_it_is_not_made_for_are_refused_with_the_way_out(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         UsageError,
-        match=r"Recipe\(features=thumbnails\), ms-gan evaluate --features thumbnails, or an extractor of your own",
+        match=r"Recipe\(features=thumbnails\), ms-gan evaluate --features thumbnails, or a custom extractor",
     ) as error:
         _ = Sample(np.zeros((2, *shape), np.uint8)).features
     assert str(shape) in str(error.value)

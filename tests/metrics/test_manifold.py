@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ms_gan_callbacks import UsageError
 from ms_gan_callbacks.metrics import distances
-from ms_gan_callbacks.metrics.manifold import coverage, density, prdc, precision, recall
+from ms_gan_callbacks.metrics.manifold import compute_prdc, coverage, density, precision, recall
 from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import Digits, vectors
@@ -39,14 +39,14 @@ def reference(real: np.ndarray, fake: np.ndarray, k: int) -> list[float]:
 @given(seed=st.integers(0, 1000), k=st.integers(1, 5), dim=st.integers(1, 6), shift=st.floats(0, 3))
 def test_they_are_what_loops_give(seed: int, k: int, dim: int, shift: float) -> None:
     real, fake = vectors(30, dim, seed), vectors(20, dim, seed + 1, scale=0.7, shift=shift)
-    assert list(prdc(real, fake, k)) == pytest.approx(reference(real, fake, k), abs=1e-6)
+    assert list(compute_prdc(real, fake, k)) == pytest.approx(reference(real, fake, k), abs=1e-6)
 
 
 def test_the_size_of_a_block_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = vectors(50, 4, 1), vectors(45, 4, 2, shift=0.5)
-    whole = prdc(real, fake)
+    whole = compute_prdc(real, fake)
     monkeypatch.setattr(distances, "_CELLS", 100)
-    assert prdc(real, fake) == whole
+    assert compute_prdc(real, fake) == whole
     assert list(whole) == pytest.approx(reference(real, fake, 5))
 
 
@@ -60,25 +60,25 @@ def test_on_digits_they_are_what_loops_give(digits: Digits) -> None:
 def test_they_tell_apart_what_they_are_for() -> None:
     left, right = vectors(200, 3, 1), vectors(200, 3, 2, shift=50)
     both = np.concatenate([left, right])
-    half = prdc(both, vectors(200, 3, 3))  # everything plausible, one half of it missing
+    half = compute_prdc(both, vectors(200, 3, 3))  # everything plausible, one half of it missing
     assert half.precision > 0.9
     assert half.recall < 0.55
     assert half.coverage < 0.55
-    twice = prdc(left, np.concatenate([vectors(200, 3, 3), right]))  # all there, every second one odd
+    twice = compute_prdc(left, np.concatenate([vectors(200, 3, 3), right]))  # all there, every second one odd
     assert twice.recall > 0.9
     assert twice.precision < 0.55
     assert twice.density < 0.6
 
 
 def test_of_one_distribution_they_are_what_theory_says() -> None:
-    same = prdc(vectors(1500, 4, 1), vectors(1500, 4, 2))
+    same = compute_prdc(vectors(1500, 4, 1), vectors(1500, 4, 2))
     assert same.density == pytest.approx(1, abs=0.05)
     assert same.coverage == pytest.approx(1 - 2**-5, abs=0.02)
 
 
 def test_a_collapsed_generator_covers_nothing() -> None:
     real = vectors(100, 4, 1)
-    stuck = prdc(real, np.repeat(real[:1], 50, axis=0))
+    stuck = compute_prdc(real, np.repeat(real[:1], 50, axis=0))
     assert stuck.precision == 1  # each is a real image
     assert stuck.coverage < 0.2
     assert stuck.recall <= 0.02  # its balls are points
@@ -95,4 +95,4 @@ def test_the_four_share_their_distances(digits: Digits, monkeypatch: pytest.Monk
 
 def test_too_few_images_for_a_neighbourhood_are_refused() -> None:
     with pytest.raises(UsageError, match="5 real and 9 fake images are too few: this metric needs 6 of each"):
-        prdc(vectors(5), vectors(9))
+        compute_prdc(vectors(5), vectors(9))

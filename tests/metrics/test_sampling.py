@@ -58,7 +58,7 @@ def test_features_are_computed_once_for_all_halves() -> None:
 def test_the_noise_needs_images_and_draws() -> None:
     few, some = Sample(noise_images(3)), Sample(noise_images(9))
     for fake, draws in ((few, 20), (some, 1)):
-        with pytest.raises(UsageError, match="needs 4 fakes and 2 draws"):
+        with pytest.raises(UsageError, match="requires at least 4 fakes and 2 draws"):
             sampling_noise(brightness, some, fake, draws=draws)
 
 
@@ -86,5 +86,5 @@ def test_the_real_floor_of_digits_is_the_formulas(digits: Digits) -> None:
 
 @pytest.mark.parametrize("count", [0, 11])
 def test_the_real_floor_needs_twice_the_images(count: int) -> None:
-    with pytest.raises(UsageError, match=f"take {2 * count} real images, there are 21"):
+    with pytest.raises(UsageError, match=f"require {2 * count} real images, not 21"):
         real_floor(brightness, Sample(noise_images(21)), count)

@@ -78,7 +78,7 @@ def test_they_follow_from_the_seed(digits: Digits) -> None:
 
 
 def test_what_there_is_not_is_refused() -> None:
-    with pytest.raises(UsageError, match="there are 5"):
+    with pytest.raises(UsageError, match="as many training images, not 5"):
         sanity_rows(noise_images(5), count=6, extractor=Mean())
     with pytest.raises(UsageError, match="need as many labels"):
         sanity_rows(noise_images(5), [1, 2], count=5, extractor=Mean())

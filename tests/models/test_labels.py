@@ -32,7 +32,7 @@ from ms_gan_callbacks import (
     RunDirError,
     UsageError,
 )
-from ms_gan_callbacks.data.labels import batches_with_labels, check_labels
+from ms_gan_callbacks.data.labels import check_labels, iterate_with_labels
 
 CLASSES = 3
 LABELS = np.array([2, 0, 1, 1, 2], np.int32)
@@ -137,7 +137,7 @@ def test_labels_keep_to_their_images(kind: str) -> None:
         source = DatasetSource(pipeline.batch(4, drop_remainder=True), column="image", labels="label")
     check_labels(source, CLASSES)
     plain = list(source.batches(1, 2, start=1))
-    for place, (batch_of, told) in enumerate(batches_with_labels(source, CLASSES, 1, 2, start=1)):
+    for place, (batch_of, told) in enumerate(iterate_with_labels(source, CLASSES, 1, 2, start=1)):
         assert np.array_equal(batch_of, plain[place])
         assert told.dtype == np.int32
         assert np.array_equal(np.rint((batch_of[:, 0, 0, 0] + 1) * 127.5), told)
@@ -147,9 +147,9 @@ def test_labels_keep_to_their_images(kind: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "array has no labels, which a conditional run"),
-        (np.arange(20), "labels go from 0 to 19, but classes=3 takes 0 to 2"),
-        (np.arange(20) % 3 - 1, "labels go from -1 to 1, but classes=3 takes 0 to 2"),
+        (None, "array has no labels, but a conditional run"),
+        (np.arange(20), "labels range from 0 to 19, but classes=3 requires 0 to 2"),
+        (np.arange(20) % 3 - 1, "labels range from -1 to 1, but classes=3 requires 0 to 2"),
         (np.arange(20) % 3 / 2, "labels must be whole numbers from 0 to 2, got float64"),
     ],
 )
@@ -168,20 +168,23 @@ def conditional(out_dir: str = "run", **changes: object):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": None}, r"the generator takes 2 inputs; .* is for a conditional run: .*classes="),
+        ({"classes": None}, r"the generator takes 2 inputs, .* requires a conditional run: .*classes="),
         ({"classes": None, "generator": TinyGenerator}, "the discriminator takes 2 inputs"),
-        ({"generator": TinyGenerator}, r"the generator takes none: write construct\(self, noise, labels\)"),
+        (
+            {"generator": TinyGenerator},
+            r"the generator does not take any: define construct\(self, noise, labels\)",
+        ),
         (
             {"discriminator": TinyDiscriminator},
-            r"discriminator takes none: write construct\(self, images, labels\)",
+            r"discriminator does not take any: define construct\(self, images, labels\)",
         ),
-        ({"discriminator": Classifier, "objective": Hinge()}, "discriminator takes none"),
+        ({"discriminator": Classifier, "objective": Hinge()}, "discriminator does not take any"),
         (
             {"objective": AuxiliaryClassifier(Hinge())},
             r"must return \(scores, class logits\), \(4, 1\) and \(4, 3\)",
         ),
         ({"objective": AuxiliaryClassifier(Hinge()), "classes": None}, "AuxiliaryClassifier needs labels"),
-        ({"classes": 4}, r"generator does not take noise of shape \(4, 3\) with labels 0 to 3"),
+        ({"classes": 4}, r"generator does not accept noise of shape \(4, 3\) with labels 0 to 3"),
     ],
 )
 def test_networks_and_classes_must_agree(changes: dict, message: str) -> None:
@@ -191,7 +194,7 @@ def test_networks_and_classes_must_agree(changes: dict, message: str) -> None:
 
 def test_an_unconditional_discriminator_that_returns_class_logits_is_told_of(images: np.ndarray) -> None:
     made = tiny_players(TinyGenerator, Classifier)
-    with pytest.raises(RecipeError, match=r"not 2 outputs; .* AuxiliaryClassifier"):
+    with pytest.raises(RecipeError, match=r"not 2 outputs; .*objective=AuxiliaryClassifier"):
         made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
 
 
@@ -210,7 +213,7 @@ def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> Non
     assert np.array_equal(runner._players.generate(noise, [1] * 6)[0], turns[1])
     assert np.array_equal(runner.sample(4, labels=[2, 2, 2, 2])[2], runner.sample(4)[2])
     table = runner.eval(images, labels)
-    scores = runner._players.judge((images / 127.5 - 1).astype(np.float32), labels)
+    scores = runner._players.score((images / 127.5 - 1).astype(np.float32), labels)
     assert table["d_real"] == pytest.approx((1 / (1 + np.exp(-scores.astype(np.float64)))).mean(), abs=1e-5)
     other = conditional(resume=4)
     other.train(2, source, [Checkpoint(Every.steps(4))], quiet=True)
@@ -218,12 +221,12 @@ def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> Non
     with pytest.raises(RunDirError, match="this run has labels = "):
         conditional(resume=True).train(3, ArraySource(images, 4, labels=labels[::-1].copy()), quiet=True)
     for wrong, message in (
-        ([0, 3], "labels go from 0 to 2, not from 0 to 3"),
+        ([0, 3], "labels must be from 0 to 2, not from 0 to 3"),
         ([0.0, 1.0], "take 2 whole numbers"),
     ):
         with pytest.raises(UsageError, match=message):
             runner.sample(2, labels=wrong)
     with pytest.raises(UsageError, match=r"eval\(images, labels\)"):
         runner.eval(images)
-    with pytest.raises(UsageError, match="take no labels"):
+    with pytest.raises(UsageError, match="do not take labels"):
         tiny_runner("plain").sample(2, labels=[0, 1])

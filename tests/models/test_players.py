@@ -14,9 +14,9 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
 from ms_gan_callbacks.models.losses.objective import check_scores
-from ms_gan_callbacks.models.networks import initial_weights
+from ms_gan_callbacks.models.networks import seed_weights
 from ms_gan_callbacks.models.players import SCALARS, Players
-from ms_gan_callbacks.models.probe import check_fit
+from ms_gan_callbacks.models.probe import probe_networks
 
 
 class Tutorial:
@@ -118,7 +118,7 @@ def assert_same_but_for_roundings(ours: Players, tutorial: Tutorial, step: int) 
 @pytest.mark.slow
 def test_steps_equal_the_tutorials_two_phase_eager_steps_over_twenty_of_them() -> None:
     # Stock layers train on by themselves; fast ones are compared in each step from wherever the tutorial stands.
-    with initial_weights(1, "tutorial"):  # with others a number may round to a ReLU's other side
+    with seed_weights(1, "tutorial"):  # with others a number may round to a ReLU's other side
         tutorial = Tutorial()
     stock, fast = our_players(False, tutorial), our_players(True, tutorial)
     assert fast.accelerated["SequentialCell"] == 2
@@ -161,7 +161,7 @@ def test_real_and_fake_share_a_batch_only_where_no_image_changes_anothers_score(
     noise = rng.standard_normal((4, 3)).astype(np.float32)
     players = tiny_players(TinyGenerator, discriminator)
     before = players.weights()
-    assert check_fit(players.generator, players.discriminator, real, noise).joined is joined
+    assert probe_networks(players.generator, players.discriminator, real, noise).joined is joined
     after = players.weights()
     assert all(np.array_equal(before[name], after[name]) for name in before), "trying moved the statistics"
 
@@ -260,13 +260,13 @@ class WrongWay(nn.Cell):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"noise": np.zeros((4, 5), np.float32)}, r"the generator does not take noise of shape \(4, 5\)"),
+        ({"noise": np.zeros((4, 5), np.float32)}, r"the generator does not accept noise of shape \(4, 5\)"),
         (
             {"real": np.zeros((4, 3, 4, 4), np.float32)},
-            r"makes images of shape \(1, 4, 4\), the data holds \(3, 4, 4\)",
+            r"returns images of shape \(1, 4, 4\), but the data has \(3, 4, 4\)",
         ),
-        ({"discriminator": WrongWay()}, r"must return one score an image, \(4, 1\), not \(4, 1, 4, 4\)"),
-        ({"discriminator": nn.Dense(7, 1)}, r"does not take the generator's images, \(4, 1, 4, 4\)"),
+        ({"discriminator": WrongWay()}, r"must return one score per image, \(4, 1\), not \(4, 1, 4, 4\)"),
+        ({"discriminator": nn.Dense(7, 1)}, r"does not accept the generator's images, \(4, 1, 4, 4\)"),
     ],
 )
 def test_networks_that_do_not_fit_are_told_in_one_line(changes: dict, message: str) -> None:
@@ -277,7 +277,7 @@ def test_networks_that_do_not_fit_are_told_in_one_line(changes: dict, message: s
         "noise": np.zeros((4, 3), np.float32),
     }
     with pytest.raises(RecipeError, match=message) as caught:
-        check_fit(**(fitting | changes))
+        probe_networks(**(fitting | changes))
     assert "\n" not in str(caught.value)
 
 
@@ -285,8 +285,8 @@ def test_networks_that_do_not_fit_are_told_in_one_line(changes: dict, message: s
     ("changes", "message"),
     [
         ({"generator": lambda: 3}, "the generator must be a mindspore.nn.Cell, not int"),
-        ({"discriminator": WrongWay}, "the network for d_optimizer has no parameters to train"),
-        ({"optimizer": lambda parameters: None}, "optimizer must make a mindspore.nn.Optimizer, not NoneType"),
+        ({"discriminator": WrongWay}, "the discriminator has no trainable parameters"),
+        ({"optimizer": lambda parameters: None}, "optimizer must return a mindspore.nn.Optimizer, not NoneType"),
     ],
 )
 def test_factories_that_make_something_else_are_named(changes: dict, message: str) -> None:
@@ -315,16 +315,16 @@ def compiled(objective: object, low: float, high: float) -> None:
 def test_logits_are_not_taken_for_probabilities_whatever_the_initial_weights(seed: int) -> None:
     players = tiny_players(seed=seed)
     real = np.random.default_rng(seed).uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
-    scores = check_fit(players.generator, players.discriminator, real, np.ones((4, 3), np.float32)).scores
+    scores = probe_networks(players.generator, players.discriminator, real, np.ones((4, 3), np.float32)).scores
     check_scores(NonSaturating(), scores)  # a warning would fail this test
-    with pytest.raises(RecipeError, match="outside of"):
+    with pytest.raises(RecipeError, match="outside"):
         check_scores(NonSaturating(from_logits=False), scores)
 
 
 def test_scores_of_the_wrong_kind_for_the_objective_are_told_before_the_first_step() -> None:
-    with pytest.warns(GanWarning, match=r"takes logits, but all scores lie between 0 and 1.*from_logits=False"):
+    with pytest.warns(GanWarning, match=r"requires logits, but all scores are between 0 and 1.*from_logits=False"):
         compiled(NonSaturating(), 0, 1)
-    with pytest.raises(RecipeError, match=r"takes probabilities, but scores lie outside of \[0, 1\].*sigmoid"):
+    with pytest.raises(RecipeError, match=r"requires probabilities, but scores are outside \[0, 1\].*sigmoid"):
         compiled(Minimax(from_logits=False), 2, 3)
     compiled(NonSaturating(), -1, 2)
     compiled(NonSaturating(from_logits=False), 0, 1)

@@ -69,7 +69,7 @@ def test_the_compile_cache_is_left_off_and_that_is_told_once(monkeypatch: pytest
     monkeypatch.setenv("MS_COMPILER_CACHE_ENABLE", "1")
     monkeypatch.setattr(ms, "get_context", lambda name, real=ms.get_context: told.get(name, real(name)))
     told: dict = {"enable_compile_cache": None}  # as it is in a process of its own
-    with pytest.warns(GanWarning, match="compile cache is left off"):
+    with pytest.warns(GanWarning, match="compile cache was disabled"):
         tiny_players()
     told.clear()
     assert ms.get_context("enable_compile_cache") is False

@@ -82,7 +82,7 @@ def test_a_parameter_that_no_checkpoint_would_hold_is_refused_before_the_first_s
 ) -> None:
     runner = tiny_runner(discriminator=Leans, generator_every=generator_every)
     before = weights_of(runner)
-    with pytest.raises(RecipeError, match="uses a Parameter 'loose' that belongs to neither network") as caught:
+    with pytest.raises(RecipeError, match="uses a Parameter 'loose' that does not belong to a network") as caught:
         runner.train(1, images, batch_size=4, quiet=True)
     assert "\n" not in str(caught.value)
     assert_same_weights(before, weights_of(runner))
@@ -172,12 +172,12 @@ def doubts(**changes: object) -> list[str]:
     ("changes", "expected"),
     [
         ({}, []),
-        ({"discriminator": SeesNothing}, ["gives every image the same score"]),
-        ({"generator": Squashes}, ["end it in nn.Tanh"]),
-        ({"generator": OfItsBatch}, ["a picture then depends on those it is drawn with"]),
+        ({"discriminator": SeesNothing}, ["returns the same score for all images"]),
+        ({"generator": Squashes}, ["add nn.Tanh as its last layer"]),
+        ({"generator": OfItsBatch}, ["an image then depends on the other images of its batch"]),
         (
             {"discriminator": DropsOut, "penalty": GradientPenalty()},
-            ["draws at random", "change each other's scores"],
+            ["draws random numbers", "depends on the other images"],
         ),
         ({"generator": Squashes, "discriminator": SeesNothing}, ["nn.Tanh", "the same score"]),
     ],
@@ -212,7 +212,7 @@ def test_a_class_head_that_gives_probabilities_already_is_told(last: type[nn.Cel
     changes = {"objective": AuxiliaryClassifier(NonSaturating()), "classes": 3, "generator": Draws}
     found = doubts(discriminator=lambda: Classifies(last()), **changes)
     assert len(found) == told
-    assert all("take the softmax or sigmoid off" in line for line in found)
+    assert all("remove the softmax or sigmoid" in line for line in found)
 
 
 class IsBroken(TinyGenerator):
@@ -221,7 +221,7 @@ class IsBroken(TinyGenerator):
 
 
 def test_numbers_that_are_broken_before_the_first_step_are_refused() -> None:
-    with pytest.raises(RecipeError, match="the generator's images hold NaN or infinity before the first step"):
+    with pytest.raises(RecipeError, match="the generator's images contain NaN or infinity before the first step"):
         doubts(generator=IsBroken)
     with pytest.raises(RecipeError, match="the generator must return images, one output, not 2"):
         doubts(generator=TwoOutputs)
@@ -239,7 +239,7 @@ class Half(TinyGenerator):
 
 
 def test_a_generator_of_half_precision_is_refused_with_the_cure() -> None:
-    with pytest.raises(RecipeError, match=r"makes images of Float16: return images.astype\(mindspore.float32\)"):
+    with pytest.raises(RecipeError, match=r"returns images of Float16: return images.astype\(mindspore.float32\)"):
         doubts(generator=Half)
 
 
@@ -270,5 +270,5 @@ def test_a_source_of_ones_own_is_asked_for_its_range_too() -> None:
 
 def test_an_optimizer_that_was_made_already_is_refused_with_the_cure() -> None:
     made = nn.Adam(TinyGenerator().trainable_params())
-    with pytest.raises(RecipeError, match=r"must be a factory, not an Adam made already: pass partial\(nn.Adam"):
+    with pytest.raises(RecipeError, match=r"not an instance: pass functools.partial\(nn.Adam"):
         tiny_players(optimizer=made)

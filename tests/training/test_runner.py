@@ -221,7 +221,7 @@ def test_images_are_sampled_by_name_and_judged_held_out(images: np.ndarray) -> N
     assert np.array_equal(runner.sample(70), drawn)
     assert not np.array_equal(runner.sample(70, "another"), drawn)
     table = runner.eval(images)
-    logits = runner._players.judge((images / 127.5 - 1).astype(np.float32)).astype(np.float64)
+    logits = runner._players.score((images / 127.5 - 1).astype(np.float32)).astype(np.float64)
     assert list(table) == SCALARS
     assert table["d_real"] == pytest.approx((1 / (1 + np.exp(-logits))).mean(), abs=1e-6)
     assert table["value"] == pytest.approx(-table["d_loss"], abs=1e-5)
@@ -324,7 +324,7 @@ def test_a_run_that_never_took_a_step_leaves_no_folder_and_one_that_did_keeps_it
     [
         ({"noise_dim": 0}, "noise_dim must be a whole number of at least 1, got 0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
-        ({"device": "TPU"}, "this MindSpore cannot use device TPU"),
+        ({"device": "TPU"}, "the installed MindSpore cannot use device TPU"),
     ],
 )
 def test_a_runner_refuses_settings_in_one_line(changes: dict, message: str) -> None:

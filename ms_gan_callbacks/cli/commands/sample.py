@@ -137,7 +137,7 @@ def _picture(
 ) -> bytes:
     import numpy as np
 
-    from ms_gan_callbacks.data.images import MOST_PIXELS, grid_shape, image_grid, to_png
+    from ms_gan_callbacks.data.images import MOST_PIXELS, compute_grid_shape, image_grid, to_png
 
     shape = first.shape[1:]
     if len(shape) != 3 or shape[0] not in (1, 3):
@@ -145,7 +145,7 @@ def _picture(
             f"a picture shows images of shape (1, H, W) or (3, H, W), and the generator's are {shape}; "
             "write an array: -o samples.npz"
         )
-    height, width = grid_shape(count, columns, *shape[1:], scale=scale or 1)
+    height, width = compute_grid_shape(count, columns, *shape[1:], scale=scale or 1)
     if height * width > MOST_PIXELS:
         raise UsageError(
             f"{count:,} images of {shape[1]} x {shape[2]} pixels"

@@ -1,7 +1,4 @@
-"""Stock layers' equals that are fast on a CPU: the same parameters, names and results by another route.
-
-``SpectralNorm`` is what MindSpore has no equal of.
-"""
+"""Fast layers for CPU with the parameters, names and results of MindSpore's own, and ``SpectralNorm``."""
 
 import importlib
 import pkgutil
@@ -25,5 +22,5 @@ __all__ = [
     "accelerate",
 ]
 
-for _module in pkgutil.iter_modules(__path__):  # each fast layer registers itself
+for _module in pkgutil.iter_modules(__path__):  # importing a module registers its fast layer
     importlib.import_module(f"{__name__}.{_module.name}")

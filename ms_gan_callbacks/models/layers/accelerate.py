@@ -1,4 +1,4 @@
-"""Stock layers of a network replaced, in place, by their fast equals."""
+"""In-place replacement of MindSpore's layers by fast layers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections import Counter
 
 from mindspore import nn
 
-from ms_gan_callbacks.models.layers.fast import Fast
+from ms_gan_callbacks.models.layers.base import Fast
 from ms_gan_callbacks.models.layers.plain import hooks_parameters, is_plain
 
 
 def accelerate(network: nn.Cell) -> dict[str, int]:
-    """Replace the stock layers in a network, however deep, by their equals here; return how many of each it has.
+    """Replace MindSpore's layers in a network by fast layers; return the number of fast layers of each type.
 
-    A layer stays the object it was, with its Parameters, so that nothing that refers to it or them goes stale; it
-    becomes one of the fast class. Subclasses of a stock layer are left alone, and so is what would gain nothing.
-    So is a layer whose call does more than its ``construct``: one with hooks, ``to_float`` or ``recompute``.
-    Call it before anything has compiled the network.
+    The class of a layer is changed in place, so references to the layer and its Parameters remain valid. Not
+    replaced are subclasses of MindSpore's layers, layers that would not be faster, and layers whose call does more
+    than ``construct``, because of hooks, ``to_float`` or ``recompute``. Call it before the network is compiled.
     """
     if hooks_parameters(network):
         return {}
-    # What holds others comes after them: it looks at what they have become.
+    # Inner layers first: a container inspects the replaced ones.
     for _, layer in reversed(list(network.cells_and_names())):
         fast = Fast.of_stock.get(type(layer))
         if fast is not None and is_plain(layer) and fast.stands_for(layer):

@@ -1,4 +1,4 @@
-"""Activations whose gradient is not a handful of comparisons."""
+"""A leaky ReLU with a fast gradient."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks.models.layers.fast import Fast
+from ms_gan_callbacks.models.layers.base import Fast
 from ms_gan_callbacks.models.layers.primitives import relu_grad
 
 FLOATS = (ms.float16, ms.float32, ms.float64)
 
 
 class Leak(nn.Cell):  # type: ignore[misc]
-    """max(x, alpha x), which is the leaky ReLU for a slope alpha from 0 to 1."""
+    """max(x, alpha x), the leaky ReLU for a slope alpha from 0 to 1."""
 
     def __init__(self, alpha: float) -> None:
         super().__init__()
@@ -31,9 +31,9 @@ class Leak(nn.Cell):  # type: ignore[misc]
 
 
 class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]
-    """:class:`mindspore.nn.LeakyReLU`; see there for its argument.
+    """Fast equivalent of :class:`mindspore.nn.LeakyReLU`, with the same argument.
 
-    With alpha outside 0 to 1, or no plain number, and for numbers that are not floats, it is the stock layer.
+    MindSpore's implementation is used if alpha is not a number from 0 to 1, and for inputs that are not floats.
     """
 
     @staticmethod
@@ -51,5 +51,5 @@ class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]
             self.refit()
 
     def construct(self, x: Tensor) -> Tensor:
-        """Return x where it is positive, else alpha x."""
+        """Return x for positive x, else alpha x."""
         return self.leak(x) if self.leaks and x.dtype in FLOATS else super().construct(x)

@@ -1,19 +1,19 @@
-"""Fully connected layers in the forms of the matrix product that a CPU is quick at."""
+"""Fully connected layers with the fastest form of the matrix product on a CPU."""
 
 from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks.models.layers.fast import Fast
+from ms_gan_callbacks.models.layers.base import Fast
+from ms_gan_callbacks.models.layers.feature_major import AddColumn, transpose
 from ms_gan_callbacks.models.layers.primitives import add_bias, times, times_transposed
-from ms_gan_callbacks.models.layers.turn import AddColumn, transpose
 
 FEW_ROWS = 128
-"""Below this many rows, the product x w' takes up to three times as long as (w x')', both transposes included."""
+"""Below this number of rows, x w' takes up to three times as long as (w x')' including both transposes."""
 
 
 class AddBias(nn.Cell):  # type: ignore[misc]
-    """Adds a bias (C,) to rows (R, C); its gradient is one product, the stock one's a slow sum."""
+    """Adds a bias (C,) to rows (R, C), with a matrix product as gradient instead of MindSpore's slow sum."""
 
     def construct(self, rows: Tensor, bias: Tensor) -> Tensor:
         """Return rows + bias."""
@@ -26,7 +26,7 @@ class AddBias(nn.Cell):  # type: ignore[misc]
 
 
 class Dense(Fast, nn.Dense):  # type: ignore[misc]
-    """:class:`mindspore.nn.Dense`; see there for its arguments."""
+    """Fast equivalent of :class:`mindspore.nn.Dense`, with the same arguments."""
 
     def refit(self) -> None:
         self.add_bias, self.add_column = AddBias(), AddColumn()
@@ -46,11 +46,11 @@ class Dense(Fast, nn.Dense):  # type: ignore[misc]
         return rows if len(shape) == 2 else rows.reshape((*shape[:-1], rows.shape[1]))
 
     def turn_rows(self, rows: Tensor) -> Tensor:
-        """Return (out_channels, N), without the activation, for rows (N, in_channels)."""
+        """Return (out_channels, N), before the activation, for rows (N, in_channels)."""
         columns = times_transposed(self.weight, rows)
         return self.add_column(columns, self.bias) if self.has_bias else columns
 
     def turn(self, columns: Tensor) -> Tensor:
-        """Return (out_channels, N), without the activation, for features (in_channels, N)."""
+        """Return (out_channels, N), before the activation, for features (in_channels, N)."""
         columns = times(self.weight, columns)
         return self.add_column(columns, self.bias) if self.has_bias else columns

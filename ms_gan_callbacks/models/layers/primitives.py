@@ -1,7 +1,7 @@
-"""MindSpore's primitives as the layers here use them.
+"""MindSpore primitives shared by the fast layers.
 
-Not their functional forms: the gradient of ``ops.matmul`` transposes matrices in memory, and several functions
-(``ops.gather``, ``ops.bias_add``) hold conditions, which do not compile inside a gradient written by hand.
+Functional forms are not suitable: the gradient of ``ops.matmul`` transposes matrices in memory, and ``ops.gather``
+and ``ops.bias_add`` contain conditions, which do not compile inside a custom ``bprop``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ times = ops.MatMul()
 times_transposed = ops.MatMul(transpose_b=True)
 add_bias = ops.BiasAdd()
 gather = ops.Gather()
-slice_of = ops.Slice()
+take_slice = ops.Slice()
 add_n = ops.AddN()
 each = ops.HyperMap()
 relu_grad = ReluGrad()

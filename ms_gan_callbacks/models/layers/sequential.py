@@ -1,8 +1,8 @@
-"""Layers in a row that hand their features on turned, (C, N), so that none of them has to turn its own.
+"""Sequences of layers that pass features in feature-major layout, (C, N), to avoid transposes between layers.
 
 ::
 
-    rows (N, C) ── Dense ── ReLU ── BatchNorm1d ── Dense ── Tanh ──> turned once, at the end
+    rows (N, C) ── Dense ── ReLU ── BatchNorm1d ── Dense ── Tanh ──> transposed once, at the end
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from mindspore import Tensor, nn
 
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
+from ms_gan_callbacks.models.layers.base import Fast
 from ms_gan_callbacks.models.layers.dense import Dense
-from ms_gan_callbacks.models.layers.fast import Fast
+from ms_gan_callbacks.models.layers.feature_major import transpose
 from ms_gan_callbacks.models.layers.normalization import BatchNorm1d
 from ms_gan_callbacks.models.layers.plain import is_plain
-from ms_gan_callbacks.models.layers.turn import transpose
 
 ELEMENTWISE = (
     LeakyReLU,
@@ -32,74 +32,76 @@ ELEMENTWISE = (
     nn.Sigmoid,
     nn.Tanh,
 )
-"""Layers to which it is all the same how their input lies."""
+"""Elementwise layers, which support any layout."""
 
 
 class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
-    """:class:`mindspore.nn.SequentialCell`; see there for its arguments.
+    """Fast equivalent of :class:`mindspore.nn.SequentialCell`, with the same arguments.
 
-    It takes the place of one in which a ``Dense`` is followed by a layer that works on turned features.
+    It replaces sequences in which a ``Dense`` is followed by a layer that supports feature-major input.
     """
 
     @staticmethod
     def stands_for(layer: nn.SequentialCell) -> bool:
-        return any(_starts(layer.cell_list))
+        return any(_find_starts(layer.cell_list))
 
     def refit(self) -> None:
-        self.starts = _starts(self.cell_list)
-        self.goes_on = tuple(map(_goes_on, self.cell_list))
+        self.starts = _find_starts(self.cell_list)
+        self.continues = tuple(map(_continues, self.cell_list))
         self.elementwise = tuple(map(_is_elementwise, self.cell_list))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "cell_list":  # set anew whenever a layer is added, replaced or removed
+        if name == "cell_list":  # set whenever a layer is added, replaced or removed
             self.refit()
 
-    # A layer may have been given a hook or a cast since. It is looked at again at every call, and, for a graph, in
-    # which nothing is called, by the set_train() that comes before it is compiled.
+    # Layers may have received hooks or casts. They are inspected again at every call and, because compiled graphs
+    # do not call __call__, by the set_train() before compilation.
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.refit()
         return super().__call__(*args, **kwargs)
 
     def add_flags(self, **flags: Any) -> nn.Cell:
         super().add_flags(**flags)
-        if isinstance(self, SequentialCell):  # and has not become the stock layer
+        if isinstance(self, SequentialCell):  # False after a change back to MindSpore's class
             self.refit()
         return self
 
     def construct(self, x: Tensor) -> Tensor:
-        """Return what the last layer makes of what the others make of x."""
-        on_its_side = False
+        """Return the output of the last layer."""
+        feature_major = False
         for number, layer in enumerate(self.cell_list):
             if self.elementwise[number]:
                 x = layer(x)
-            elif on_its_side and self.goes_on[number]:
+            elif feature_major and self.continues[number]:
                 x = layer.turn(x)
             elif self.starts[number] and len(x.shape) == 2:
-                x, on_its_side = layer.turn_rows(x), True
-            elif on_its_side:
-                x, on_its_side = layer(transpose(x)), False
+                x, feature_major = layer.turn_rows(x), True
+            elif feature_major:
+                x, feature_major = layer(transpose(x)), False
             else:
                 x = layer(x)
-        return transpose(x) if on_its_side else x
+        return transpose(x) if feature_major else x
 
 
 def _is_elementwise(layer: nn.Cell) -> bool:
     return type(layer) in ELEMENTWISE and is_plain(layer)
 
 
-def _goes_on(layer: nn.Cell) -> bool:
-    if not is_plain(layer):  # turn() would pass its call by
+def _continues(layer: nn.Cell) -> bool:
+    if not is_plain(layer):  # turn() would bypass its call
         return False
     if type(layer) is BatchNorm1d:
         return BatchNorm1d.stands_for(layer)
     return type(layer) is Dense and not layer.activation_flag
 
 
-def _starts(cells: Sequence[nn.Cell]) -> tuple[bool, ...]:
-    """Return of each layer whether to turn features there: at a Dense before one that goes on with them."""
+def _find_starts(cells: Sequence[nn.Cell]) -> tuple[bool, ...]:
+    """Return for each layer whether it is a Dense at which a feature-major section starts."""
     found = []
     for number, layer in enumerate(cells):
         after = itertools.dropwhile(_is_elementwise, cells[number + 1 :])
-        found.append(type(layer) is Dense and _goes_on(layer) and any(map(_goes_on, itertools.islice(after, 1))))
+        found.append(
+            type(layer) is Dense and _continues(layer) and any(map(_continues, itertools.islice(after, 1)))
+        )
     return tuple(found)

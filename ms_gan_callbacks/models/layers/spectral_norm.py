@@ -1,4 +1,4 @@
-"""Spectral normalisation: a linear layer that stretches nothing by more than one."""
+"""Spectral normalisation, which limits the spectral norm of a linear layer to 1."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 KINDS = (nn.Dense, nn.Conv2d, nn.Conv2dTranspose, nn.Embedding)
 
 WARM_UP = 15
-"""Power iterations on the initial weights, so that the first step finds their norm nearly right."""
+"""Power iterations on the initial weights, for an accurate norm at the first step."""
 
 LEAST = 1e-12
-"""What a norm is at least where it is divided by."""
+"""Lower bound of norms in divisions."""
 
 
 class SpectralNorm(nn.Cell):  # type: ignore[misc]
-    """A layer with its weights W divided by their largest singular value (Miyato et al., 2018, arXiv:1802.05957).
+    """A layer with weights W divided by their largest singular value (Miyato et al., 2018, arXiv:1802.05957).
 
-    A convolution's W is its kernel as a matrix, (outputs, inputs * taps), as in the paper. Power iteration finds
-    the value (algorithm 1): sigma = u' W v, where u goes on from forward to forward, in training only, and is kept
-    in checkpoints. Gradients flow through the W in sigma and not through u and v (equation 12).
+    For a convolution, W is the kernel as a matrix, (outputs, inputs * taps), as in the paper. The singular value
+    sigma = u' W v is estimated by power iteration (algorithm 1); u is updated at each forward pass in training and
+    saved in checkpoints. Gradients flow through the W in sigma, but not through u and v (equation 12).
 
-    The layer stays as it is, with its Parameters, bias and activation: it is linear, so it is given x / sigma.
+    The layer keeps its Parameters, bias and activation. Because it is linear, its input is divided by sigma.
 
     Args:
         layer: a Dense, Conv2d, Conv2dTranspose or Embedding.
-        iterations: power iterations at each forward in training, at least 1.
+        iterations: power iterations per forward pass in training, at least 1.
 
     Raises:
-        RecipeError: it is another layer, its weights are all zero, or ``iterations`` is no whole number above 0.
+        RecipeError: the layer has another type, its weights are all zero, or ``iterations`` is not a whole number
+            of at least 1.
     """
 
     def __init__(self, layer: nn.Cell, iterations: int = 1) -> None:
@@ -44,13 +45,13 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
         matrix = self.matrix()
         u = initializer(Normal(1.0), (1, matrix.shape[0]), ms.float32).init_data()
         for _ in range(WARM_UP):
-            u = unit(times_transposed(unit(times(u, matrix)), matrix))
+            u = normalize(times_transposed(normalize(times(u, matrix)), matrix))
         self.u = Parameter(u, name="u", requires_grad=False)
 
     def matrix(self) -> Tensor:
-        """Return the weights as W, (outputs, whatever an output is made of), in single precision.
+        """Return the weights as W, (outputs, inputs per output), in single precision.
 
-        Half precision, of the layer's weights or by ``to_float``, is too short for the squares of small weights.
+        Half precision, of the weights or by ``to_float``, cannot represent the squares of small weights.
         """
         if self.looks_up:
             return self.layer.embedding_table.astype(ms.float32)
@@ -60,20 +61,20 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
         return weight.reshape(weight.shape[0], -1)
 
     def norm(self) -> Tensor:
-        """Return sigma, the largest singular value as far as it is known, (1, 1); in training, u follows."""
+        """Return the estimate of sigma, the largest singular value, (1, 1); in training, update u."""
         matrix = self.matrix()
         fixed = ops.stop_gradient(matrix)
-        u = self.u.astype(ms.float32)  # to_float() makes less of it
-        v = unit(times(u, fixed))
+        u = self.u.astype(ms.float32)  # to_float() reduces its precision
+        v = normalize(times(u, fixed))
         if self.training:
             for _ in range(self.iterations - 1):
-                v = unit(times(unit(times_transposed(v, fixed)), fixed))
-            u = unit(times_transposed(v, fixed))
+                v = normalize(times(normalize(times_transposed(v, fixed)), fixed))
+            u = normalize(times_transposed(v, fixed))
             u = ops.depend(u, ops.assign(self.u, u))
         return ops.maximum(times_transposed(times_transposed(v, matrix), u), LEAST)
 
     def construct(self, x: Tensor) -> Tensor:
-        """Return what the layer, its weights divided by sigma, makes of x."""
+        """Return the output of the layer with its weights divided by sigma."""
         shrink = 1 / self.norm().reshape(())
         if self.looks_up:
             rows = self.layer(x)
@@ -81,8 +82,8 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
         return self.layer(x * shrink.astype(x.dtype))
 
 
-def unit(row: Tensor) -> Tensor:
-    """Return a row (1, N) at length 1."""
+def normalize(row: Tensor) -> Tensor:
+    """Return a row (1, N) scaled to length 1."""
     return row / ops.maximum(ops.sqrt(times_transposed(row, row)), LEAST)
 
 
@@ -90,7 +91,7 @@ def _check(layer: object, iterations: object) -> None:
     if not isinstance(layer, KINDS):
         found = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
         raise RecipeError(
-            f"SpectralNorm takes a layer of the kind {', '.join(kind.__name__ for kind in KINDS)}, not {found}"
+            f"SpectralNorm requires a layer of type {', '.join(kind.__name__ for kind in KINDS)}, not {found}"
         )
     if not is_whole(iterations, 1):
         raise RecipeError(f"SpectralNorm(iterations=...) takes a whole number of at least 1, not {iterations!r}")

@@ -1,4 +1,4 @@
-"""The losses people train GANs with."""
+"""Objectives from the literature."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def _cross_entropy(scores: Tensor, label: float, from_logits: bool) -> Tensor:
 
 @dataclass(frozen=True)
 class NonSaturating(Objective):
-    """The form of Goodfellow et al., 2014 (arXiv:1406.2661), section 3, that everybody trains.
+    """The non-saturating loss of Goodfellow et al., 2014 (arXiv:1406.2661), section 3, the usual choice.
 
-    The discriminator minimises -E[log D(x)] - E[log(1 - D(G(z)))]; the generator minimises -E[log D(G(z))],
-    which has the minimax game's fixed point but strong gradients while the discriminator still wins.
+    The discriminator minimises -E[log D(x)] - E[log(1 - D(G(z)))]. The generator minimises -E[log D(G(z))], which
+    has the fixed point of the minimax game, but stronger gradients while the discriminator is superior.
 
     Args:
-        from_logits: whether scores are logits (the numerically better choice) or probabilities.
-        smoothing: how far from 1 the label of real images is, 0 or more and below 1: one-sided label smoothing
+        from_logits: whether scores are logits (numerically more stable) or probabilities.
+        smoothing: one-sided label smoothing, at least 0 and below 1: real images have the label 1 - smoothing
             (Salimans et al., 2016, arXiv:1606.03498, section 3.4).
 
     Raises:
-        RecipeError: ``smoothing`` is out of its range.
+        RecipeError: ``smoothing`` is out of range.
     """
 
     from_logits: bool = True
@@ -39,28 +39,28 @@ class NonSaturating(Objective):
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
             kind = type(self).__name__
-            raise RecipeError(f"{kind}(smoothing=...) takes a number from 0 up to below 1, got {self.smoothing!r}")
+            raise RecipeError(f"{kind}(smoothing=...) must be at least 0 and below 1, got {self.smoothing!r}")
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-        """Return the cross entropy of real images called real plus that of fakes called fake."""
+        """Return the cross entropy of real scores, label 1 - smoothing, plus that of fake scores, label 0."""
         real = _cross_entropy(real_scores, 1.0 - self.smoothing, self.from_logits)
         return real + _cross_entropy(fake_scores, 0.0, self.from_logits)
 
     def generator_loss(self, fake_scores: Tensor) -> Tensor:
-        """Return the cross entropy of fakes called real."""
+        """Return the cross entropy of fake scores with label 1."""
         return _cross_entropy(fake_scores, 1.0, self.from_logits)
 
     def probability(self, scores: Tensor) -> Tensor:
-        """Return D(x), through the sigmoid where scores are logits."""
+        """Return D(x), the sigmoid of logits."""
         return ops.sigmoid(scores) if self.from_logits else scores
 
 
 @dataclass(frozen=True)
 class Minimax(NonSaturating):
-    """The game itself, min_G max_D E[log D(x)] + E[log(1 - D(G(z)))] (arXiv:1406.2661, equation 1).
+    """The minimax game, min_G max_D E[log D(x)] + E[log(1 - D(G(z)))] (arXiv:1406.2661, equation 1).
 
-    The generator minimises E[log(1 - D(G(z)))]; its gradient fades while the discriminator wins outright,
-    which is why :class:`NonSaturating` is the usual choice.
+    The generator minimises E[log(1 - D(G(z)))], whose gradient vanishes while the discriminator is superior;
+    :class:`NonSaturating` does not have this problem.
     """
 
     def generator_loss(self, fake_scores: Tensor) -> Tensor:
@@ -70,9 +70,9 @@ class Minimax(NonSaturating):
 
 @dataclass(frozen=True)
 class LeastSquares(Objective):
-    """Mao et al., 2016 (arXiv:1611.04076), equation 9: real images towards 1, fakes towards 0.
+    """LSGAN, Mao et al., 2016 (arXiv:1611.04076), equation 9, with targets 1 for real images and 0 for fakes.
 
-    Scores are a critic's, without bounds; at equilibrium both means are 0.5.
+    Scores are unbounded; at equilibrium both means are 0.5.
     """
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class LeastSquares(Objective):
 class Hinge(Objective):
     """Lim & Ye, 2017 (arXiv:1705.02894), as in Miyato et al., 2018 (arXiv:1802.05957), equations 16 and 17.
 
-    The discriminator stops caring about what it tells apart by more than the margin.
+    Scores beyond the margin do not contribute to the discriminator's loss.
     """
 
     unbounded = True
@@ -104,14 +104,14 @@ class Hinge(Objective):
 
 @dataclass(frozen=True)
 class Wasserstein(Objective):
-    """Arjovsky et al., 2017 (arXiv:1701.07875): the critic's scores estimate the distance to the data.
+    """WGAN, Arjovsky et al., 2017 (arXiv:1701.07875): the critic's scores estimate the Wasserstein distance.
 
-    That takes a critic whose slope is bounded: by ``clip``, or by ``Recipe(penalty=GradientPenalty())``. The paper
-    updates the generator once in five steps: ``Recipe(generator_every=5)``.
+    This requires a critic with bounded gradients: use ``clip``, or ``Recipe(penalty=GradientPenalty())``. The
+    paper updates the generator every 5 steps: ``Recipe(generator_every=5)``.
 
     Args:
-        clip: after each of its updates the critic's trained weights are clipped to [-clip, clip]; the paper's is
-            0.01. None leaves them alone.
+        clip: the critic's trainable weights are clipped to [-clip, clip] after each of its updates; 0.01 in the
+            paper. None disables clipping.
     """
 
     clip: float | None = None
@@ -128,38 +128,39 @@ class Wasserstein(Objective):
 
 @dataclass(frozen=True)
 class RelativisticAverage(Objective):
-    """Jolicoeur-Martineau, 2018 (arXiv:1807.00734), equations 13 and 14: is x more real than the average fake?
+    """Relativistic average GAN, Jolicoeur-Martineau, 2018 (arXiv:1807.00734), equations 13 and 14.
 
-    Scores are logits C(x) that mean something only next to each other. Both players' losses take both kinds.
+    The discriminator estimates whether a real image is more realistic than the average fake. Scores are logits
+    C(x) of which only differences are meaningful. The losses of both players use real and fake scores.
     """
 
     generator_sees_real = True
     unbounded = True
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-        """Return the cross entropy of sigmoid(C(x) - E[C(G(z))]) towards 1, and of its counterpart towards 0."""
+        """Return the cross entropy of C(x) - E[C(G(z))], label 1, plus that of C(G(z)) - E[C(x)], label 0."""
         real = _cross_entropy(real_scores - fake_scores.mean(), 1.0, True)
         return real + _cross_entropy(fake_scores - real_scores.mean(), 0.0, True)
 
     def generator_loss(self, fake_scores: Tensor, real_scores: Tensor) -> Tensor:
-        """Return the same with the labels exchanged."""
+        """Return the discriminator's loss with exchanged labels."""
         fake = _cross_entropy(fake_scores - real_scores.mean(), 1.0, True)
         return fake + _cross_entropy(real_scores - fake_scores.mean(), 0.0, True)
 
 
 @dataclass(frozen=True)
 class AuxiliaryClassifier(Objective):
-    """Odena et al., 2016 (arXiv:1610.09585): both players minimise the cross entropy of an image's class, too.
+    """AC-GAN, Odena et al., 2016 (arXiv:1610.09585): both players also minimise the cross entropy of the classes.
 
-    The discriminator returns (scores, class logits (N, classes)); it need not take labels. The run must be
+    The discriminator returns (scores, class logits (N, classes)); taking labels is optional. The run must be
     conditional: ``Recipe(classes=10)``.
 
     Args:
-        base: the losses of the scores.
-        weight: how much the cross entropy of the classes counts, more than 0.
+        base: objective of the scores.
+        weight: weight of the cross entropy of the classes, more than 0.
 
     Raises:
-        RecipeError: ``weight`` is out of its range.
+        RecipeError: ``weight`` is out of range.
     """
 
     base: Losses
@@ -167,11 +168,11 @@ class AuxiliaryClassifier(Objective):
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
-            raise RecipeError(f"AuxiliaryClassifier takes a weight of more than 0, got {self.weight!r}")
+            raise RecipeError(f"AuxiliaryClassifier(weight=...) must be more than 0, got {self.weight!r}")
         base = complete_objective(self.base)
-        # The base's own bound methods: MindSpore's compiler cannot follow self.base from a method.
+        # Bound methods of the base: MindSpore's compiler cannot follow self.base in a method.
         vars(self).update({name: getattr(base, name) for name in TRAITS if name != "class_loss"})
 
     def class_loss(self, class_logits: Tensor, labels: Tensor) -> Tensor:
-        """Return weight times the cross entropy of class logits (N, classes) against labels (N,)."""
+        """Return weight times the cross entropy of class logits (N, classes) with labels (N,)."""
         return self.weight * ops.cross_entropy(class_logits, labels)

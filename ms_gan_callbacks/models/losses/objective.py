@@ -1,4 +1,4 @@
-"""What an objective is: two losses of scores, and what the training step does beside."""
+"""The base class of objectives, and functions of scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ms_gan_callbacks.errors import RecipeError, warn
 
 
 class Losses(Protocol):
-    """Any object with the two losses of a GAN, whether or not it is an :class:`Objective`."""
+    """Any object with the two losses of a GAN, not only an :class:`Objective`."""
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Return the scalar that the discriminator minimises."""
@@ -26,26 +26,26 @@ class Losses(Protocol):
 
 
 class Objective:
-    """The two losses of a GAN, and what the training step does beside.
+    """Base class of objectives: the two losses of a GAN, and options of the training step.
 
-    A subclass has both losses, and overrides what else it needs. Any other object with both losses is taken in its
-    place, with these defaults for the attributes that it does not have.
+    Subclasses define both losses and override other attributes as required. Any other object with both losses is
+    accepted, too, with these defaults for missing attributes.
 
-    Attributes that are Parameters, such as the k of BEGAN (arXiv:1703.10717), are state that the losses move by
-    ``ops.assign``. It begins every run as it was made, is kept in checkpoints, and stays as it is where a run is
-    only evaluated.
+    Attributes that are Parameters, such as the k of BEGAN (arXiv:1703.10717), are state that the losses update
+    with ``ops.assign``. It is reset to its initial value at the beginning of a run, saved in checkpoints, and not
+    changed by evaluation.
 
     Attributes:
-        discriminator_loss: a method of (real scores, fake scores): the scalar that the discriminator minimises.
-        generator_loss: a method of fake scores: the scalar that the generator minimises.
-        probability: a method of scores: the probability, in [0, 1], that each image is real. Where it is None the
-            discriminator is a critic, whose scores are not probabilities and are published as they are.
-        class_loss: a method of (class logits, labels): a scalar that both players minimise, too. Where there is
-            one the discriminator returns (scores, class logits).
-        generator_sees_real: whether ``generator_loss`` takes real scores behind the fake ones.
-        clip: c, where the discriminator's weights are clipped to [-c, c] after each of its updates, or None.
-        from_logits: whether scores are logits (True) or probabilities (False); None says neither.
-        unbounded: whether scores have no bounds; all of them within [0, 1] are then warned about.
+        discriminator_loss: method of (real scores, fake scores) that returns the discriminator's loss, a scalar.
+        generator_loss: method of fake scores that returns the generator's loss, a scalar.
+        probability: method of scores that returns the probability, in [0, 1], that each image is real. None for a
+            critic, whose raw scores are published instead.
+        class_loss: method of (class logits, labels) that returns a scalar, added to both losses, or None. If it is
+            defined, the discriminator returns (scores, class logits).
+        generator_sees_real: whether ``generator_loss`` takes real scores as a second argument.
+        clip: c, to clip the discriminator's weights to [-c, c] after each of its updates, or None.
+        from_logits: whether scores are logits (True) or probabilities (False); None if neither applies.
+        unbounded: whether scores are unbounded; a warning is issued if all of them are within [0, 1].
     """
 
     discriminator_loss: Callable[..., Any]
@@ -56,7 +56,7 @@ class Objective:
     clip: float | None = None
     from_logits: bool | None = None
     unbounded: bool = False
-    _name: str  # of the class, in messages about scores
+    _name: str  # class name in messages about scores
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -67,10 +67,10 @@ TRAITS = tuple(Objective.__annotations__)
 
 
 def complete_objective(objective: object) -> Objective:
-    """Return an objective as it is, and any other object with both losses as an :class:`Objective`.
+    """Return an objective unchanged, or convert an object with both losses to an :class:`Objective`.
 
     Raises:
-        RecipeError: it does not have both losses, or its ``clip`` is not a number above 0.
+        RecipeError: a loss is missing, or ``clip`` is not a number above 0.
     """
     for method in ("discriminator_loss", "generator_loss"):
         if isinstance(objective, type) or not callable(getattr(objective, method, None)):
@@ -89,41 +89,41 @@ def complete_objective(objective: object) -> Objective:
 
 def game_value(d_real: Tensor, d_fake: Tensor) -> Tensor:
     """Return V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] (arXiv:1406.2661, equation 1) from probabilities."""
-    # Through the cross entropy: ops.log's last bit depends on where in memory its input lies, on CPU.
+    # By cross entropy, because the rounding of ops.log depends on the memory address of its input on a CPU.
     real = ops.binary_cross_entropy(d_real, ops.ones_like(d_real))
     return -(real + ops.binary_cross_entropy(d_fake, ops.zeros_like(d_fake)))
 
 
 def critic_value(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """Return E[D(x)] - E[D(G(z))] from scores: for a Wasserstein critic, its estimate of the distance."""
+    """Return E[D(x)] - E[D(G(z))] from scores, the distance estimated by a Wasserstein critic."""
     return real_scores.mean() - fake_scores.mean()
 
 
 def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
-    """Check that a discriminator's scores are of the kind that an objective is written for.
+    """Check that a discriminator's scores match the objective.
 
     Warns:
-        GanWarning: logits or unbounded scores are expected, and every score is a probability.
+        GanWarning: the objective requires logits or unbounded scores, but all scores are within [0, 1].
 
     Raises:
-        RecipeError: probabilities are expected, and scores lie outside of [0, 1].
+        RecipeError: the objective requires probabilities, but scores are outside [0, 1].
     """
     if np.all(scores == scores[0]):
-        return  # a constant says nothing about its kind; check_fit warns about it
+        return  # undecidable; probe_networks warns about constant scores
     kind, from_logits = objective._name, objective.from_logits
     inside = bool(((scores >= 0) & (scores <= 1)).all())
     if from_logits and inside:
         warn(
-            f"{kind}(from_logits=True) takes logits, but all scores lie between 0 and 1: "
-            f"take the sigmoid off the discriminator's end, or use {kind}(from_logits=False)"
+            f"{kind}(from_logits=True) requires logits, but all scores are between 0 and 1: "
+            f"remove the sigmoid at the end of the discriminator, or use {kind}(from_logits=False)"
         )
     if objective.unbounded and inside:
         warn(
-            f"{kind} takes scores without bounds, but all lie between 0 and 1: take the sigmoid off the "
-            "discriminator's end"
+            f"{kind} requires unbounded scores, but all scores are between 0 and 1: remove the sigmoid at the end "
+            "of the discriminator"
         )
     if from_logits is False and not inside:
         raise RecipeError(
-            f"{kind}(from_logits=False) takes probabilities, but scores lie outside of [0, 1]: "
-            f"end the discriminator in a sigmoid, or use {kind}(from_logits=True)"
+            f"{kind}(from_logits=False) requires probabilities, but scores are outside [0, 1]: "
+            f"add a sigmoid at the end of the discriminator, or use {kind}(from_logits=True)"
         )

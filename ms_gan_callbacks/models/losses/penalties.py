@@ -1,8 +1,7 @@
-"""Penalties on the slope of the discriminator, compiled into its loss.
+"""Gradient penalties, compiled into the discriminator's loss.
 
-A slope is the gradient of a score with respect to the image; what trains is the gradient of its length. MindSpore
-gets that second derivative right in a compiled graph, and has none for some layers (ELU, GELU, GroupNorm,
-pooling): such a discriminator is refused with the operation's name.
+They require second derivatives, which MindSpore supports in compiled graphs, but not for some layers (ELU, GELU,
+GroupNorm, pooling); with these the training step raises RecipeError.
 """
 
 from __future__ import annotations
@@ -24,40 +23,40 @@ Critic = Callable[[Tensor], Tensor]
 
 
 class Penalty(Protocol):
-    """What is added to the discriminator's loss: drawn for on the host, computed in the compiled step.
+    """A term added to the discriminator's loss, with optional random numbers.
 
-    Any object with both methods is a penalty; a subclass needs no ``draw`` where nothing is left to chance.
+    Any object with both methods is a penalty. Subclasses override ``draw`` only if the loss uses random numbers.
     """
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-        """Return what ``loss`` needs drawn for a real batch of a shape (N, C, H, W), as one float32 array."""
+        """Return the random numbers of ``loss`` for a batch of shape (N, C, H, W), as one float32 array."""
         return np.zeros(1, np.float32)
 
     @abstractmethod
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
-        """Return the scalar; the critic maps images (N, C, H, W) to scores."""
+        """Return the penalty, a scalar; ``critic`` maps images (N, C, H, W) to scores."""
 
 
-def squared_slopes(critic: Critic, images: Tensor) -> Tensor:
-    """Return the squared length (N,) of every score's gradient with respect to its image."""
-    slopes = ms.grad(critic)(images)
-    return ops.square(slopes).reshape(images.shape[0], -1).sum(1)
+def compute_squared_norms(critic: Critic, images: Tensor) -> Tensor:
+    """Return the squared norm (N,) of each score's gradient with respect to its image."""
+    gradients = ms.grad(critic)(images)
+    return ops.square(gradients).reshape(images.shape[0], -1).sum(1)
 
 
-def slopes(critic: Critic, images: Tensor) -> Tensor:
-    """Return the length (N,) of every score's gradient with respect to its image."""
-    return ops.sqrt(squared_slopes(critic, images) + 1e-12)  # the root of 0 has no derivative
+def compute_norms(critic: Critic, images: Tensor) -> Tensor:
+    """Return the norm (N,) of each score's gradient with respect to its image."""
+    return ops.sqrt(compute_squared_norms(critic, images) + 1e-12)  # sqrt has no derivative at 0
 
 
 @dataclass(frozen=True)
 class GradientPenalty(Penalty):
-    """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: slope 1 between real and fake.
+    """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: gradient norm 1 between real and fake.
 
-    weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z) with u uniform in [0, 1], one for each image.
+    weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z), with u uniform in [0, 1] for each image.
 
     Args:
         weight: lambda, 0 or more.
-        one_sided: whether only slopes above 1 are penalised.
+        one_sided: whether to penalise only norms above 1.
     """
 
     weight: float = 10.0
@@ -72,7 +71,7 @@ class GradientPenalty(Penalty):
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
-        excess = slopes(critic, fake + drawn * (real - fake)) - 1
+        excess = compute_norms(critic, fake + drawn * (real - fake)) - 1
         if self.one_sided:
             excess = ops.relu(excess)
         return self.weight * ops.square(excess).mean()
@@ -80,10 +79,10 @@ class GradientPenalty(Penalty):
 
 @dataclass(frozen=True)
 class DRAGAN(Penalty):
-    """Kodali et al., 2017 (arXiv:1705.07215), section 2.3: slope 1 around the real images.
+    """DRAGAN, Kodali et al., 2017 (arXiv:1705.07215), section 2.3: gradient norm 1 around real images.
 
-    weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as the authors' code has it: u uniform in [0, 1] for
-    each pixel, a likewise for each image, s the standard deviation of the batch.
+    weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as in the authors' code: u uniform in [0, 1] for each
+    pixel, a uniform in [0, 1] for each image, s the standard deviation of the batch.
 
     Args:
         weight: lambda, 0 or more.
@@ -95,22 +94,22 @@ class DRAGAN(Penalty):
         _check_weight(self, self.weight)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-        """Return a u, (N, C, H, W)."""
+        """Return a * u, (N, C, H, W)."""
         along = rng.random((shape[0], *(1 for _ in shape[1:])), dtype=np.float32)
         return along * rng.random(shape, dtype=np.float32)
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
         spread = ops.sqrt(ops.square(real - real.mean()).mean())
-        return self.weight * ops.square(slopes(critic, real + drawn * (0.5 * spread)) - 1).mean()
+        return self.weight * ops.square(compute_norms(critic, real + drawn * (0.5 * spread)) - 1).mean()
 
 
 @dataclass(frozen=True)
 class R1(Penalty):
-    """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at the real images.
+    """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at real images.
 
     Args:
-        gamma: its weight, 0 or more.
+        gamma: weight, 0 or more.
     """
 
     gamma: float = 10.0
@@ -120,15 +119,11 @@ class R1(Penalty):
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
-        return self.gamma / 2 * squared_slopes(critic, real).mean()
+        return self.gamma / 2 * compute_squared_norms(critic, real).mean()
 
 
 def check_penalty(penalty: object) -> None:
-    """Check that an object is a penalty.
-
-    Raises:
-        RecipeError: it does not have both methods.
-    """
+    """Raise RecipeError unless an object has both methods of a penalty."""
     for method in ("draw", "loss"):
         if isinstance(penalty, type) or not callable(getattr(penalty, method, None)):
             raise RecipeError(f"penalty must be an object with a method {method}, not {penalty!r}")
@@ -136,4 +131,4 @@ def check_penalty(penalty: object) -> None:
 
 def _check_weight(penalty: object, weight: float) -> None:
     if isinstance(weight, bool) or not 0 <= weight < float("inf"):
-        raise RecipeError(f"{type(penalty).__name__} takes a weight of 0 or more, got {weight!r}")
+        raise RecipeError(f"{type(penalty).__name__}: the weight must be 0 or more, got {weight!r}")

@@ -1,4 +1,4 @@
-"""Parameters that an objective or a penalty holds: state of the game, such as the k of BEGAN."""
+"""Parameters of objectives and penalties, such as the k of BEGAN."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mindspore import Parameter, Tensor, nn, ops
 
 
 def collect_state(holders: Mapping[str, object], taken: Iterable[Parameter] = ()) -> list[Parameter]:
-    """Return the Parameters that objects hold, as they were made, each under a name of its own.
+    """Return the Parameters of objects, reset to their initial values and with unique names.
 
-    They are looked for in attributes, and in those of objects, lists, tuples, dicts and cells among them.
+    Attributes are searched recursively, including objects, lists, tuples, dicts and cells.
 
     Args:
-        holders: the objects, by what their Parameters' names begin with.
-        taken: Parameters that belong to a network already.
+        holders: the objects, by the prefix of their Parameters' names.
+        taken: Parameters of networks, which are skipped.
     """
     seen = {id(parameter) for parameter in taken}
     found = [held for prefix, holder in holders.items() for held in _find_parameters(holder, prefix, seen)]
@@ -25,7 +25,7 @@ def collect_state(holders: Mapping[str, object], taken: Iterable[Parameter] = ()
         if not hasattr(parameter, "as_made"):
             parameter.as_made = parameter.asnumpy().copy()
         elif not np.array_equal(parameter.asnumpy(), parameter.as_made, equal_nan=True):
-            ops.assign(parameter, Tensor(parameter.as_made))  # an earlier run has moved it
+            ops.assign(parameter, Tensor(parameter.as_made))  # changed by an earlier run
     return [parameter for _, parameter in found]
 
 

@@ -157,11 +157,11 @@ TOO_SMALL = [
     ),
     (
         lambda: layers.Conv2dTranspose(2, 3, 2, 1, "pad", 3),
-        r"Conv2dTranspose\(kernel_size=\(2, 2\), .* leaves nothing of 4 x 4 pixels",
+        r"Conv2dTranspose\(kernel_size=\(2, 2\), .* returns an empty output for 4 x 4 pixels",
     ),
     (
         lambda: layers.Conv2dTranspose(2, 9, 4, 2, "pad", (5, 5, 0, 0)),  # in tiles
-        r"Conv2dTranspose\(kernel_size=\(4, 4\), .* leaves nothing of 4 x 4 pixels",
+        r"Conv2dTranspose\(kernel_size=\(4, 4\), .* returns an empty output for 4 x 4 pixels",
     ),
     (lambda: layers.Conv2d(3, 2, 1), r"Conv2d takes images of shape \(N, 3, H, W\), not \(5, 2, 4, 4\)"),
     (lambda: layers.Conv2dTranspose(1, 2, 1), r"Conv2dTranspose takes images of shape \(N, 1, H, W\), not "),
@@ -201,7 +201,7 @@ class Blind(nn.Cell):
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_discriminator_that_would_see_nothing_is_refused_before_the_first_step(fast: bool) -> None:
     players = tiny_players(discriminator=Blind, accelerate=fast)
-    with pytest.raises(RecipeError, match=r"the discriminator does not take the generator's images, .*Conv2d"):
+    with pytest.raises(RecipeError, match=r"the discriminator does not accept the generator's images, .*Conv2d"):
         players.compile_for(np.zeros((2, 1, 4, 4), np.float32), np.zeros((2, 3), np.float32))
 
 

@@ -15,7 +15,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks import Checkpoint, Every, RecipeError, Runner, SpectralNorm
 from ms_gan_callbacks.models import layers
 from ms_gan_callbacks.models.networks import graph_mode
-from ms_gan_callbacks.models.probe import check_fit
+from ms_gan_callbacks.models.probe import probe_networks
 
 RNG = np.random.default_rng(0)
 
@@ -240,7 +240,7 @@ def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
     for weights in (before, after):
         expected, _ = iterate(expected, weights[weight].reshape(4, -1).astype(np.float64))
     np.testing.assert_allclose(after[u][0], expected, atol=1e-6)
-    players.judge(real)
+    players.score(real)
     np.testing.assert_array_equal(players.weights()[u], after[u])  # nothing moves in evaluation
     assert players.accelerated == {"BatchNorm1d": 1, "Conv2d": 1, "Dense": 3, "LeakyReLU": 1, "SequentialCell": 1}
 
@@ -254,7 +254,7 @@ def test_real_and_fake_still_share_a_batch_where_the_norm_is_far_from_found() ->
             parameter.set_data(Tensor(unit(left[:, -1:] + 0.5 * left[:, :1]).T))
     before = players.weights()
     real, noise = draw(4, 1, 4, 4).clip(-1, 1), draw(4, 3)
-    assert check_fit(players.generator, players.discriminator, real, noise).joined
+    assert probe_networks(players.generator, players.discriminator, real, noise).joined
     assert_same_weights(before, players.weights())
 
 
@@ -308,7 +308,7 @@ def test_half_precision_has_the_norm_of_single_precision(make: Any, compiled: bo
     np.testing.assert_allclose(made, expected, atol=0.05 * np.abs(expected).max())
 
 
-KINDS = "SpectralNorm takes a layer of the kind Dense, Conv2d, Conv2dTranspose, Embedding, not "
+KINDS = "SpectralNorm requires a layer of type Dense, Conv2d, Conv2dTranspose, Embedding, not "
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_an_object_is_completed_with_defaults_and_keeps_its_own_attributes() -> 
     assert [completed.clip, completed.unbounded] == [0.25, True]
     assert [completed.class_loss, completed.generator_sees_real, completed.from_logits] == [None, False, None]
     assert vars(bounded) == {"clip": 0.25}
-    with pytest.warns(GanWarning, match="^Bounded takes scores without bounds"):
+    with pytest.warns(GanWarning, match="^Bounded requires unbounded scores"):
         check_scores(completed, np.array([[0.25], [0.75]], np.float32))
 
 
@@ -264,9 +264,9 @@ def test_a_classifier_has_the_losses_of_its_base_and_a_class_loss_of_its_own() -
 def test_a_warning_about_a_classifiers_scores_names_its_base() -> None:
     scores = np.array([[0.25], [0.75]], np.float32)
     for base, name in ((Hinge(), "Hinge"), (Bounded(0.5), "Bounded")):
-        with pytest.warns(GanWarning, match=f"^{name} takes scores without bounds"):
+        with pytest.warns(GanWarning, match=f"^{name} requires unbounded scores"):
             check_scores(AuxiliaryClassifier(base), scores)
-    with pytest.raises(RecipeError, match=r"^Minimax\(from_logits=False\) takes probabilities"):
+    with pytest.raises(RecipeError, match=r"^Minimax\(from_logits=False\) requires probabilities"):
         check_scores(AuxiliaryClassifier(Minimax(from_logits=False)), 8 * scores)
 
 
@@ -283,20 +283,20 @@ class EndsInSigmoid(TinyDiscriminator):
 @pytest.mark.parametrize("objective", [Wasserstein(), Hinge(), RelativisticAverage()], ids=repr)
 def test_a_critic_that_ends_in_a_sigmoid_is_warned_of(objective) -> None:
     made = tiny_players(TinyGenerator, EndsInSigmoid, objective=objective)
-    with pytest.warns(GanWarning, match="takes scores without bounds, but all lie between 0 and 1"):
+    with pytest.warns(GanWarning, match="requires unbounded scores, but all scores are between 0 and 1"):
         made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NonSaturating(smoothing=1.0), "smoothing=...*from 0 up to below 1, got 1.0"),
+        (lambda: NonSaturating(smoothing=1.0), "smoothing=...*at least 0 and below 1, got 1.0"),
         (lambda: Minimax(smoothing=-0.1), "Minimax.smoothing"),
         (lambda: tiny_players(objective=Wasserstein(clip=0.0)), "clip must be a number above 0, got 0.0"),
         (lambda: tiny_players(objective=NonSaturating), "objective must be an object with a method"),
         (lambda: tiny_players(objective=HasNoGeneratorLoss()), "must be an object with a method generator_loss"),
         (lambda: tiny_players(objective="hinge"), "objective must be an object with a method"),
-        (lambda: AuxiliaryClassifier(NonSaturating(), weight=0), "weight of more than 0, got 0"),
+        (lambda: AuxiliaryClassifier(NonSaturating(), weight=0), "must be more than 0, got 0"),
         (lambda: tiny_players(objective=Bounded(True)), "clip must be a number above 0, got True"),
         (lambda: AuxiliaryClassifier("hinge"), "objective must be an object with a method"),
     ],

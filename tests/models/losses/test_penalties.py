@@ -182,7 +182,9 @@ def some(names: Iterable[str], quick: Collection[str]) -> list[object]:
 def test_layers_without_a_second_derivative_are_refused_in_one_line(name: str, images: np.ndarray) -> None:
     layer, width, named = LACKING[name]
     runner = penalised(layer, width)
-    with pytest.raises(RecipeError, match=f"R1 needs the second derivative of {named}, which MindSpore does not"):
+    with pytest.raises(
+        RecipeError, match=f"R1 requires the second derivative of {named}, which MindSpore does not"
+    ):
         runner.train(1, images, batch_size=4, quiet=True)
     assert not runner.out_dir.exists()
 
@@ -216,16 +218,16 @@ class BatchNormalised(TinyDiscriminator):
 
 def test_a_penalty_on_batch_statistics_is_warned_of() -> None:
     made = tiny_players(TinyGenerator, BatchNormalised, objective=Hinge(), penalty=GradientPenalty())
-    with pytest.warns(GanWarning, match="GradientPenalty is about the slope at each image by itself.*LayerNorm"):
+    with pytest.warns(GanWarning, match="GradientPenalty requires independent scores.*LayerNorm"):
         made.compile_for(np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GradientPenalty(-1), "GradientPenalty takes a weight of 0 or more, got -1"),
-        (lambda: R1(float("nan")), "R1 takes a weight of 0 or more, got nan"),
-        (lambda: DRAGAN(True), "DRAGAN takes a weight of 0 or more, got True"),
+        (lambda: GradientPenalty(-1), "GradientPenalty: the weight must be 0 or more, got -1"),
+        (lambda: R1(float("nan")), "R1: the weight must be 0 or more, got nan"),
+        (lambda: DRAGAN(True), "DRAGAN: the weight must be 0 or more, got True"),
         (lambda: tiny_players(penalty=GradientPenalty), "penalty must be an object with a method draw"),
         (lambda: tiny_players(penalty=10.0), "penalty must be an object with a method draw, not 10.0"),
     ],

@@ -1,4 +1,4 @@
-"""What all fast layers share, beside the stock layer that each of them is."""
+"""Base class of fast layers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mindspore import nn
 
 
 class Fast:
-    """Goes before the stock layer, ``class Dense(Fast, nn.Dense)``, and takes its arguments.
+    """Base class of fast layers, in front of MindSpore's layer: ``class Dense(Fast, nn.Dense)``.
 
     Attributes:
-        of_stock: every fast class, by the stock one that it replaces.
+        of_stock: all fast classes, by the MindSpore class that they replace.
     """
 
     of_stock: ClassVar[dict[type[nn.Cell], type[Fast]]] = {}
@@ -26,7 +26,7 @@ class Fast:
         self.refit()
 
     def add_flags(self, **flags: Any) -> nn.Cell:
-        """Become the stock layer again where ``to_float`` asks for casts, which the operators here do not make."""
+        """Change back to MindSpore's class if ``to_float`` is used, because the operators here do not cast."""
         super().add_flags(**flags)  # type: ignore[misc]
         if self.mixed_precision_type is not None:  # type: ignore[attr-defined]
             self.__class__ = type(self).__bases__[1]
@@ -34,9 +34,9 @@ class Fast:
 
     @staticmethod
     def stands_for(layer: nn.Cell) -> bool:
-        """Whether this class does better than a stock layer."""
+        """Return whether this class is an improvement over a MindSpore layer."""
         return True
 
     @abstractmethod
     def refit(self) -> None:
-        """Derive what ``construct`` needs from the stock layer's settings."""
+        """Set the attributes that ``construct`` requires from the settings of the MindSpore layer."""

@@ -1,14 +1,13 @@
-"""Images to the windows that a kernel sees, and back: the half of a convolution that is not a matrix product.
+"""Extraction of convolution windows from images (im2col), and its adjoint (col2im).
 
 ::
 
     pixels (N, H, W, C)  ── Unfold ──>  windows (N, windows + 1, taps * C)
-    pixels (N, H, W, C)  <── Fold ────  windows          each pixel the sum of what its windows hold for it
+    pixels (N, H, W, C)  <── Fold ────  windows          each pixel is the sum of its entries in all windows
 
-The last window is empty: all zeros. That is where a gather looks for what lies outside, and the matrix products
-before and after keep it so; appending it to the windows themselves would copy the largest array there is. Each is
-the other's gradient. Both are gathers of whole pixels (C numbers that lie together), which a CPU does at the
-speed of its memory.
+The last window contains only zeros, for gathers of pixels outside the image. Matrix products preserve it;
+appending zeros to the windows instead would copy the largest array. Each operation is the gradient of the other.
+Both gather contiguous pixels of C numbers, at the speed of the memory.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.models.layers.primitives import add_n, each, gather, slice_of
+from ms_gan_callbacks.models.layers.primitives import add_n, each, gather, take_slice
 
 Pair: TypeAlias = tuple[int, int]
 
 
 class Geometry(NamedTuple):
-    """How a kernel walks over an image; everything a static pair is (vertical, horizontal).
+    """The geometry of a convolution; pairs are (vertical, horizontal).
 
     Attributes:
-        kernel: taps.
+        kernel: size in taps.
         stride: pixels from one window to the next.
         dilation: pixels from one tap to the next.
         mode: "pad", "same" or "valid", MindSpore's ``pad_mode``.
@@ -42,17 +41,17 @@ class Geometry(NamedTuple):
     padding: tuple[int, int, int, int]
 
     def __str__(self) -> str:
-        """Write the arguments as a stock layer takes them."""
+        """Return the arguments of a MindSpore layer."""
         padding = f", padding={self.padding}" if self.mode == "pad" else ""
         dilation = f", dilation={self.dilation}" if self.dilation != (1, 1) else ""
         return f"kernel_size={self.kernel}, stride={self.stride}, pad_mode='{self.mode}'{padding}{dilation}"
 
     def reach(self, axis: int) -> int:
-        """Return the pixels from a kernel's first tap to its last, both counted."""
+        """Return the extent of a kernel in pixels."""
         return (self.kernel[axis] - 1) * self.dilation[axis] + 1
 
     def windows(self, axis: int, size: int) -> tuple[int, int]:
-        """Return how many windows an image of a size has, and the zeros before its first pixel."""
+        """Return the number of windows of an image, and the padding before its first pixel."""
         stride, reach = self.stride[axis], self.reach(axis)
         if self.mode == "same":
             count = -(-size // stride)
@@ -61,14 +60,14 @@ class Geometry(NamedTuple):
         return (size + before + after - reach) // stride + 1, before
 
     def size(self, axis: int, count: int) -> int:
-        """Return the size of the image that a transposed convolution makes of so many windows."""
+        """Return the output size of a transposed convolution of a number of windows."""
         spare = self.reach(axis) - self.stride[axis]
         if self.mode == "valid":
             spare = max(spare, 0)
         return count * self.stride[axis] + spare - sum(self.cut(axis))
 
     def cut(self, axis: int) -> tuple[int, int]:
-        """Return the pixels that a transposed convolution cuts off at either end, those that padding adds."""
+        """Return the padding at both ends, which a transposed convolution removes."""
         if self.mode == "same":
             spare = self.reach(axis) - self.stride[axis]
             return spare // 2, spare - spare // 2
@@ -77,22 +76,22 @@ class Geometry(NamedTuple):
 
 
 def cut_tiles(geometry: Geometry) -> tuple[Geometry, Geometry] | None:
-    """Take a transposed convolution as windows of pixels that each make one tile of stride x stride.
+    """Express a transposed convolution as windows of pixels that each produce a tile of stride x stride.
 
-    Where the kernel is a multiple of the stride, all pixels of a tile are made of the same pixels of the image,
+    If the kernel is a multiple of the stride, all pixels of a tile depend on the same pixels of the image,
     kernel / stride along each axis, as in the sub-pixel convolution of Shi et al. (2016), arXiv:1609.05158.
 
     Returns:
-        How the windows walk, each of them backwards, as the taps come; and how the tiles lie, a transposed
-        convolution whose windows do not overlap. None where the kernel is no multiple.
+        The geometry of the windows, with reversed taps, and that of the tiles, a transposed convolution whose
+        windows do not overlap; None if the kernel is not a multiple of the stride.
     """
     if any(k % s or d > 1 for k, s, d in zip(geometry.kernel, geometry.stride, geometry.dilation, strict=True)):
         return None
     walk, lie = [], []
     for axis in (0, 1):
         kernel, stride, (first, last) = geometry.kernel[axis], geometry.stride[axis], geometry.cut(axis)
-        skipped = first // stride  # tiles that are cut off whole
-        more = (kernel - 1 - last) // stride - skipped  # tiles, beside one for each pixel
+        skipped = first // stride  # tiles removed completely
+        more = (kernel - 1 - last) // stride - skipped  # tiles in addition to one per pixel
         walk += [-skipped, more + skipped + 1 - kernel // stride]
         lie += [first % stride, stride * (more + 1 + skipped) + last - kernel]
     per_tile = (geometry.kernel[0] // geometry.stride[0], geometry.kernel[1] // geometry.stride[1])
@@ -102,8 +101,8 @@ def cut_tiles(geometry: Geometry) -> tuple[Geometry, Geometry] | None:
     )
 
 
-def pixels_of_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
-    """Return the pixel under every tap of every window, (windows, taps); H * W where there is none."""
+def map_taps_to_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
+    """Return the index of the pixel under each tap of each window, (windows, taps); H * W outside the image."""
     along = []
     for axis in (0, 1):
         count, before = geometry.windows(axis, size[axis])
@@ -115,9 +114,9 @@ def pixels_of_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
     return pixels.reshape(-1, geometry.kernel[0] * geometry.kernel[1]).astype(np.int32)
 
 
-def taps_of_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
-    """Return the taps over every pixel, (most taps over one pixel, H * W), filled up with the number of taps."""
-    pixels = pixels_of_taps(geometry, size).reshape(-1)
+def map_pixels_to_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
+    """Return the taps over each pixel, (maximum taps per pixel, H * W), padded with the number of taps."""
+    pixels = map_taps_to_pixels(geometry, size).reshape(-1)
     order = np.argsort(pixels, kind="stable").astype(np.int32)
     order = order[pixels[order] < size[0] * size[1]]
     counts = np.bincount(pixels[order], minlength=size[0] * size[1])
@@ -127,38 +126,37 @@ def taps_of_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
     return taps
 
 
-# Worked out once, while the graph is compiled. What follows holds no branch and no loop: MindSpore's compiler
-# fails with "the func graph is empty" on either inside a gradient written by hand.
+# Evaluated once, during compilation. The functions below have no branches and loops: in a custom bprop MindSpore's
+# compiler fails on them with "the func graph is empty".
 @ops.constexpr  # type: ignore[untyped-decorator]
-def _gather_by_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
-    pixels = pixels_of_taps(Geometry(*geometry), size)
+def _index_windows(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-arg]
+    pixels = map_taps_to_pixels(Geometry(*geometry), size)
     empty = np.full((1, pixels.shape[1]), size[0] * size[1], np.int32)
     return Tensor(np.concatenate((pixels, empty)).reshape(-1))
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def _gather_by_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # type: ignore[type-arg]
-    return tuple(Tensor(taps) for taps in taps_of_pixels(Geometry(*geometry), size))
+def _index_pixels(geometry: tuple, size: Pair) -> tuple[Tensor, ...]:  # type: ignore[type-arg]
+    return tuple(Tensor(taps) for taps in map_pixels_to_taps(Geometry(*geometry), size))
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def size_after(
+def compute_size(
     layer: str, geometry: tuple[Any, ...], channels: Pair, weight: tuple[int, ...], images: tuple[int, ...]
 ) -> Pair:
-    """Return (H', W') of what a convolution makes of images that its stock layer takes, too.
+    """Return the output size (H', W') of a convolution.
 
-    Looked at here, where shapes are known: what reshapes and multiplies them takes some that do not fit for
-    something else, or makes an empty tensor of them.
+    Shapes are checked here, because reshaping would accept some wrong shapes or produce empty tensors.
 
     Args:
         layer: "Conv2d" or "Conv2dTranspose".
-        geometry: how its kernel walks.
+        geometry: the geometry of the layer.
         channels: (in, out).
-        weight: the shape of its weight.
-        images: the shape of the images.
+        weight: shape of the weight.
+        images: shape of the images.
 
     Raises:
-        ValueError: they are not (N, in, H, W), nothing is left of them, or the weight is another layer's.
+        ValueError: the images are not (N, in, H, W), the output is empty, or the weight has a wrong shape.
     """
     walk, transposed = Geometry(*geometry), layer == "Conv2dTranspose"
     expected = (*(channels if transposed else channels[::-1]), *walk.kernel)
@@ -171,18 +169,18 @@ def size_after(
     else:
         size = (walk.windows(0, images[2])[0], walk.windows(1, images[3])[0])
     if min(size) < 1:
-        what = "leaves nothing of" if transposed else "has a kernel larger than its images,"
-        raise ValueError(f"{layer}({walk}) {what} {images[2]} x {images[3]} pixels")
+        problem = "returns an empty output for" if transposed else "has a kernel larger than its images,"
+        raise ValueError(f"{layer}({walk}) {problem} {images[2]} x {images[3]} pixels")
     return size
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]
-def window_grid(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg]
-    """Return how many windows an image of a size has: (vertical, horizontal)."""
+def count_windows(geometry: tuple, size: Pair) -> Pair:  # type: ignore[type-arg]
+    """Return the number of windows of an image, (vertical, horizontal)."""
     return tuple(Geometry(*geometry).windows(axis, size[axis])[0] for axis in (0, 1))  # type: ignore[return-value]
 
 
-def channels_last(images: Tensor) -> Tensor:
+def move_channels_last(images: Tensor) -> Tensor:
     """Return images (N, C, H, W) as (N, H, W, C)."""
     batch, channels, height, width = images.shape
     if channels > 1:
@@ -190,7 +188,7 @@ def channels_last(images: Tensor) -> Tensor:
     return images.reshape(batch, height, width, channels)
 
 
-def channels_first(pixels: Tensor) -> Tensor:
+def move_channels_first(pixels: Tensor) -> Tensor:
     """Return pixels (N, H, W, C) as images (N, C, H, W)."""
     batch, height, width, channels = pixels.shape
     if channels > 1:
@@ -198,21 +196,21 @@ def channels_first(pixels: Tensor) -> Tensor:
     return pixels.reshape(batch, channels, height, width)
 
 
-def with_zeros(rows: Tensor) -> Tensor:
-    """Return rows (N, R, C) with one of zeros behind the last: what a gather finds where there is nothing."""
+def append_zeros(rows: Tensor) -> Tensor:
+    """Return rows (N, R, C) with a row of zeros appended, for gathers outside the image."""
     return ops.concat((rows, ops.zeros((rows.shape[0], 1, rows.shape[2]), rows.dtype)), 1)
 
 
 class WithoutLast(nn.Cell):  # type: ignore[misc]
-    """Rows (N, R + 1, C) without the last of each: the gradient of what it drops is zero."""
+    """Rows (N, R + 1, C) without the last row, whose gradient is zero."""
 
     def construct(self, rows: Tensor) -> Tensor:
         """Return (N, R, C)."""
-        return slice_of(rows, (0, 0, 0), (rows.shape[0], rows.shape[1] - 1, rows.shape[2]))
+        return take_slice(rows, (0, 0, 0), (rows.shape[0], rows.shape[1] - 1, rows.shape[2]))
 
     def bprop(self, rows: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
         """Return the gradient with respect to the rows."""
-        return (with_zeros(grad),)
+        return (append_zeros(grad),)
 
 
 def _pick(rows: Tensor, indices: Tensor) -> Tensor:
@@ -220,26 +218,26 @@ def _pick(rows: Tensor, indices: Tensor) -> Tensor:
 
 
 def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
-    """Return the windows (N, windows + 1, taps * C) of pixels (N, H, W, C), the last of them empty."""
+    """Return the windows (N, windows + 1, taps * C) of pixels (N, H, W, C); the last one is empty."""
     batch, height, width, channels = pixels.shape
-    rows = with_zeros(pixels.reshape(batch, height * width, channels))
-    taps = gather(rows, _gather_by_windows(geometry, (height, width)), 1)
+    rows = append_zeros(pixels.reshape(batch, height * width, channels))
+    taps = gather(rows, _index_windows(geometry, (height, width)), 1)
     return taps.reshape(batch, -1, geometry[0][0] * geometry[0][1] * channels)
 
 
 def fold(windows: Tensor, size: Pair, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
-    """Return pixels (N, H, W, C) for windows (N, windows + 1, taps * C), each the sum of its taps in all windows.
+    """Return pixels (N, H, W, C), each the sum of its taps in windows (N, windows + 1, taps * C).
 
     The last window must be empty.
     """
     batch, channels = windows.shape[0], windows.shape[2] // (geometry[0][0] * geometry[0][1])
     rows = windows.reshape(batch, -1, channels)
-    taps = _gather_by_pixels(geometry, size)
+    taps = _index_pixels(geometry, size)
     return add_n(each(ops.partial(_pick, rows), taps)).reshape(batch, size[0], size[1], channels)
 
 
 class Unfold(nn.Cell):  # type: ignore[misc]
-    """Pixels (N, H, W, C) to their windows (N, windows + 1, taps * C), folded back for a gradient."""
+    """Maps pixels (N, H, W, C) to windows (N, windows + 1, taps * C); its gradient is :class:`Fold`."""
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
@@ -255,7 +253,7 @@ class Unfold(nn.Cell):  # type: ignore[misc]
 
 
 class Fold(nn.Cell):  # type: ignore[misc]
-    """Windows (N, windows + 1, taps * C) to the pixels (N, H, W, C) that they make, of a size (H, W), and back."""
+    """Maps windows (N, windows + 1, taps * C) to pixels (N, H, W, C); its gradient is :class:`Unfold`."""
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()

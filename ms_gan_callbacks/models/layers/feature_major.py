@@ -1,4 +1,4 @@
-"""Features turned, (C, N) for a batch of N: as a CPU likes them where a few rows meet many weights."""
+"""Operations on features in feature-major layout, (C, N), which is faster for small batches on a CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def transpose(x: Tensor) -> Tensor:
 
 
 class AddColumn(nn.Cell):  # type: ignore[misc]
-    """Adds a bias (C,) to features (C, N); its gradient is one product, the stock one's a slow sum."""
+    """Adds a bias (C,) to features (C, N), with a matrix product as gradient instead of MindSpore's slow sum."""
 
     def construct(self, columns: Tensor, bias: Tensor) -> Tensor:
         """Return features + bias."""
