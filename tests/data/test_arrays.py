@@ -181,7 +181,11 @@ def test_half_a_step_of_rounding_is_forgiven() -> None:
 
 @pytest.mark.parametrize(
     ("batch_size", "told"),
-    [(0, "must be a whole number of at least 1, got 0"), (-3, "at least 1, got -3"), (2.0, "whole number .* got 2.0")]
+    [
+        (0, "must be a whole number of at least 1, got 0"),
+        (-3, "at least 1, got -3"),
+        (2.0, "whole number .* got 2.0"),
+    ]
     + [(wrong, "whole number of at least 1, got") for wrong in (True, None, "32", [2], np.float32(2))],
 )
 def test_a_wrong_batch_size_is_the_recipes_fault(batch_size: int, told: str) -> None:
