@@ -16,7 +16,23 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PLACES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/README.md"]
+PLACES = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/**/*.md",
+    "examples/*/README.md",
+    "recipes/*.py",
+    "ms_gan_callbacks/__init__.py",
+    "ms_gan_callbacks/cli/**/*.py",
+    "ms_gan_callbacks/config/[!cpr]*.py",
+    "ms_gan_callbacks/config/catalog.py",
+    "ms_gan_callbacks/config/plugins.py",
+    "ms_gan_callbacks/results/**/*.py",
+    "ms_gan_callbacks/training/[!r]*.py",
+    "ms_gan_callbacks/training/re*.py",
+    "ms_gan_callbacks/training/rollback.py",
+]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 
 

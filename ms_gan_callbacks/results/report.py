@@ -10,12 +10,7 @@ from rich.table import Table
 from ms_gan_callbacks.config.attach import attach_metrics
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data.protocol import Source, first_images
-from ms_gan_callbacks.errors import (
-    DataError,
-    UsageError,
-    annotate,
-    warn,
-)
+from ms_gan_callbacks.errors import DataError, UsageError, warn
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor
@@ -29,6 +24,7 @@ from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
+from ms_gan_callbacks.training.evaluator import measure
 
 OF_FEATURES: dict[str, Metric] = {
     "fld": fld,
@@ -89,14 +85,7 @@ class Scorer:
         Raises:
             Exception: raised by a metric, annotated with its name.
         """
-        values = {}
-        for name, metric in self.metrics.items():
-            try:
-                values[name] = float(metric(self.real, fake))
-            except Exception as error:
-                annotate(error, f"raised by the metric {name!r}")
-                raise
-        return values
+        return {name: float(value) for name, value in measure(self.metrics, self.real, fake).items()}
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:
         """Return the value of every metric for a generator, and the standard errors of fld and kid.

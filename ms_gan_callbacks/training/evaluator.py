@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import SupportsFloat
 
 import numpy as np
@@ -12,9 +13,22 @@ from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics.estimate import Estimate
-from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sample import Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.stored import StoredFeatures
+
+
+def measure(metrics: Mapping[str, Metric], real: Sample, fake: Sample, when: str = "") -> dict[str, SupportsFloat]:
+    """Return the values of metrics by name; an exception of a metric is annotated with its name and ``when``."""
+    values = {}
+    for name, metric in metrics.items():
+        try:
+            values[name] = metric(real, fake)
+            float(values[name])
+        except Exception as error:
+            annotate(error, f"raised by the metric {name!r}{when}")
+            raise
+    return values
 
 
 class Evaluator:
@@ -72,21 +86,10 @@ class Evaluator:
         if self._real is None:
             self._real = self._load_real_images(run)
         self._fake = Sample(images, self.evaluation.extractor)
-        results = self._measure(self._real, self._fake, run.step)
+        results = measure(self.evaluation.metrics, self._real, self._fake, f" at step {run.step}")
         run.metrics.update({name: float(result) for name, result in results.items()})
         self._estimates = {name: result for name, result in results.items() if isinstance(result, Estimate)}
         run.metric_noise = self.noise
-
-    def _measure(self, real: Sample, fake: Sample, step: int) -> dict[str, SupportsFloat]:
-        results = {}
-        for name, metric in self.evaluation.metrics.items():
-            try:
-                results[name] = metric(real, fake)
-                float(results[name])
-            except Exception as error:
-                annotate(error, f"raised by the metric {name!r} at step {step}")
-                raise
-        return results
 
     def _load_real_images(self, run: Run) -> Sample:
         """Return the real images; record their number and features and the metrics' floors in ``run.json``."""
@@ -97,7 +100,7 @@ class Evaluator:
         record: dict[str, object] = {"samples": count, "features": real.feature_name}
         if pair:
             other = images.take(np.arange(count, 2 * count))
-            floors = self._measure(real, other, run.step)
+            floors = measure(self.evaluation.metrics, real, other, f" at step {run.step}")
             record["floors"] = {name: float(floor) for name, floor in floors.items()}
         run.manifest = run.manifest.but(evaluation=record)
         run.manifest.write(run.out_dir)

@@ -15,13 +15,7 @@ from ms_gan_callbacks.config.parameters import as_was
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import labelled
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.errors import (
-    GanError,
-    RecipeError,
-    RunDirError,
-    UsageError,
-    choices,
-)
+from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, choices
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment

@@ -86,7 +86,7 @@ def test_an_array_takes_as_many_as_are_asked_for_and_parts_do_not_show(run_dir: 
 @show_warnings
 def test_an_array_holds_images_as_they_are(run_dir: Path) -> None:
     result = ms_gan("sample", str(run_dir), "-n", "3", "-o", "a.npz", "--scale", "4", "--columns", "2")
-    told = "Warning: --columns and --scale applies to grids only and is ignored for a.npz\n"
+    told = "Warning: --columns and --scale: used for grids only, ignored for a.npz\n"
     assert (result.exit_code, result.stderr) == (0, told)
     assert array("a.npz").shape == (3, 1, 4, 4)
 

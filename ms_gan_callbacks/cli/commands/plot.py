@@ -17,7 +17,7 @@ from ms_gan_callbacks.cli.outputs import Output, out_option
     " curves-2.png and so on if another file has that name]"
 )
 def command(run_dir: Path, out: Path | None, overwrite: bool) -> None:
-    """Plot the run in RUN_DIR: losses, D(x) and D(G(z)), and metrics with their floors.
+    """Plot the run in RUN_DIR. Shows losses, D(x) and D(G(z)), and metrics with their floors.
 
     The run may still be training.
     """

@@ -43,7 +43,7 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Resume the run in RUN_DIR, by default the newest run in runs/.
+    """Resume the run in RUN_DIR. The default is the newest run in runs/.
 
     \b
     ms-gan resume                                   the newest run, from its newest checkpoint

@@ -35,7 +35,7 @@ PART = 1024
     show_default=True,
     help="Number of images; at most 10,000 in a grid.",
 )
-@out_option("Name ending in .png (a grid) or .npz (an array). [default: samples.png, or samples-2.png and so on]")
+@out_option("Name ending in .png (a grid) or .npz (an array). [default: samples.png, samples-2.png and so on]")
 @click.option(
     "--columns",
     type=click.IntRange(1),
@@ -84,7 +84,7 @@ def command(
         )
     if not as_grid and (columns or scale):
         names = " and ".join(name for name, value in (("--columns", columns), ("--scale", scale)) if value)
-        warn(f"{names} applies to grids only and is ignored for {output.path}")
+        warn(f"{names}: used for grids only, ignored for {output.path}")
     with Interrupts():
         from ms_gan_callbacks.data.images import write_npz
         from ms_gan_callbacks.results.inference import Trained

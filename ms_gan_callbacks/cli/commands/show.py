@@ -24,7 +24,7 @@ def command(
     metrics: tuple[str, ...],
     seed: int | None,
 ) -> None:
-    """Show RECIPE's parameters, networks and callbacks, without loading data or training.
+    """Show RECIPE's parameters, networks and callbacks. Does not load data or train.
 
     If a required parameter is not set, only the parameters are shown.
     """
