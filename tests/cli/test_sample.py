@@ -117,7 +117,7 @@ def test_images_that_are_no_picture_go_into_an_array(tmp_path: Path) -> None:
     trained(two, tmp_path)
     result = ms_gan("sample", "runs/one", "-n", "5")
     assert result.exit_code == 2
-    assert "the generator's are (2, 2, 4); write an array: -o samples.npz" in result.stderr
+    assert "generated images have shape (2, 2, 4); write an array: -o samples.npz" in result.stderr
     assert not Path("samples.png").exists()
     assert ms_gan("sample", "runs/one", "-n", "5", "-o", "a.npz").exit_code == 0
     assert array("a.npz").shape == (5, 2, 2, 4)
