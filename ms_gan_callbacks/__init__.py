@@ -1,7 +1,7 @@
-"""Train GANs in MindSpore: a recipe describes, a runner runs, a bus tells, callbacks watch and ask.
+"""Train GANs in MindSpore with recipes and callbacks.
 
-``__init__.pyi`` lists the public names. Each is loaded when it is first used (PEP 562), so importing the package
-costs nothing, and MindSpore is imported only by what needs it.
+``__init__.pyi`` lists the public names. Each is loaded on first use (PEP 562), so that importing the package is
+fast and does not import MindSpore.
 """
 
 import lazy_loader

@@ -1,12 +1,12 @@
-"""Clothes by convolutions: a small DCGAN (Radford et al., 2015, arXiv:1511.06434) on Fashion-MNIST.
+"""A small DCGAN (Radford et al., 2015, arXiv:1511.06434) on Fashion-MNIST.
 
 Run it:      ms-gan run recipes/fashion_dcgan.py
 Change it:   ms-gan run recipes/fashion_dcgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/fashion_dcgan.py
-Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
+Time:        about seven minutes on two cores; see docs/gallery.md for results
 
-The data comes with ``apt-get install dataset-fashion-mnist``, or lies where ``--set data_dir=`` says. No number
-here tells how good the images are: the features that come with the package are made for digits. Look at samples/.
+Install the data with ``apt-get install dataset-fashion-mnist``, or pass its directory with ``--set data_dir=``. No
+metrics are computed, because the built-in features are trained on digits. See samples/ for generated images.
 """
 
 from functools import partial
@@ -52,7 +52,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) to logits (N, 1); without BatchNorm, so that real and fake go through it at once."""
+    """Images (N, 1, 28, 28) to logits (N, 1); without BatchNorm, so that real and fake images share one pass."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Discriminator(nn.Cell):
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Return what is compared of images, uint8 (N, 1, 28, 28): their shades at 7 x 7, (N, 49) from 0 to 1."""
+    """Return features of uint8 images (N, 1, 28, 28): their grey values at 7 x 7, (N, 49) in [0, 1]."""
     return (images.reshape(-1, 7, 4, 7, 4).mean((2, 4)) / 255).reshape(-1, 49)
 
 
@@ -86,7 +86,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -97,7 +97,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         features=thumbnails,
-        test_data=partial(fashion_mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(fashion_mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),

@@ -1,13 +1,13 @@
-"""Pictures of your own: a DCGAN with spectral normalisation on a folder of them, grey or in colour.
+"""A DCGAN with spectral normalization on a folder of images, grey or in colour.
 
 Run it:      ms-gan run recipes/folder_dcgan.py --set path=photos
 Change it:   ms-gan run recipes/folder_dcgan.py --set path=photos --set size=64 --set grey=true
 See it:      ms-gan show recipes/folder_dcgan.py --set path=photos
 Time:        about four minutes on two cores for 100 epochs of 1,667 icons (docs/gallery.md)
 
-Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand pictures of one kind
-of thing are a good beginning. No number here tells how good the drawn ones are: the features that come with the
-package are made for digits. Look at samples/.
+Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand images of
+one kind of object are a good start. No metrics are computed, because the built-in features are trained on
+digits. See samples/ for generated images.
 """
 
 from functools import partial
@@ -29,8 +29,7 @@ from ms_gan_callbacks import (
     folder_images,
 )
 
-# A step makes the generator's images once, for both players: its running averages move once by 0.81, not twice by
-# 0.9.
+# A step runs the generator once for both players: running averages are updated once by 0.81, not twice by 0.9.
 MOMENTUM = 0.9**2
 
 up = partial(nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
@@ -38,12 +37,12 @@ down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, ha
 
 
 def widths_for(size: int, channels: int) -> list[int]:
-    """Return the channels of each halving from a picture's size to 4 x 4: three from 32 pixels, four from 64."""
+    """Return the channels of each stride-2 layer down to 4 x 4: three layers for 32 pixels, four for 64."""
     return [channels * 2**level for level in range({32: 3, 64: 4}[size])]
 
 
 class Generator(nn.Cell):
-    """Noise (N, noise_dim) to pictures (N, colours, size, size) in [-1, 1]."""
+    """Noise (N, noise_dim) to images (N, colours, size, size) in [-1, 1]."""
 
     def __init__(self, noise_dim: int, channels: int, size: int, colours: int) -> None:
         super().__init__()
@@ -60,7 +59,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Pictures (N, colours, size, size) to logits (N, 1)."""
+    """Images (N, colours, size, size) to logits (N, 1)."""
 
     def __init__(self, channels: int, size: int, colours: int) -> None:
         super().__init__()
@@ -76,7 +75,7 @@ class Discriminator(nn.Cell):
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Return what is compared of pictures, uint8 (N, C, S, S): their colours at 8 x 8, (N, C * 64) from 0 to 1."""
+    """Return features of uint8 images (N, C, S, S): their colours at 8 x 8, (N, C * 64) in [0, 1]."""
     count, colours, size, _ = images.shape
     tiles = images.reshape(count, colours, 8, size // 8, 8, size // 8)
     return (tiles.mean((3, 5)) / 255).reshape(count, -1)
@@ -93,7 +92,7 @@ def recipe(
     epochs: int = 100,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     colours = 1 if grey else 3
     return Recipe(
         generator=partial(Generator, noise_dim, channels, size, colours),
@@ -108,7 +107,7 @@ def recipe(
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
-            CollapseGuard(features=thumbnails, samples=batch_size),  # as many as even a small folder has
+            CollapseGuard(features=thumbnails, samples=batch_size),  # works for small folders
             Checkpoint(Every.epochs(5), keep=3),
         ],
     )

@@ -1,13 +1,13 @@
-"""A discriminator that also names the digit: AC-GAN (Odena et al., 2016, arXiv:1610.09585) on MNIST.
+"""AC-GAN, whose discriminator also classifies the digit (Odena et al., 2016, arXiv:1610.09585) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_acgan.py
 Change it:   ms-gan run recipes/mnist_acgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_acgan.py
-Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
+Time:        about seven minutes on two cores; see docs/gallery.md for results
 Draw it:     ms-gan sample runs/<run> --class 7
 
-The generator is told which digit it is to be; the discriminator is not: it says how real an image looks and, of
-ten, which digit it sees, and both players want it to be right about that. Grids show one class a column.
+Only the generator receives the label. The discriminator outputs a real/fake logit and logits of the ten digits,
+and both players minimize the classification loss. Image grids show one class per column.
 """
 
 from functools import partial
@@ -35,7 +35,7 @@ down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, we
 
 
 def one_hot(labels: Tensor) -> Tensor:
-    """Return labels (N,) as rows (N, 10) of zeros with a one."""
+    """Return labels (N,) as one-hot vectors (N, 10)."""
     return ops.one_hot(labels, CLASSES, Tensor(1.0), Tensor(0.0))
 
 
@@ -62,7 +62,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) to logits (N, 1) that they are real, and logits (N, 10) of the digit they show."""
+    """Images (N, 1, 28, 28) to real/fake logits (N, 1) and logits of the digits (N, 10)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -105,7 +105,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5),

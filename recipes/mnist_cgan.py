@@ -1,14 +1,13 @@
-"""A digit on demand: a conditional GAN (Mirza and Osindero, 2014, arXiv:1411.1784) on MNIST.
+"""A conditional GAN (Mirza and Osindero, 2014, arXiv:1411.1784) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_cgan.py
 Change it:   ms-gan run recipes/mnist_cgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_cgan.py
-Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
+Time:        about seven minutes on two cores; see docs/gallery.md for results
 Draw it:     ms-gan sample runs/<run> --class 7
 
-Both players are told which digit it is to be: the generator beside its noise, the discriminator by a projection
-(Miyato and Koyama, 2018, arXiv:1802.05637), which adds to its score how well the image fits its label. Grids show
-one class a column.
+Both players receive the label: the generator concatenated with its noise, the discriminator through a projection
+(Miyato and Koyama, 2018, arXiv:1802.05637) that is added to its logit. Image grids show one class per column.
 """
 
 from functools import partial
@@ -35,7 +34,7 @@ down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, we
 
 
 def one_hot(labels: Tensor) -> Tensor:
-    """Return labels (N,) as rows (N, 10) of zeros with a one."""
+    """Return labels (N,) as one-hot vectors (N, 10)."""
     return ops.one_hot(labels, CLASSES, Tensor(1.0), Tensor(0.0))
 
 
@@ -62,7 +61,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) and labels (N,) to logits (N, 1): does it look like a real digit of its label?"""
+    """Images (N, 1, 28, 28) and labels (N,) to logits (N, 1) that they are real images of these labels."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -93,7 +92,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -105,7 +104,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5),

@@ -1,9 +1,9 @@
-"""Digits by convolutions: a small DCGAN (Radford et al., 2015, arXiv:1511.06434) on MNIST.
+"""A small DCGAN (Radford et al., 2015, arXiv:1511.06434) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_dcgan.py
 Change it:   ms-gan run recipes/mnist_dcgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_dcgan.py
-Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
+Time:        about seven minutes on two cores; see docs/gallery.md for results
 """
 
 from functools import partial
@@ -50,7 +50,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) to logits (N, 1); without BatchNorm, so that real and fake go through it at once."""
+    """Images (N, 1, 28, 28) to logits (N, 1); without BatchNorm, so that real and fake images share one pass."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -90,7 +90,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),

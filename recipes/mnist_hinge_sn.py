@@ -1,13 +1,13 @@
-"""The hinge loss with spectral normalisation (Miyato et al., 2018, arXiv:1802.05957) on MNIST.
+"""A GAN with hinge loss and spectral normalization (Miyato et al., 2018, arXiv:1802.05957) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_hinge_sn.py
 Change it:   ms-gan run recipes/mnist_hinge_sn.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_hinge_sn.py
-Time:        about nine minutes on two cores; docs/gallery.md has what comes of it
+Time:        about nine minutes on two cores; see docs/gallery.md for results
 
-Every layer of the discriminator is divided by its spectral norm, so that its slope is at most about 1 without
-any penalty. It learns four times as fast as the generator (Heusel et al., 2017, arXiv:1706.08500), whose
-running average (EMA) draws the pictures and is what metrics judge.
+The weights of every discriminator layer are divided by their spectral norm, which bounds its Lipschitz constant
+without a penalty. Its learning rate is four times the generator's (Heusel et al., 2017, arXiv:1706.08500). Image
+grids and metrics use an exponential moving average (EMA) of the generator's weights.
 """
 
 from functools import partial
@@ -55,7 +55,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) to scores (N, 1), above 1 for what looks real, below -1 for what does not."""
+    """Images (N, 1, 28, 28) to scores (N, 1), trained to be above 1 for real and below -1 for fake images."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -97,7 +97,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),

@@ -1,13 +1,12 @@
-"""A GAN with least squares for its losses (Mao et al., 2016, arXiv:1611.04076): convolutions on MNIST.
+"""A convolutional GAN with least-squares losses (Mao et al., 2016, arXiv:1611.04076) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_lsgan.py
 Change it:   ms-gan run recipes/mnist_lsgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_lsgan.py
-Time:        about seven minutes on two cores; docs/gallery.md has what comes of it
+Time:        about seven minutes on two cores; see docs/gallery.md for results
 
-The discriminator's scores are bare numbers that shall be 1 for real images and 0 for fakes. A fake that is
-scored like a real image by mistake is still pulled towards the real ones, where a cross entropy would let it
-be.
+The discriminator is trained to output 1 for real and 0 for fake images. Fake images that it scores as real still
+contribute a gradient, which would vanish with the cross entropy.
 """
 
 from functools import partial
@@ -54,7 +53,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, 1, 28, 28) to scores (N, 1), about 1 for what looks real and 0 for what does not."""
+    """Images (N, 1, 28, 28) to scores (N, 1), trained to be 1 for real and 0 for fake images."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -83,7 +82,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Discriminator, channels, hidden),
@@ -94,7 +93,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),

@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_mlp.py
 Change it:   ms-gan run recipes/mnist_mlp.py --set epochs=3 --set learning_rate=1e-4
 See it:      ms-gan show recipes/mnist_mlp.py
-Time:        about five minutes on two cores; docs/gallery.md has what comes of it
+Time:        about five minutes on two cores; see docs/gallery.md for results
 """
 
 from functools import partial
@@ -23,8 +23,8 @@ from ms_gan_callbacks import (
     mnist,
 )
 
-# A step makes the generator's images once, for both players, where the textbook loop makes the same images twice.
-# BatchNorm's running averages then move once a step, by 0.9 * 0.9 instead of twice by 0.9: the same averages.
+# A step runs the generator once for both players instead of twice on the same noise, so BatchNorm's running
+# averages are updated once by 0.9 * 0.9 instead of twice by 0.9, with the same result.
 MOMENTUM = 0.9**2
 
 
@@ -70,7 +70,7 @@ def recipe(
     epochs: int = 10,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim),
         discriminator=Discriminator,
@@ -81,11 +81,11 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),
-            EarlyStopping("fld", patience=5, warm_up=3),  # on few digits it gets worse at first
+            EarlyStopping("fld", patience=5, warm_up=3),  # fld may increase in the first epochs
             CollapseGuard(),
             Checkpoint(Every.epochs(1), keep=3, best="fld"),
         ],

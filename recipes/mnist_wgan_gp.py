@@ -1,13 +1,13 @@
-"""Wasserstein's distance with a gradient penalty (Gulrajani et al., 2017, arXiv:1704.00028) on MNIST.
+"""A Wasserstein GAN with gradient penalty (Gulrajani et al., 2017, arXiv:1704.00028) on MNIST.
 
 Run it:      ms-gan run recipes/mnist_wgan_gp.py
 Change it:   ms-gan run recipes/mnist_wgan_gp.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_wgan_gp.py
-Time:        about ten minutes on two cores; docs/gallery.md has what comes of it
+Time:        about ten minutes on two cores; see docs/gallery.md for results
 
-The critic's scores are bare numbers, and its loss is an estimate of how far the fakes are from the real images:
-here it is worth looking at. Its gradient is held near length 1 between real and fake. It is updated at every
-step, the generator at every third.
+The critic outputs unbounded scores, and its negative loss estimates the Wasserstein distance between real and fake
+images. The penalty keeps the norm of its gradient near 1 between real and fake images. The critic is updated at
+every step, the generator at every third.
 """
 
 from functools import partial
@@ -55,7 +55,7 @@ class Generator(nn.Cell):
 
 
 class Critic(nn.Cell):
-    """Images (N, 1, 28, 28) to scores (N, 1); without BatchNorm, which the penalty rules out."""
+    """Images (N, 1, 28, 28) to scores (N, 1); without BatchNorm, which is incompatible with the penalty."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def recipe(
     epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
-    """Describe the run; every parameter is one of ``--set``'s."""
+    """Return the recipe; every parameter can be set with ``--set``."""
     return Recipe(
         generator=partial(Generator, noise_dim, channels),
         discriminator=partial(Critic, channels, hidden),
@@ -99,7 +99,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         metrics={"fld": fld},
-        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # which divides 10,000
+        test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5, columns=5),

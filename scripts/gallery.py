@@ -23,7 +23,7 @@ os.environ.setdefault("GLOG_v", "3")
 
 import click
 
-from ms_gan_callbacks.config.catalog import about
+from ms_gan_callbacks.config.catalog import read_summary
 from ms_gan_callbacks.errors import choices
 from ms_gan_callbacks.storage.environment import get_cpu_name, list_versions
 from ms_gan_callbacks.storage.files import replace_file, to_json
@@ -84,16 +84,16 @@ def train(recipe: str, out: Path) -> float:
 def judge(out: Path) -> dict[str, Any]:
     """Return how good a run's last generator is, and what real images get."""
     from ms_gan_callbacks.results.inference import Trained
-    from ms_gan_callbacks.results.report import judge as judge_trained
+    from ms_gan_callbacks.results.report import evaluate
 
     trained = Trained(out)
-    judgement = judge_trained(trained)
-    rows = {name: judgement.values[name] for name in ("generator", "real")}
+    report = evaluate(trained)
+    rows = {name: report.values[name] for name in ("generator", "real")}
     return {
         "step": trained.step,
         "epochs": trained.recipe.epochs,
-        "features": judgement.features,
-        "against": judgement.real,
+        "features": report.features,
+        "against": report.real,
         **{row: {name: values[name] for name in SHOWN if name in values} for row, values in rows.items()},
     }
 
@@ -128,7 +128,7 @@ def page(numbers: dict[str, dict[str, Any]]) -> str:
         lines += [OTHERS, *table(others, numbers)]
     for recipe in shown:
         sets = "".join(f" --set {name}={value}" for name, value in SETTINGS[recipe].items())
-        lines += [f"\n## {recipe}", about(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
+        lines += [f"\n## {recipe}", read_summary(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
         lines += [f"```bash\nms-gan run recipes/{recipe}.py{sets}\n```\n"]
         lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
         one = numbers[recipe]

@@ -33,7 +33,7 @@ from ms_gan_callbacks import (
     parzen,
 )
 from ms_gan_callbacks.results.inference import Trained
-from ms_gan_callbacks.results.report import Judge
+from ms_gan_callbacks.results.report import Scorer
 from ms_gan_callbacks.storage.environment import get_cpu_name
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
@@ -69,33 +69,33 @@ def rows(values: dict[str, list[dict[str, float]]]) -> Iterator[str]:
 @click.command()
 @click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--seeds", default=5, show_default=True, help="How many, from 0.")
-@click.option("--epochs", default="1,5,10", show_default=True, help="Which to judge; a run ends at the last.")
+@click.option("--epochs", default="1,5,10", show_default=True, help="Epochs to evaluate; a run ends at the last.")
 @click.option("--samples", default=10_000, show_default=True, help="Images on each side.")
 @click.option("--out", default=Path("runs/quality"), type=click.Path(path_type=Path), help="The runs' folder.")
 def main(path: Path, seeds: int, epochs: str, samples: int, out: Path) -> None:
-    """Train RECIPE from several seeds and judge it."""
-    judged_at = [int(epoch) for epoch in epochs.split(",")]
-    recipes = [load_recipe(path, seed=seed, epochs=judged_at[-1]) for seed in range(seeds)]
+    """Train RECIPE from several seeds and evaluate it."""
+    evaluated = [int(epoch) for epoch in epochs.split(",")]
+    recipes = [load_recipe(path, seed=seed, epochs=evaluated[-1]) for seed in range(seeds)]
     folders = [out / f"{path.stem}-{seed}" for seed in range(seeds)]
     for recipe, folder in zip(recipes, folders, strict=True):
         train(recipe, folder)
-    judge = Judge(recipes[0], samples)
-    steps = judge.source.steps_per_epoch
+    scorer = Scorer(recipes[0], samples)
+    steps = scorer.source.steps_per_epoch
     values: dict[str, list[dict[str, float]]] = {}
-    for epoch in judged_at:
+    for epoch in evaluated:
         trained = [Trained(folder, str(epoch * steps)) for folder in folders]
-        values[f"epoch {epoch}"] = [judge.measure_generator(one)[0] for one in trained]
-    last = [Sample(one.generate(one.noise(judge.count, "evaluation")), recipes[0].features) for one in trained]
-    likelihoods = [parzen(judge.train.take(np.arange(1000)), judge.real, sample) for sample in last]
-    values |= {row: [found] for row, found in judge.measure_known().items()}
+        values[f"epoch {epoch}"] = [scorer.measure_generator(one)[0] for one in trained]
+    last = [Sample(one.generate(one.noise(scorer.count, "evaluation")), recipes[0].features) for one in trained]
+    likelihoods = [parzen(scorer.train.take(np.arange(1000)), scorer.real, sample) for sample in last]
+    values |= {row: [found] for row, found in scorer.measure_references().items()}
     studies = [json.loads((folder / "study.json").read_bytes()) for folder in folders]
     replace_file(out / f"{path.stem}.json", to_json({"values": values, "parzen": likelihoods, "runs": studies}))
 
-    print(f"{judge.count:,} images each, {judge.name}; {judge.real.feature_name}; {get_cpu_name()}")
+    print(f"{scorer.count:,} images each, {scorer.name}; {scorer.real.feature_name}; {get_cpu_name()}")
     print("\n".join(rows(values)))
     print("Parzen window, nats:", ", ".join(f"{one.value:.0f} +- {one.standard_error:.1f}" for one in likelihoods))
     print("seconds:", ", ".join(f"{study['seconds']:.0f}" for study in studies))
-    print("modes at the end:", ", ".join(f"{found['modes']:.0f}" for found in values[f"epoch {judged_at[-1]}"]))
+    print("modes at the end:", ", ".join(f"{found['modes']:.0f}" for found in values[f"epoch {evaluated[-1]}"]))
     print("guards:", [said for study in studies for said in study["said"]] or "silent")
 
 

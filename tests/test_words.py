@@ -36,6 +36,16 @@ PLACES = [
     "ms_gan_callbacks/metrics/*.py",
     "ms_gan_callbacks/models/[!s]*.py",
     "ms_gan_callbacks/models/*/*.py",
+    "recipes/*.py",
+    "ms_gan_callbacks/__init__.py",
+    "ms_gan_callbacks/cli/**/*.py",
+    "ms_gan_callbacks/config/[!cpr]*.py",
+    "ms_gan_callbacks/config/catalog.py",
+    "ms_gan_callbacks/config/plugins.py",
+    "ms_gan_callbacks/results/**/*.py",
+    "ms_gan_callbacks/training/[!r]*.py",
+    "ms_gan_callbacks/training/re*.py",
+    "ms_gan_callbacks/training/rollback.py",
 ]
 GENERATED = ["docs/compatibility.md", "docs/gallery.md"]
 

@@ -1,4 +1,4 @@
-"""The ``ms-gan`` command. What needs MindSpore is imported by the commands that need it, so help is instant."""
+"""The ``ms-gan`` command; MindSpore is imported only by the commands that use it, so that help is fast."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def main() -> None:
 
     \b
     ms-gan run mnist_mlp     train the first recipe
-    ms-gan new mine          write mine.py, a recipe of your own to start from
+    ms-gan new mine          write mine.py, a recipe to modify
 
-    RECIPE is a Python file, or a name that ms-gan new --list shows.
+    RECIPE is a Python file, or a name listed by ms-gan new --list.
     """
-    # Before MindSpore is imported, or it does not count: no log noise about deprecated kernels, and no
-    # rank_0/ folder in the working directory when a network does not compile.
+    # These must be set before MindSpore is imported. They suppress log messages about deprecated kernels, and
+    # a rank_0/ folder in the working directory when a network does not compile.
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", tempfile.gettempdir())
     warnings.showwarning = show_warning

@@ -1,4 +1,4 @@
-"""How the command line ends: one line for whatever went wrong, and an exit code."""
+"""Reports errors and warnings of the command line in one line each, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ INTERRUPTED = 130
 
 
 class CommandLine(click.Group):
-    """Prints whatever goes wrong as one ``Error:`` line and ends with the error's exit code."""
+    """Prints exceptions as one ``Error:`` line and exits with the exception's exit code."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command; always ends in SystemExit, as a process should."""
+        """Run a command; always raises SystemExit."""
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
@@ -33,17 +33,16 @@ class CommandLine(click.Group):
         except (click.Abort, KeyboardInterrupt):
             code = _report("interrupted", INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read our output has left, as ``| head`` does; the work is done. Python would complain once
-            # more when it flushes on exit.
+            # The reader of the output has exited, for example ``| head``. Flushing at exit would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
         except Interrupted as error:
             click.echo(str(error), err=True)
             code = error.exit_code
         except GanError as error:
-            code = _report(_one_line(error), error.exit_code)
+            code = _report(_format_error(error), error.exit_code)
         except Exception as error:
-            code = _report(f"{_one_line(error)}; {_keep_traceback()}", 1)
+            code = _report(f"{_format_error(error)}; {_save_traceback()}", 1)
         raise SystemExit(code or 0)
 
 
@@ -52,28 +51,28 @@ def _report(message: str, code: int) -> int:
     return code
 
 
-def _one_line(error: BaseException) -> str:
-    """Describe an error: its type unless it is ours, its first line, and the notes it was annotated with."""
+def _format_error(error: BaseException) -> str:
+    """Return the type of an error (except for GanError), its first line, and its notes."""
     first = first_sentence(error)
     kind = "" if isinstance(error, GanError) else type(error).__name__ + (": " if first else "")
     notes = ", ".join(getattr(error, "__notes__", []))
     return f"{kind}{first}" + (f" ({notes})" if notes else "")
 
 
-def _keep_traceback() -> str:
-    """Write the traceback at hand to a file, for whoever wants to see more than a line; tell where it is."""
+def _save_traceback() -> str:
+    """Write the current traceback to a temporary file and return a message with its path."""
     try:
         descriptor, name = tempfile.mkstemp(prefix="ms-gan-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8") as file:
             traceback.print_exc(file=file)
     except OSError as error:
-        return f"the traceback cannot be kept: {error.strerror or error}"
+        return f"the traceback cannot be saved: {error.strerror or error}"
     return f"traceback in {name}"
 
 
 def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
 ) -> None:
-    """Print a warning as one line; where it came from only if it is not ours."""
+    """Print a warning in one line, with its source location unless it is a GanWarning."""
     where = "" if issubclass(category, GanWarning) else f" ({filename}:{lineno})"
     click.echo(click.style("Warning: ", fg="yellow", bold=True) + f"{message}{where}", err=True)

@@ -1,9 +1,8 @@
-"""Ctrl-C and SIGTERM for a command: noted while a step runs, acted on between two steps.
+"""Handles Ctrl-C and SIGTERM for commands: a signal takes effect between two training steps.
 
-MindSpore keeps replacing the process's SIGINT handler by one that ends the process on the spot. A signal that
-every thread blocks reaches no handler: a thread of ours takes it with ``sigwait``. For that the block must stand
-before MindSpore is imported and starts its threads, so it is the command line's business; a library touches
-nothing of its host's signals.
+MindSpore repeatedly replaces the process's SIGINT handler by one that ends the process immediately. Signals are
+therefore blocked in all threads and received by a separate thread with ``sigwait``. They must be blocked before
+MindSpore is imported and starts its threads, so this is done by the command line and not by the library.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ from typing import Any
 from ms_gan_callbacks.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Ends the main thread's sleep or read, and the watcher's wait. Nobody sends it, and it is ignored by default.
+# Interrupts the main thread's sleep or read, and the watcher's wait. Otherwise unused, and ignored by default.
 WAKE: int = getattr(signal, "SIGURG", 0)
-# ``timeout`` and wrappers such as ``uv run`` pass on what the terminal has sent already: that is no second wish.
-SAME_WISH_SECONDS = 0.3
+# ``timeout`` and wrappers such as ``uv run`` forward a signal that the terminal has sent to the process already.
+REPEAT_SECONDS = 0.3
 INSIST_SECONDS = 0.02
 SHOW_CURSOR = b"\x1b[?25h"
-# What starts a child by itself, without a fork that Python could tell us of.
+# Functions that start child processes without calling the hooks of os.register_at_fork.
 STARTERS: tuple[tuple[Any, str], ...] = (
     (subprocess.Popen, "_execute_child"),
     (multiprocessing_util, "spawnv_passfds"),
-    (resource_tracker.ResourceTracker, "ensure_running"),  # it also unblocks what it has found blocked
+    (resource_tracker.ResourceTracker, "ensure_running"),  # it also unblocks signals
 )
 
 
 class Interrupts:
-    """Takes SIGINT and SIGTERM for as long as it is entered.
+    """Context manager that handles SIGINT and SIGTERM.
 
-    Within :meth:`deferred` a first signal is only noted in ``received``; outside it raises KeyboardInterrupt in
-    the main thread. A second signal ends the process at once. A signal that was ignored before stays ignored.
-    Where threads cannot block signals (Windows), and in any thread but the main one, nothing is taken.
+    Inside of :meth:`deferred` the first signal is only recorded in ``received``; outside it raises
+    KeyboardInterrupt in the main thread. A second signal ends the process immediately. Signals that were ignored
+    before stay ignored. It has no effect on Windows, where threads cannot block signals, and in other threads.
     """
 
     entered: Interrupts | None = None
@@ -59,22 +58,22 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if hasattr(signal, "pthread_sigmask") and threading.current_thread() is threading.main_thread():
             self._block()
-            self._give_children()
+            self._unblock_children()
             self._watch()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deferring = True  # nothing is raised any more
+        self._deferring = True  # do not raise from here on
         self._undo.close()
         if self.received and (error is None or self._raised):
-            # Whatever was raised after ours is its consequence: MindSpore, for one, wraps what it runs into.
-            raise Interrupted("interrupted; nothing was lost", self.received) from error
+            # Another exception may have replaced the KeyboardInterrupt: MindSpore wraps exceptions.
+            raise Interrupted("interrupted; no data was lost", self.received) from error
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let whoever trains finish a step first; they look at ``received`` between two."""
+        """Only record signals inside of the context; the training loop checks ``received`` between steps."""
         before, self._deferring = self._deferring, True
         try:
             yield
@@ -85,8 +84,8 @@ class Interrupts:
         self._main = threading.get_ident()
         self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, WAKE})
-        self._undo.callback(atexit.register, _deafen)
-        self._undo.callback(atexit.unregister, _deafen)
+        self._undo.callback(atexit.register, _block_signals)
+        self._undo.callback(atexit.unregister, _block_signals)
         self._undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
         self._undo.callback(self._take_pending)
         self._undo.callback(self._set_handlers)
@@ -104,14 +103,14 @@ class Interrupts:
 
         def stop() -> None:
             done.set()
-            if watcher.is_alive() and watcher.ident:  # it is not in a child that was forked
+            if watcher.is_alive() and watcher.ident:  # it does not exist in a forked child
                 signal.pthread_kill(watcher.ident, WAKE)
                 watcher.join(timeout=1)
 
         watcher = threading.Thread(target=watch, name="ms-gan signals", daemon=True)
         watcher.start()
         self._undo.callback(stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})  # in this thread: the watcher has inherited the block
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {WAKE})  # in this thread only
 
     def _take(self, number: int, _: Any = None) -> None:
         if number not in SIGNALS or self._handlers[signal.Signals(number)] is signal.SIG_IGN:
@@ -120,8 +119,8 @@ class Interrupts:
             # A plain int: sigwait returns an IntEnum, whose text is "Signals.SIGINT" before Python 3.11.
             self.received, self._received_at = int(number), monotonic()
             threading.Thread(target=self._insist, name="ms-gan interrupt", daemon=True).start()
-        elif monotonic() - self._received_at > SAME_WISH_SECONDS:
-            # Past every lock and buffer: whoever holds them may be what hangs.
+        elif monotonic() - self._received_at > REPEAT_SECONDS:
+            # Bypass locks and buffers: their holder may be blocked.
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
             os._exit(128 + number)
@@ -136,30 +135,30 @@ class Interrupts:
             self._take(signal.sigwait({number}))
 
     def _interrupt_main(self, *_: Any) -> None:
-        # In the main thread: whether it defers cannot change meanwhile.
+        # This runs in the main thread, so _deferring cannot change in between.
         if self.received and not self._deferring and not self._raised and not _imports_mindspore():
             self._raised = True
             raise KeyboardInterrupt
 
     def _set_handlers(self, ours: bool = False) -> None:
-        """Set the process's handlers, which MindSpore has replaced behind Python's back, to these or those."""
+        """Set the process's handlers, which MindSpore replaces, to ours or to the original ones."""
         for number, handler in self._handlers.items():
             if handler not in (None, signal.SIG_IGN):
                 signal.signal(number, self._take if ours else handler)
 
-    def _give_children(self) -> None:
-        """Start child processes with the mask that this one was started with: a blocked signal is inherited."""
+    def _unblock_children(self) -> None:
+        """Start child processes with the original signal mask, because they inherit blocked signals."""
         for owner, name in STARTERS:
             start = getattr(owner, name)
             self._undo.callback(setattr, owner, name, start)
-            setattr(owner, name, self._unblocked(start))
+            setattr(owner, name, self._wrap_start(start))
         self._undo.callback(setattr, Interrupts, "entered", Interrupts.entered)
         Interrupts.entered = self
 
-    def _unblocked(self, start: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap_start(self, start: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(start)
         def unblocked(*arguments: Any, **named: Any) -> Any:
-            in_main = threading.get_ident() == self._main  # only there may handlers be set
+            in_main = threading.get_ident() == self._main  # only the main thread may set handlers
             if in_main:
                 self._set_handlers(ours=True)
             blocked = signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
@@ -174,13 +173,13 @@ class Interrupts:
 
 
 def _imports_mindspore() -> bool:
-    """Whether MindSpore is half imported: left like that, it aborts the process on exit."""
+    """Whether MindSpore's import is in progress: if interrupted, it aborts the process on exit."""
     spec = getattr(sys.modules.get("mindspore"), "__spec__", None)
     return bool(getattr(spec, "_initializing", False))
 
 
-def _deafen() -> None:
-    """Let a process that is ending anyway end: MindSpore takes half a second to, and a signal would kill it."""
+def _block_signals() -> None:
+    """Block signals at exit: MindSpore takes half a second to shut down, and a signal would kill the process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 

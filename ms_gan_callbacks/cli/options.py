@@ -1,4 +1,4 @@
-"""The arguments and options that commands share."""
+"""Arguments and options shared by commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ms_gan_callbacks.training.runner import Runner
 
 
-def _overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+def _parse_overrides(_: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     overrides = {}
     for value in values:
         name, equals, text = value.partition("=")
@@ -34,21 +34,21 @@ set_option = click.option(
     "overrides",
     metavar="NAME=VALUE",
     multiple=True,
-    callback=_overrides,
+    callback=_parse_overrides,
     help="Override a parameter of the recipe; repeat for more. 'ms-gan show RECIPE' lists them.",
 )
-seed_option = click.option("--seed", type=click.IntRange(min=0), help="The seed, instead of the recipe's.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run. [default: the recipe's]")
 
 
 def attach_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--callback`` and ``--metric``."""
+    """Add ``--callback`` and ``--metric`` to a command."""
     for kind in ("metric", "callback"):  # decorators nest from the inside out
         command = click.option(
             f"--{kind}",
             f"{kind}s",
             metavar="NAME[:KEY=VALUE,...]",
             multiple=True,
-            help=f"Attach a {kind} that the recipe does not have; repeat for more. 'ms-gan plugins' lists them.",
+            help=f"Attach an additional {kind}; repeat for more. 'ms-gan plugins' lists them.",
         )(command)
     return command
 
@@ -60,9 +60,9 @@ checkpoint_option = click.option(
 device_option = click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "Ascend"], case_sensitive=False),
-    help="Where to train. [default: MindSpore's choice]",
+    help="Device to use. [default: MindSpore's choice]",
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress; only the closing summary.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only print the closing summary.")
 
 
 def load(
@@ -72,34 +72,34 @@ def load(
     callbacks: Sequence[str] = (),
     metrics: Sequence[str] = (),
 ) -> Recipe:
-    """Return the recipe in a file, or of that name, with the parameters, callbacks and metrics that were typed."""
+    """Return the recipe with a path or name, with the parameters, callbacks and metrics of the command line."""
     path = locate(path)  # before MindSpore is imported
     from ms_gan_callbacks.config.attach import attach
     from ms_gan_callbacks.config.components import typed
     from ms_gan_callbacks.config.recipe import RecipeFile
 
     file = RecipeFile.open(path)
-    return attach(file.build(with_seed(file, overrides, seed)), typed(callbacks, metrics))
+    return attach(file.build(add_seed(file, overrides, seed)), typed(callbacks, metrics))
 
 
-def with_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:
-    """Return overrides with the seed that was typed among them, if one was.
+def add_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:
+    """Return overrides that include ``--seed``, if given.
 
     Raises:
-        RecipeError: the recipe has no parameter for it.
-        UsageError: --set names another one.
+        RecipeError: the recipe does not have a parameter ``seed``.
+        UsageError: ``--set`` contains a seed, too.
     """
     if seed is None:
         return overrides
     if "seed" not in file.tunables:
-        raise RecipeError(f"{file.path.name} has no parameter seed for --seed to set")
+        raise RecipeError(f"{file.path.name} does not have a parameter seed, which --seed needs")
     if "seed" in overrides:
-        raise UsageError(f"--seed {seed} and --set seed={overrides['seed']} are both given; leave one out")
+        raise UsageError(f"--seed {seed} and --set seed={overrides['seed']} are both given; remove one")
     return {**overrides, "seed": str(seed)}
 
 
 def train(runner: Runner, quiet: bool) -> None:
-    """Train, and print the closing summary where nothing else has."""
+    """Train; print the closing summary if ``quiet``, as Console does otherwise."""
     result = runner.train(quiet=quiet)
     if quiet:
         click.echo(result.summary())

@@ -1,4 +1,4 @@
-"""Files that commands write for the user: never over something that is there, whole or not at all."""
+"""Output files of commands: written atomically, and existing files are not replaced by default."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.storage.files import make_draft_path
 
 OF_A_RUN = {".lock", "metrics.jsonl", "recipe.py", "run.json", "samples", "tensorboard"}
-"""What lies in a run's folder that the run itself writes, beside its checkpoints."""
+"""Files and folders in a run directory that the run writes, except its checkpoints."""
 CHECKPOINTS = "checkpoints"
 
 
 class OutputFile(click.Path):
-    """What is typed behind ``-o``: the name of a file."""
+    """Parameter type of ``-o``: the path of a file."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -31,14 +31,14 @@ class OutputFile(click.Path):
         """Return the path."""
         typed = os.fspath(value)
         if typed == "-":
-            self.fail("- (standard output) is not supported; name a file", parameter, context)
+            self.fail("- (standard output) is not supported; give the name of a file", parameter, context)
         if not typed or typed.endswith(("/", os.sep)):
-            self.fail(f"{typed or 'an empty name'!r} names no file; name a file in a folder", parameter, context)
+            self.fail(f"{typed or 'an empty name'!r} is not the name of a file", parameter, context)
         return super().convert(value, parameter, context)
 
 
 def out_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command ``-o FILE`` and ``--overwrite``."""
+    """Add ``-o FILE`` and ``--overwrite`` to a command."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")(command)
@@ -49,14 +49,14 @@ def out_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a command is going to write.
+    """A file to write.
 
     Args:
-        path: its name.
-        overwrite: whether a file of that name may be replaced. A folder never is, nor what belongs to a run.
-        endings: the endings that it may have, in small letters; any where there are none.
-        numbered: whether ``name-2``, ``name-3`` and so on are taken where the name is.
-        replaceable: whether the command has ``--overwrite``.
+        path: path of the file.
+        overwrite: whether an existing file is replaced. Folders and files of a run are never replaced.
+        endings: allowed suffixes in lower case; empty to allow any.
+        numbered: whether to use ``name-2``, ``name-3`` and so on if the file exists.
+        replaceable: whether the command has the option ``--overwrite``.
     """
 
     path: Path
@@ -67,41 +67,41 @@ class Output:
 
     @property
     def ending(self) -> str:
-        """The path's ending, in small letters."""
+        """Suffix of the path in lower case."""
         return self.path.suffix.lower()
 
     def check(self) -> None:
-        """Make sure, before anything costs time, that the file can be written.
+        """Check that the file can be written, before any expensive work.
 
         Raises:
-            UsageError: its name is taken, or of no use; its folder is missing or cannot be written to.
+            UsageError: the file exists, its name is invalid, or its folder is missing or not writable.
         """
         if self.path.name.lower() in self.endings:
-            raise UsageError(f"{self.path} is an ending without a name before it")
+            raise UsageError(f"{self.path} is a suffix without a name")
         if self.endings and self.ending not in self.endings:
             last = self.endings[-1]
             ways = f"{', '.join(self.endings[:-1])} or {last}" if len(self.endings) > 1 else last
             raise UsageError(f"{self.path} must end in {ways}")
-        with _told(self.path):
+        with _report_os_errors(self.path):
             _check_folder(self.path)
             _check_reserved(self.path)
             if self.overwrite:
                 _check_replaceable(self.path)
-            elif not self.numbered and (what := _what_is(self.path)):
-                raise self._taken(what)
-            with _draft(self.path):  # whether the folder can be written to is known once it was
+            elif not self.numbered and (what := _describe(self.path)):
+                raise self._refuse(what)
+            with _open_draft(self.path):  # fails if the folder is not writable
                 pass
 
     def write(self, fill: Callable[[IO[bytes]], object]) -> Path:
-        """Write the file; return its name, which differs from ``path`` where a numbered one was taken.
+        """Write the file and return its path, which differs from ``path`` if a number was added.
 
         Args:
-            fill: writes the content into an open file.
+            fill: writes the content to an open file.
 
         Raises:
-            UsageError: the name has been taken meanwhile, or the disk refuses.
+            UsageError: the file was created in the meantime, or cannot be written.
         """
-        with _told(self.path), _draft(self.path) as (draft, file):
+        with _report_os_errors(self.path), _open_draft(self.path) as (draft, file):
             fill(file)
             file.flush()
             os.fsync(file.fileno())
@@ -110,28 +110,28 @@ class Output:
                 _check_replaceable(self.path)
                 draft.replace(self.path)
                 return self.path
-            for path in _names(self.path) if self.numbered else (self.path,):
+            for path in _list_names(self.path) if self.numbered else (self.path,):
                 with suppress(FileExistsError):
                     _publish(draft, path)
                     return path
-            raise self._taken(_what_is(self.path) or "")
+            raise self._refuse(_describe(self.path) or "")
 
-    def _taken(self, what: str) -> UsageError:
-        told = f"{self.path} exists already" + ("" if what == "a file" else f" ({what})")
-        fixed = what in ("a folder", "no ordinary file") or not self.replaceable
+    def _refuse(self, what: str) -> UsageError:
+        kind = "" if what == "a file" else f" ({what})"
+        fixed = what in ("a folder", "a special file") or not self.replaceable
         way = "choose another name" + ("" if fixed else ", or pass --overwrite")
-        return UsageError(f"{told} and is left as it is; {way}")
+        return UsageError(f"{self.path} exists already{kind}; {way}")
 
 
-def _names(path: Path) -> Iterator[Path]:
+def _list_names(path: Path) -> Iterator[Path]:
     yield path
     for number in count(2):
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say in one line what the disk refuses."""
+def _report_os_errors(path: Path) -> Iterator[None]:
+    """Raise operating system errors as UsageError."""
     try:
         yield
     except OSError as error:
@@ -139,12 +139,12 @@ def _told(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """Make a new file beside a path, which is gone afterwards unless it was put in its place."""
+def _open_draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Create a temporary file next to a path; it is removed at the end unless it was moved."""
     for number in count():
         draft = make_draft_path(path.with_name(f"{path.name}.{number}"))
-        with suppress(FileExistsError):  # of a killed process that had the same id
-            file = open(draft, "xb")  # noqa: SIM115 - closed below, and by who puts it in its place
+        with suppress(FileExistsError):  # left by a killed process with the same id
+            file = open(draft, "xb")  # noqa: SIM115 - closed below
             break
     try:
         with file:
@@ -154,13 +154,13 @@ def _draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Put a draft in a place that is free.
+    """Move a temporary file to a path that does not exist.
 
     Raises:
-        FileExistsError: it is not.
+        FileExistsError: the path exists.
     """
     try:
-        os.link(draft, path)  # unlike a rename, it replaces nothing
+        os.link(draft, path)  # unlike a rename, it does not replace a file
     except FileExistsError:
         raise
     except OSError:  # a file system without links
@@ -172,28 +172,27 @@ def _publish(draft: Path, path: Path) -> None:
             raise
 
 
-def _what_is(path: Path) -> str:
-    """Return what goes by a name already: a file, a folder, a link, or nothing, which is empty."""
+def _describe(path: Path) -> str:
+    """Describe the file, folder or link at a path; return an empty string if there is none."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return ""
     if stat.S_ISLNK(mode):
         return f"a link to {path.readlink()}"
-    return "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "no ordinary file"
+    return "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "a special file"
 
 
 def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
-        what = _what_is(folder)
-        raise UsageError(
-            f"there is no folder {folder} to write {path.name} to" + (f": {folder} is {what}" if what else "")
-        )
+        what = _describe(folder)
+        fault = f"{folder} is {what}" if what else f"there is no folder {folder}"
+        raise UsageError(f"{path} cannot be written: {fault}")
 
 
-def _run_around(path: Path) -> tuple[Path, tuple[str, ...]] | None:
-    """Return the folder of the run that a file would lie in, and the parts of its name in there."""
+def _find_run(path: Path) -> tuple[Path, tuple[str, ...]] | None:
+    """Return the run directory that contains a path, and the parts of the path relative to it."""
     real = Path(os.path.realpath(path.parent)) / path.name
     for folder in real.parents:
         if (folder / "run.json").is_file():
@@ -202,18 +201,18 @@ def _run_around(path: Path) -> tuple[Path, tuple[str, ...]] | None:
 
 
 def _check_reserved(path: Path) -> None:
-    run = _run_around(path)
+    run = _find_run(path)
     if run is None:
         return
     folder, parts = run
     if parts[0].lower() == CHECKPOINTS or (len(parts) == 1 and parts[0].lower() in OF_A_RUN):
-        raise UsageError(f"{path} belongs to the run in {folder} and is left as it is; choose another name")
+        raise UsageError(f"{path} belongs to the run in {folder} and cannot be replaced; choose another name")
 
 
 def _check_replaceable(path: Path) -> None:
-    what = _what_is(path)
-    if what in ("a folder", "no ordinary file") or (path.is_symlink() and path.is_dir()):
-        raise UsageError(f"{path} is {what} and is never replaced; choose another name")
-    run = _run_around(path)
+    what = _describe(path)
+    if what in ("a folder", "a special file") or (path.is_symlink() and path.is_dir()):
+        raise UsageError(f"{path} is {what} and cannot be replaced; choose another name")
+    run = _find_run(path)
     if what and run is not None and len(run[1]) > 1:
-        raise UsageError(f"{path} was written by the run in {run[0]} and is never replaced; choose another name")
+        raise UsageError(f"{path} belongs to the run in {run[0]} and cannot be replaced; choose another name")

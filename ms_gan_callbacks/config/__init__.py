@@ -1,1 +1,1 @@
-"""What a run is asked for: recipes, their parameters, components and plugins."""
+"""Configuration of a run: recipes, their parameters, components and plugins."""

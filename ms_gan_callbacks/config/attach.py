@@ -1,4 +1,4 @@
-"""Attaches callbacks and metrics to a recipe from outside, and remembers which."""
+"""Attaches callbacks and metrics to a recipe, and records them in its origin."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ms_gan_callbacks.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class AttachedOrigin(Origin):
-    """Where a recipe came from, and what was attached to it.
+    """Origin of a recipe with attached callbacks and metrics.
 
     Attributes:
-        callbacks: as they were typed.
-        metrics: likewise.
-        packages: versions of the packages that these come from.
+        callbacks: attached callbacks, as written on the command line.
+        metrics: attached metrics, as written on the command line.
+        packages: versions of the packages that provide them.
     """
 
     callbacks: Sequence[str] = ()
@@ -28,7 +28,7 @@ class AttachedOrigin(Origin):
     packages: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``run.json`` says of it."""
+        """Return the entries for ``run.json``."""
         attached = {"callbacks": list(self.callbacks), "metrics": list(self.metrics)}
         return {
             **super().facts(),
@@ -38,50 +38,47 @@ class AttachedOrigin(Origin):
 
 
 def attach(recipe: Recipe, wanted: Sequence[Typed]) -> Recipe:
-    """Return a recipe with more callbacks and metrics, which its origin names.
+    """Return a recipe with additional callbacks and metrics.
 
     Raises:
-        UsageError: one of them cannot be made, or is called as a metric that is measured already.
+        UsageError: a component cannot be created, or a metric of that name exists.
     """
     if not wanted:
         return recipe
     measured: dict[str, Any] = {}
-    for one in _of("metrics", wanted):
+    for one in _select("metrics", wanted):
         if one.short_name in {*recipe.metrics, *measured}:
-            raise UsageError(f"{one.short_name} is measured already; leave out --metric {one.text}")
+            raise UsageError(f"metric {one.short_name} is already in use; remove --metric {one.text}")
         measured[one.short_name] = one.make()
-    watching = [one.make() for one in _of("callbacks", wanted)]
+    callbacks = [one.make() for one in _select("callbacks", wanted)]
     return replace(
         recipe,
-        callbacks=[*adapt_callbacks(recipe.callbacks), *watching],
+        callbacks=[*adapt_callbacks(recipe.callbacks), *callbacks],
         metrics={**recipe.metrics, **measured},
-        origin=recipe.origin and _told(recipe.origin, wanted),
+        origin=recipe.origin
+        and AttachedOrigin(
+            **{one.name: getattr(recipe.origin, one.name) for one in fields(Origin)},
+            callbacks=[one.text for one in _select("callbacks", wanted)],
+            metrics=[one.text for one in _select("metrics", wanted)],
+            packages=dict(filter(None, (one.package() for one in wanted))),
+        ),
     )
 
 
-def _of(kind: str, wanted: Sequence[Typed]) -> list[Typed]:
+def _select(kind: str, wanted: Sequence[Typed]) -> list[Typed]:
     return [one for one in wanted if one.kind == kind]
 
 
-def _told(origin: Origin, wanted: Sequence[Typed]) -> AttachedOrigin:
-    return AttachedOrigin(
-        **{one.name: getattr(origin, one.name) for one in fields(Origin)},
-        callbacks=[one.text for one in _of("callbacks", wanted)],
-        metrics=[one.text for one in _of("metrics", wanted)],
-        packages=dict(filter(None, (one.package() for one in wanted))),
-    )
-
-
-def attached_to(manifest: Manifest) -> list[Typed]:
-    """Return what ``run.json`` says was attached to a run."""
+def read_attached(manifest: Manifest) -> list[Typed]:
+    """Return the components that are attached to a run, from its ``run.json``."""
     return typed(manifest.callbacks or (), manifest.metrics or ())
 
 
-def with_metrics(recipe: Recipe, manifest: Manifest) -> Recipe:
-    """Return a recipe with the metrics that were attached to a run; those that are not installed warn."""
-    for one in _of("metrics", attached_to(manifest)):
+def attach_metrics(recipe: Recipe, manifest: Manifest) -> Recipe:
+    """Return a recipe with the metrics attached to a run; skip those that are not installed, with a warning."""
+    for one in _select("metrics", read_attached(manifest)):
         try:
             recipe = attach(recipe, [one])
         except UsageError as error:
-            warn(f"{error}; it is left out")
+            warn(f"{error}; the metric is skipped")
     return recipe

@@ -1,4 +1,4 @@
-"""What to measure of the generator while it trains, and when."""
+"""Settings of the evaluation during training."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ms_gan_callbacks.metrics.features import FeatureExtractor
 from ms_gan_callbacks.metrics.sample import Metric
 
 PROBE = 8
-"""Images that are tried before the first step."""
+"""Number of images that features are extracted from in the check before the first step."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What to measure of the generator, and when.
+    """Metrics to compute during training, and their schedule.
 
     Attributes:
-        metrics: functions of a real and a fake :class:`Sample` to a number, by the names to publish them under.
-        every: when.
-        samples: how many generated images are held against how many real ones, at least 8. Numbers of different
-            ``samples`` cannot be compared: most metrics have a bias that shrinks with it.
-        extractor: what makes features of images; by default the LeNet for 28 x 28 grey images.
+        metrics: functions of a real and a fake :class:`Sample` that return a number, by published name.
+        every: schedule.
+        samples: number of generated images and of real images, at least 8. Values for different ``samples`` are
+            not comparable, because most metrics have a bias that decreases with the number of samples.
+        extractor: feature extractor; by default the LeNet for 28 x 28 grey images.
 
     Raises:
-        RecipeError: a metric cannot be called, or ``samples`` is not a number of images.
+        RecipeError: a metric or its name is invalid, or ``samples`` or ``every`` is.
     """
 
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -37,11 +37,15 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         if not is_whole(self.samples, PROBE):
-            raise RecipeError(f"an evaluation takes at least {PROBE} samples, got {self.samples!r}")
+            raise RecipeError(f"an evaluation needs at least {PROBE} samples, got {self.samples!r}")
         if not isinstance(self.every, Every):
-            raise RecipeError(f"an evaluation is due Every.epochs(...) or Every.steps(...), not {self.every!r}")
+            raise RecipeError(
+                f"the schedule of an evaluation must be Every.epochs(...) or Every.steps(...), not {self.every!r}"
+            )
         for name, metric in self.metrics.items():
             if isinstance(name, str) and (fault := find_name_fault(name)):
-                raise RecipeError(f"a metric cannot be called {name!r}: {fault}")
+                raise RecipeError(f"a metric cannot be named {name!r}: {fault}")
             if not isinstance(name, str) or not callable(metric):
-                raise RecipeError(f"metrics maps names to functions of (real, fake), not {name!r} to {metric!r}")
+                raise RecipeError(
+                    f"metrics must map names to functions of (real, fake), not {name!r} to {metric!r}"
+                )

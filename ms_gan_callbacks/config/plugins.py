@@ -1,12 +1,12 @@
-"""What other installed packages bring: callbacks, recipes and metrics, announced as entry points.
+"""Callbacks, metrics and recipes that other installed packages provide as entry points.
 
 ::
 
     [project.entry-points."ms_gan_callbacks.callbacks"]
     InkLog = "ms_gan_ink:InkLog"
 
-Listing them reads metadata and runs nobody's code. A plugin that is broken, in its metadata or when it is loaded,
-is a value that says why, never an exception.
+Listing plugins reads metadata only and does not import them. Invalid metadata and failed imports are returned as
+``fault``, not raised.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _PREFIX = "ms_gan_callbacks."
 
 @dataclass(frozen=True)
 class Plugin:
-    """One thing that an installed package announces.
+    """An entry point of an installed package.
 
     Attributes:
         kind: one of ``KINDS``.
-        name: what the thing is asked for by.
-        target: where it is, ``module:attribute``; a recipe's is a module.
-        distribution: the installed package's name; empty where its metadata does not say.
-        version: and its version.
-        fault: why it cannot even be listed as it should, if so.
+        name: name to select it by.
+        target: ``module:attribute``, or the module of a recipe.
+        distribution: name of the installed package; empty if missing from its metadata.
+        version: version of the installed package.
+        fault: error in its metadata, if any.
     """
 
     kind: str
@@ -46,53 +46,51 @@ class Plugin:
 
     @property
     def provider(self) -> str:
-        """The package and its version, as one says them."""
+        """Name and version of the package, for messages."""
         return f"{self.distribution} {self.version}".strip() or "an unnamed package"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A thing that was imported; or, where that failed, why."""
+    """An imported object or a path, or the reason why loading failed."""
 
     thing: Any = None
     fault: str | None = None
 
 
 def plugins(kind: str | None = None) -> list[Plugin]:
-    """Return what is installed, of one kind or of all, sorted by kind and name."""
+    """Return the installed plugins of one kind or of all, sorted by kind and name."""
     seen: set[str] = set()
     found: list[Plugin] = []
     for distribution in distributions():
-        text = _text(distribution)
+        text = _read_entry_points(distribution)
         if _PREFIX not in text:
             continue
-        name, version = _identity(distribution)
+        name, version = _read_identity(distribution)
         if name and name in seen:
-            continue  # an older one, further down sys.path, which nobody can import
+            continue  # shadowed by a distribution earlier in sys.path
         seen.add(name)
-        found += _announced(distribution, name, version)
+        found += _read_plugins(distribution, name, version)
     wanted = [plugin for plugin in found if kind in (None, plugin.kind)]
     return sorted(wanted, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
 
 
 def pick(kind: str, name: str) -> Plugin | None:
-    """Return the plugin of a name, or None.
+    """Return the plugin with a name, or None.
 
     Raises:
-        UsageError: several packages bring one of that name.
+        UsageError: several packages provide a plugin with this name.
     """
     candidates = [plugin for plugin in plugins(kind) if plugin.name == name and plugin.fault is None]
     if len(candidates) > 1:
-        ways = " or ".join(plugin.target for plugin in candidates)
-        if kind == "recipes":
-            ways = "the path of the file you mean"
+        ways = "the path of its file" if kind == "recipes" else " or ".join(plugin.target for plugin in candidates)
         providers = " and ".join(plugin.provider for plugin in candidates)
-        raise UsageError(f"{name} is brought by {providers}; write {ways}")
+        raise UsageError(f"{name} is provided by {providers}; write {ways}")
     return candidates[0] if candidates else None
 
 
 def load(target: str) -> Loaded:
-    """Import ``module:attribute``, whatever that module does."""
+    """Import ``module:attribute``; any exception is returned as a fault."""
     if not EntryPoint.pattern.fullmatch(target):
         return Loaded(fault=f"{target!r} is not module:attribute")
     try:
@@ -101,40 +99,40 @@ def load(target: str) -> Loaded:
         return Loaded(fault=describe(error))
 
 
-def recipe_file(plugin: Plugin) -> Loaded:
-    """Find the file of a recipe; neither it nor the packages it lies in are imported."""
+def find_recipe_file(plugin: Plugin) -> Loaded:
+    """Find the file of a recipe, without importing the recipe or its package."""
     module, _, function = plugin.target.partition(":")
     if function.strip() not in ("", "recipe"):
-        return Loaded(fault=f"{plugin.target} must name a module, whose function recipe(...) is used")
+        return Loaded(fault=f"{plugin.target} must be a module with a function recipe(...)")
     try:
-        return Loaded(_file_of(module.strip()))
+        return Loaded(_find_file(module.strip()))
     except (Exception, SystemExit) as error:
         return Loaded(fault=describe(error))
 
 
 def provider_of(module: str) -> tuple[str, str] | None:
-    """Return the name and version of the installed package that a module belongs to, if one does."""
+    """Return the name and version of the installed package that contains a module, or None."""
     for name in packages_distributions().get(module.partition(".")[0], ()):
         return name, Distribution.from_name(name).version
     return None
 
 
-def _text(distribution: Distribution) -> str:
+def _read_entry_points(distribution: Distribution) -> str:
     try:
         return distribution.read_text("entry_points.txt") or ""
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _identity(distribution: Distribution) -> tuple[str, str]:
+def _read_identity(distribution: Distribution) -> tuple[str, str]:
     try:
         metadata = distribution.metadata
         return str(metadata["Name"] or ""), str(metadata["Version"] or "")
-    except Exception:  # no METADATA, or half of one: what fails differs between the versions of Python
+    except Exception:  # missing or incomplete METADATA: the exception depends on the version of Python
         return "", ""
 
 
-def _announced(distribution: Distribution, name: str, version: str) -> Iterator[Plugin]:
+def _read_plugins(distribution: Distribution, name: str, version: str) -> Iterator[Plugin]:
     try:
         points = list(distribution.entry_points)
     except Exception as error:
@@ -144,11 +142,11 @@ def _announced(distribution: Distribution, name: str, version: str) -> Iterator[
         kind = point.group.removeprefix(_PREFIX)
         if kind == point.group:
             continue
-        fault = None if kind in KINDS else f"there is no group {point.group}; there are: " + ", ".join(KINDS)
+        fault = None if kind in KINDS else f"unknown group {point.group}; available: {', '.join(KINDS)}"
         yield Plugin(kind, point.name, point.value, name, version, fault)
 
 
-def _file_of(module: str) -> Path:
+def _find_file(module: str) -> Path:
     top, *inner = module.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -160,4 +158,4 @@ def _file_of(module: str) -> Path:
     for file in files:
         if file.suffix == ".py" and file.is_file():
             return file
-    raise ModuleNotFoundError(f"there is no Python file of a module {module}")
+    raise ModuleNotFoundError(f"module {module} does not have a Python file")

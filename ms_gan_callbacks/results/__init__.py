@@ -1,1 +1,1 @@
-"""What is made of a trained run: images, reports and plots."""
+"""Results of a trained run: images, reports and plots."""

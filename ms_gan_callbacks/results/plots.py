@@ -1,4 +1,4 @@
-"""A run's curves as one picture: losses, what the discriminator thinks, and quality with its floor."""
+"""Plots a run's losses, discriminator outputs and metrics."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from ms_gan_callbacks.storage.manifest import Manifest
 
 PAIRS = {
     "losses": {"d_loss": "D's loss", "g_loss": "G's loss"},
-    "what D thinks is real": {"d_real": "D(x)", "d_fake": "D(G(z))"},
+    "discriminator output": {"d_real": "D(x)", "d_fake": "D(G(z))"},
 }
 EQUILIBRIUM = 0.5
-KNOWN = {"step", "epoch", "epoch_means", "value", *PAIRS["losses"], *PAIRS["what D thinks is real"]}
+NOT_METRICS = {"step", "epoch", "epoch_means", "value", *PAIRS["losses"], *PAIRS["discriminator output"]}
 COLOURS = ("tab:blue", "tab:orange")
 DIGEST = "ms-gan curves"
-"""What a PNG's text chunk is called that holds the sha256 of its pixels: a picture of ours, as we have left it."""
+"""Name of the PNG text chunk with the sha256 of the pixels, which identifies unmodified plots of this package."""
 
 Lines = Sequence[Mapping[str, Any]]
 
 
 def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
-    """Draw what a run's ``metrics.jsonl`` holds; return the content of a picture file of that ending.
+    """Plot the values in a run's ``metrics.jsonl``; return the content of an image file of the given type.
 
-    Steps are pale, the means of epochs bold. Metrics, and whatever callbacks logged, have a panel each.
+    Values per step are pale, means per epoch bold. Each metric and each value logged by callbacks has a panel.
 
     Raises:
-        RunDirError: the folder holds no run, or a damaged one.
-        UsageError: the run has no numbers yet.
+        RunDirError: the directory does not contain a run, or a file in it is damaged.
+        UsageError: ``metrics.jsonl`` is empty or missing.
     """
-    manifest, lines = Manifest.read(run_dir), _lines(run_dir / "metrics.jsonl")
+    manifest, lines = Manifest.read(run_dir), _read_lines(run_dir / "metrics.jsonl")
     if not lines:
-        raise UsageError(f"{run_dir} has no numbers yet: its metrics.jsonl is empty")
+        raise UsageError(f"{run_dir} does not contain values to plot: metrics.jsonl is empty")
     floors = manifest.evaluation.floors
-    logged = sorted({name for line in lines for name in line} - KNOWN, key=lambda name: (name not in floors, name))
-    columns = 2
-    rows = 1 + -(-len(logged) // columns)
+    logged = sorted(
+        {name for line in lines for name in line} - NOT_METRICS, key=lambda name: (name not in floors, name)
+    )
+    rows, columns = 1 + -(-len(logged) // 2), 2
     figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for panel, (title, names) in zip(panels, PAIRS.items(), strict=False):
-        _draw_players(panel, title, names, lines, manifest.critic)
+    for panel, (title, pair) in zip(panels, PAIRS.items(), strict=False):
+        _draw_players(panel, title, pair, lines, manifest.critic)
     for panel, name in zip(panels[len(PAIRS) :], logged, strict=False):
         _draw_metric(panel, name, lines, floors.get(name))
     for panel in panels[len(PAIRS) + len(logged) :]:
@@ -61,11 +62,11 @@ def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
         if entry.to_step is not None:
             for panel in panels[: len(PAIRS) + len(logged)]:
                 panel.axvline(entry.to_step, color="tab:red", linestyle=":", linewidth=1)
-    figure.suptitle(_title(run_dir, manifest))
-    return _content(figure, ending)
+    figure.suptitle(_compose_title(run_dir, manifest))
+    return _render(figure, ending)
 
 
-def _content(figure: Figure, ending: str) -> bytes:
+def _render(figure: Figure, ending: str) -> bytes:
     buffer = io.BytesIO()
     if ending != ".png":
         figure.savefig(buffer, format=ending[1:], dpi=110)
@@ -74,31 +75,31 @@ def _content(figure: Figure, ending: str) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    picture, told = Image.fromarray(pixels).convert("RGB"), PngInfo()
-    told.add_text(DIGEST, hashlib.sha256(picture.tobytes()).hexdigest())
-    picture.save(buffer, format="PNG", pnginfo=told)
+    image, info = Image.fromarray(pixels).convert("RGB"), PngInfo()
+    info.add_text(DIGEST, hashlib.sha256(image.tobytes()).hexdigest())
+    image.save(buffer, format="PNG", pnginfo=info)
     return buffer.getvalue()
 
 
 def is_curves(path: Path) -> bool:
-    """Whether a file is a PNG of :func:`draw_curves` that has not been changed since."""
+    """Whether a file is an unmodified PNG of :func:`draw_curves`."""
     try:
         if path.is_symlink() or not path.is_file():
             return False
-        with Image.open(path) as picture:
-            told = getattr(picture, "text", {}).get(DIGEST)
-            return told is not None and hashlib.sha256(picture.tobytes()).hexdigest() == told
+        with Image.open(path) as image:
+            digest = getattr(image, "text", {}).get(DIGEST)
+            return digest is not None and hashlib.sha256(image.tobytes()).hexdigest() == digest
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # what cannot be read as such is none
+        return False
 
 
 def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Lines, critic: bool) -> None:
     means = [{"step": line["step"], **line["epoch_means"]} for line in lines if "epoch_means" in line]
     for (name, label), colour in zip(names.items(), COLOURS, strict=True):
-        panel.plot(*_points(lines, name), color=colour, alpha=0.25, linewidth=0.8)
-        panel.plot(*_points(means, name), color=colour, marker="o", markersize=3, label=label)
+        panel.plot(*_collect_points(lines, name), color=colour, alpha=0.25, linewidth=0.8)
+        panel.plot(*_collect_points(means, name), color=colour, marker="o", markersize=3, label=label)
     if "d_real" in names and critic:
-        title = "the critic's mean scores"
+        title = "mean critic scores"
     elif "d_real" in names:
         panel.axhline(EQUILIBRIUM, color="grey", linestyle="--", linewidth=1, label="equilibrium")
         panel.set_ylim(0, 1)
@@ -106,9 +107,9 @@ def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Line
 
 
 def _draw_metric(panel: Axes, name: str, lines: Lines, floor: float | None) -> None:
-    panel.plot(*_points(lines, name), color="tab:green", marker="o", markersize=3, label=name)
+    panel.plot(*_collect_points(lines, name), color="tab:green", marker="o", markersize=3, label=name)
     if floor is not None:
-        panel.axhline(floor, color="grey", linestyle="--", linewidth=1, label=f"real against real, {floor:.3g}")
+        panel.axhline(floor, color="grey", linestyle="--", linewidth=1, label=f"floor (real images), {floor:.3g}")
     _label(panel, name)
 
 
@@ -118,27 +119,27 @@ def _label(panel: Axes, title: str) -> None:
     panel.legend(fontsize="small")
 
 
-def _points(lines: Lines, name: str) -> tuple[list[int], list[float]]:
-    """Return the steps at which a number was written, and the numbers: NaN, a gap, where it was not finite."""
+def _collect_points(lines: Lines, name: str) -> tuple[list[int], list[float]]:
+    """Return the steps and values of a curve; values that are not finite are NaN, a gap in the plot."""
     found = [line for line in lines if name in line]
     return [line["step"] for line in found], [math.nan if line[name] is None else line[name] for line in found]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise RunDirError(f"{path} cannot be read: {error}") from error
-    whole = text.splitlines()[: text.count("\n")]  # a run that trains may be writing the last one
+    complete = text.splitlines()[: text.count("\n")]  # a run in progress may be writing the last line
     try:
-        return [dict(json.loads(line)) for line in whole]
+        return [dict(json.loads(line)) for line in complete]
     except (ValueError, TypeError) as error:
         raise RunDirError(f"{path} is damaged: {error}") from error
 
 
-def _title(run_dir: Path, manifest: Manifest) -> str:
-    told = manifest.evaluation
-    judged = f"; metrics from {told.samples:,} images each, {told.features}" if told.samples else ""
-    return f"{run_dir.name}: {manifest.data.name}, seed {manifest.seed}{judged}"
+def _compose_title(run_dir: Path, manifest: Manifest) -> str:
+    used = manifest.evaluation
+    metrics = f"; metrics from {used.samples:,} images each, {used.features}" if used.samples else ""
+    return f"{run_dir.name}: {manifest.data.name}, seed {manifest.seed}{metrics}"

@@ -1,4 +1,4 @@
-"""How good a trained generator is: every metric, beside real images and beside fakes whose quality is known."""
+"""Evaluates a trained generator by every metric, compared with real images and reference fakes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
-from ms_gan_callbacks.config.attach import with_metrics
+from ms_gan_callbacks.config.attach import attach_metrics
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data.protocol import Source, take_images
-from ms_gan_callbacks.errors import (
-    DataError,
-    UsageError,
-    annotate,
-    warn,
-)
+from ms_gan_callbacks.errors import DataError, UsageError, warn
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor
@@ -29,6 +24,7 @@ from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
+from ms_gan_callbacks.training.evaluator import measure
 
 OF_FEATURES: dict[str, Metric] = {
     "fld": fld,
@@ -44,43 +40,41 @@ OF_CLASSES: dict[str, Metric] = {
     "kl_to_uniform": kl_to_uniform,
     "classifier_score": classifier_score,
 }
-LEAST = 100
-"""Images that it takes to judge."""
+MIN_IMAGES = 100
 PROBE = 8
-"""Images that features are tried on first."""
-MOST_KNOWN = 60_000
-"""Training images that are looked at, at most."""
+"""Number of images that features are extracted from first, as a check."""
+MAX_TRAINING_IMAGES = 60_000
 
 Values = Mapping[str, float]
 
 
-class Judge:
-    """Holds images against those of a recipe's test data, or else of its training data.
+class Scorer:
+    """Compares images with a recipe's test data, or with half of its training data if it does not have any.
 
     Args:
-        recipe: whose data, features and metrics.
-        count: images on each side; fewer are taken where there are fewer real ones.
+        recipe: provides data, features and metrics.
+        count: maximum number of generated and of real images.
 
     Attributes:
-        count: how many there are.
+        count: number of generated and of real images.
         source: the training data.
-        real: what to judge by.
-        train: what the generator learnt from, disjoint from ``real``.
-        name: what the real images are called.
+        real: the real images to compare with.
+        train: training images, disjoint from ``real``.
+        name: name of the real images.
 
     Raises:
-        UsageError: there are fewer than 100, or the features cannot be made of them.
+        UsageError: there are fewer than 100 images, or the feature extractor does not accept them.
     """
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
         self.source = make("data", recipe.data)
-        self.name, held_out, train = _real_images(self.source, recipe.test_data, count)
+        self.name, held_out, train = _load_images(self.source, recipe.test_data, count)
         self.count = min(count, len(held_out), len(train))
-        if self.count < LEAST:
-            raise UsageError(f"{self.name}: {self.count} images are too few to judge by, it takes {LEAST}")
+        if self.count < MIN_IMAGES:
+            raise UsageError(f"{self.name}: {self.count} images are too few, at least {MIN_IMAGES} are needed")
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
-        Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - whether they fit, before it takes time
+        Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - fails early if they do not fit
         classes = OF_CLASSES if hasattr(extractor, "classify") else {}
         self.metrics: dict[str, Metric] = {**OF_FEATURES, **classes, **recipe.metrics}
         self._extractor = recipe.features
@@ -89,52 +83,45 @@ class Judge:
         """Return the value of every metric.
 
         Raises:
-            Exception: what a metric raised, annotated with which.
+            Exception: raised by a metric, annotated with its name.
         """
-        values = {}
-        for name, metric in self.metrics.items():
-            try:
-                values[name] = float(metric(self.real, fake))
-            except Exception as error:
-                annotate(error, f"raised by the metric {name!r}")
-                raise
-        return values
+        return {name: float(value) for name, value in measure(self.metrics, self.real, fake).items()}
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:
-        """Return every metric's value for a generator, and the standard errors of some.
+        """Return the value of every metric for a generator, and the standard errors of fld and kid.
 
         Raises:
-            UsageError: its images are of another shape than the real ones.
+            UsageError: its images have another shape than the real images.
         """
         shape = trained.generate(trained.noise(1, "evaluation")).shape[1:]
         if shape != self.real.images.shape[1:]:
             raise UsageError(
-                f"the generator makes images of shape {shape}, {self.name} holds {self.real.images.shape[1:]}"
+                f"generated images have shape {shape}, and images of {self.name} {self.real.images.shape[1:]}"
             )
         fake = Sample(trained.generate(trained.noise(self.count, "evaluation")), self._extractor)
         values = {**self.measure(fake), "memorisation": memorisation(self.train, self.real, fake)}
         noise = {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
         return values, noise
 
-    def measure_known(self) -> dict[str, dict[str, float]]:
-        """Return every metric's value for real images, its floor, and for the other :func:`sanity_rows`."""
+    def measure_references(self) -> dict[str, dict[str, float]]:
+        """Return the value of every metric for real images (its floor) and the other :func:`sanity_rows`."""
         rows = sanity_rows(self.train.images, count=self.count, extractor=self._extractor)
         values = {row: self.measure(sample) for row, sample in rows.items()}
-        values["real"]["memorisation"] = 1.0  # its unit: how near training images are to real ones
+        values["real"]["memorisation"] = 1.0  # by definition: distances are relative to those of real images
         return values
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What an evaluation found.
+class Report:
+    """Result of an evaluation.
 
     Attributes:
-        step: the generator's.
-        samples: how many generated images were held against how many real ones.
-        features: what the features are called; numbers of other features do not compare.
-        real: what the real images are called.
-        values: each metric's value, by what was judged ("generator", "real" and the sanity rows), then by metric.
-        noise: the standard error of the generator's values, where it is known.
+        step: training step of the generator.
+        samples: number of generated images and of real images.
+        features: name of the features; values for different features are not comparable.
+        real: name of the real images.
+        values: metric values by row ("generator", "real" and the other sanity rows), then by metric.
+        noise: standard errors of the generator's values, if known.
     """
 
     step: int
@@ -144,73 +131,69 @@ class Judgement:
     values: Mapping[str, Values]
     noise: Values
 
-    def title(self) -> str:
-        """Return what all numbers were made from."""
-        return (
+    def make_table(self) -> Table:
+        """Return a table with one metric per line: value, standard error, floor, and reference fakes."""
+        others = [row for row in self.values if row != "generator"]
+        title = (
             f"{self.samples:,} images of step {self.step:,} against {self.samples:,} of {self.real}; "
             f"features {self.features}"
         )
-
-    def table(self) -> Table:
-        """Return a metric a line: the generator's, its noise, its floor (real images), and the sanity rows."""
-        others = [row for row in self.values if row != "generator"]
-        table = Table(title=self.title(), title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="dim")
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="dim")
         table.add_column("metric", no_wrap=True)
         for column in ("generator", "+-", *others):
             table.add_column(column.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
         for name in self.values["generator"]:
-            shown = [_short(self.values[row].get(name)) for row in others]
-            table.add_row(name, _short(self.values["generator"][name]), _short(self.noise.get(name)), *shown)
+            shown = [_format(self.values[row].get(name)) for row in others]
+            table.add_row(name, _format(self.values["generator"][name]), _format(self.noise.get(name)), *shown)
         return table
 
 
-def judge(trained: Trained, count: int = 10_000, features: FeatureExtractor | None = None) -> Judgement:
-    """Hold a trained generator's images against real ones it has not seen, where its recipe names such.
+def evaluate(trained: Trained, count: int = 10_000, features: FeatureExtractor | None = None) -> Report:
+    """Compare images of a trained generator with the recipe's test data, or with its training data.
 
     Args:
         trained: the generator.
-        count: images on each side, at least 100; fewer are taken where there are fewer real ones.
-        features: what metrics compare, instead of the recipe's.
+        count: maximum number of generated and of real images, at least 100.
+        features: feature extractor to use instead of the recipe's.
 
     Raises:
         UsageError: there are too few images, or the features do not fit.
 
     Warns:
-        GanWarning: the data at hand is not what the run was trained on; a metric that was attached to the run
-            cannot be used any more.
+        GanWarning: the data differs from the run's training data, or an attached metric is not installed.
     """
-    recipe = with_metrics(trained.recipe, trained.manifest)
+    recipe = attach_metrics(trained.recipe, trained.manifest)
     if features is not None:
         recipe = replace(recipe, features=features)
-    judge, then = Judge(recipe, count), trained.manifest.data
-    if then.sha256 != judge.source.sha256():
-        now = judge.source.name
-        as_now = ", as it is now" if then.name == now else ""
-        warn(f"the run was trained on {then.name}, {then.count:,} images, not on {now}{as_now}")
-    generator, noise = judge.measure_generator(trained)
-    values = {"generator": generator, **judge.measure_known()}
-    return Judgement(trained.step, judge.count, judge.real.feature_name, judge.name, values, noise)
+    scorer, then = Scorer(recipe, count), trained.manifest.data
+    if then.sha256 != scorer.source.sha256():
+        now = scorer.source.name
+        changed = ", which has changed since" if then.name == now else ""
+        warn(f"the run was trained on {then.name}, {then.count:,} images, not on {now}{changed}")
+    generator, noise = scorer.measure_generator(trained)
+    values = {"generator": generator, **scorer.measure_references()}
+    return Report(trained.step, scorer.count, scorer.real.feature_name, scorer.name, values, noise)
 
 
-def _real_images(train: Source, test_data: Callable[[], Source] | None, count: int) -> tuple[str, Floats, Floats]:
-    """Return what to judge by is called, images of it, and disjoint ones that the generator learnt from."""
-    known = take_images(train, min(MOST_KNOWN, _whole(train)))
+def _load_images(train: Source, test_data: Callable[[], Source] | None, count: int) -> tuple[str, Floats, Floats]:
+    """Return the name of the real images, the real images, and training images that are disjoint from them."""
+    known = take_images(train, min(MAX_TRAINING_IMAGES, _count_images(train)))
     if test_data is not None:
         try:
             test = make("test_data", test_data)
-            return test.name, take_images(test, min(count, _whole(test))), known
+            return test.name, take_images(test, min(count, _count_images(test))), known
         except DataError as error:
-            warn(f"{error}; judging by images that it was trained on")
+            warn(f"{error}; comparing with training images instead")
     half = len(known) // 2
     return f"{train.name} (trained on)", known[:half], known[half:]
 
 
-def _whole(source: Source) -> int:
+def _count_images(source: Source) -> int:
     return source.steps_per_epoch * source.batch_size
 
 
-def _short(value: float | None) -> str:
-    """Write a number in seven characters at most."""
+def _format(value: float | None) -> str:
+    """Format a number with at most seven characters."""
     if value is None:
         return ""
     if abs(value) >= 100_000:

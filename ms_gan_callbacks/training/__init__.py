@@ -1,1 +1,1 @@
-"""One run, from its first step to its last checkpoint."""
+"""Training: the loop, resuming, rollbacks and evaluation during a run."""

@@ -1,4 +1,4 @@
-"""The callbacks that every run has."""
+"""The callbacks that are attached to every run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ms_gan_callbacks.interop.stock import adapt_callbacks
 
 
 def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
-    """Adapt stock callbacks; add the metrics log, a guard and, unless quiet, the console where there is none."""
+    """Adapt MindSpore's callbacks; add MetricsLog, DivergenceGuard and, unless quiet, Console if missing."""
     attached: list[Callback] = adapt_callbacks(callbacks)
     for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
         if not any(isinstance(callback, kind) for callback in attached):

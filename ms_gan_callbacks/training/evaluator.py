@@ -1,8 +1,9 @@
-"""Measures the generator while it trains: images of fixed noise against fixed real ones, on a schedule."""
+"""Computes quality metrics during training, from fixed noise and fixed real images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import SupportsFloat
 
 import numpy as np
@@ -12,18 +13,31 @@ from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics.estimate import Estimate
-from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.sample import Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 
 
+def measure(metrics: Mapping[str, Metric], real: Sample, fake: Sample, when: str = "") -> dict[str, SupportsFloat]:
+    """Return the values of metrics by name; an exception of a metric is annotated with its name and ``when``."""
+    values = {}
+    for name, metric in metrics.items():
+        try:
+            values[name] = metric(real, fake)
+            float(values[name])
+        except Exception as error:
+            annotate(error, f"raised by the metric {name!r}{when}")
+            raise
+    return values
+
+
 class Evaluator:
-    """Carries an evaluation out against one source's images: the same ones for every seed.
+    """Computes the metrics of an evaluation.
 
     Args:
-        evaluation: what to measure.
-        source: the real images; the first ``samples`` in the order of its first epoch for seed 0.
-        seed: what all other chance follows from.
+        evaluation: the metrics, their schedule and the number of samples.
+        source: the real images; the first ``samples`` of its first epoch for seed 0 are used, for every run seed.
+        seed: seed of all other random numbers.
     """
 
     def __init__(self, evaluation: Evaluation, source: Source, seed: int) -> None:
@@ -33,78 +47,67 @@ class Evaluator:
         self._estimates: dict[str, Estimate] = {}
 
     def check(self, run: Run) -> None:
-        """Try the features on some images, so that what cannot work says so before the first step.
+        """Check names, schedule and data, and extract features of a few images, before the first step.
 
         Raises:
-            GanError: the data has too few images, or the extractor cannot make anything of them.
+            GanError: a name is taken, the data has too few images, or the extractor does not accept them.
         """
         if not self.evaluation.metrics:
             return
         for name in self.evaluation.metrics:
             if name in run.monitors:
-                taken = "a scalar of every step is" if name in run.epoch_means.names else "a callback publishes it"
-                raise UsageError(f"a metric cannot be called {name!r}: {taken}")
+                use = "it is a scalar of every step" if name in run.epoch_means.names else "a callback logs it"
+                raise UsageError(f"a metric cannot be named {name!r}: {use}")
         if why := self.evaluation.every.why_never(run):
             warn(f"metrics are never measured: {why}")
-        whole = self._source.steps_per_epoch * self._source.batch_size
-        if self.evaluation.samples > whole:
+        count = self._source.steps_per_epoch * self._source.batch_size
+        if self.evaluation.samples > count:
             raise UsageError(
-                f"{self._source.name} has {whole:,} images an epoch, fewer than the {self.evaluation.samples:,} "
-                "samples of the evaluation: evaluate_samples says how many"
+                f"{self._source.name} has {count:,} images per epoch, fewer than the {self.evaluation.samples:,} "
+                "samples of the evaluation: set evaluate_samples"
             )
         Sample(run.sample(PROBE, "evaluation"), self.evaluation.extractor).features  # noqa: B018
 
     def due(self, run: Run) -> bool:
-        """Whether the step at hand is one to evaluate after."""
+        """Whether metrics are computed after the current step."""
         return bool(self.evaluation.metrics) and self.evaluation.every.due(run)
 
     def evaluate(self, run: Run) -> None:
-        """Put every metric's value into ``run.metrics``, and how to ask for its noise into the run.
+        """Compute all metrics and store them in ``run.metrics``.
 
         Raises:
-            Exception: what a metric raised, annotated with which.
+            Exception: raised by a metric, annotated with its name.
         """
         images = run.sample(self.evaluation.samples, "evaluation")
         self._estimates = {}
         if not np.isfinite(images).all():
-            run.metrics.update(dict.fromkeys(self.evaluation.metrics, math.nan))  # the guards know what to do
+            run.metrics.update(dict.fromkeys(self.evaluation.metrics, math.nan))  # handled by guards
             return
         if self._real is None:
-            self._real = self._real_images(run)
+            self._real = self._load_real_images(run)
         self._fake = Sample(images, self.evaluation.extractor)
-        results = self._measure(self._real, self._fake, run.step)
+        results = measure(self.evaluation.metrics, self._real, self._fake, f" at step {run.step}")
         run.metrics.update({name: float(result) for name, result in results.items()})
         self._estimates = {name: result for name, result in results.items() if isinstance(result, Estimate)}
         run.metric_noise = self.noise
 
-    def _measure(self, real: Sample, fake: Sample, step: int) -> dict[str, SupportsFloat]:
-        results = {}
-        for name, metric in self.evaluation.metrics.items():
-            try:
-                results[name] = metric(real, fake)
-                float(results[name])
-            except Exception as error:
-                annotate(error, f"raised by the metric {name!r} at step {step}")
-                raise
-        return results
-
-    def _real_images(self, run: Run) -> Sample:
-        """Return the images to compare with; what they are, and each metric's floor, goes into ``run.json``."""
+    def _load_real_images(self, run: Run) -> Sample:
+        """Return the real images; record their number and features and the metrics' floors in ``run.json``."""
         count, features = self.evaluation.samples, StoredFeatures(self.evaluation.extractor)
         pair = 2 * count <= self._source.steps_per_epoch * self._source.batch_size
         images = Sample.from_source(self._source, (1 + pair) * count, features)
         real = images.take(np.arange(count))
-        told: dict[str, object] = {"samples": count, "features": real.feature_name}
+        record: dict[str, object] = {"samples": count, "features": real.feature_name}
         if pair:
             other = images.take(np.arange(count, 2 * count))
-            floors = self._measure(real, other, run.step)
-            told["floors"] = {name: float(floor) for name, floor in floors.items()}
-        run.manifest = run.manifest.replace(evaluation=told)
+            floors = measure(self.evaluation.metrics, real, other, f" at step {run.step}")
+            record["floors"] = {name: float(floor) for name, floor in floors.items()}
+        run.manifest = run.manifest.replace(evaluation=record)
         run.manifest.write(run.out_dir)
         return real
 
     def noise(self, name: str) -> float:
-        """Return the standard error of the newest value of a metric: its own, or else that of subsampled fakes."""
+        """Return the standard error of a metric's latest value, by subsampling unless the metric provides one."""
         if self._real is None or self._fake is None or name not in self.evaluation.metrics:
             return 0.0
         if name not in self._estimates:

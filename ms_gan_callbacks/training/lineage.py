@@ -1,27 +1,21 @@
-"""What a run is made of: written down when it begins, proved to come back, and read when it is opened again."""
+"""Records the recipe and settings of a run in its directory, and loads them again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
 
-from ms_gan_callbacks.config.attach import attach, attached_to
+from ms_gan_callbacks.config.attach import attach, read_attached
 from ms_gan_callbacks.config.components import Typed, find
 from ms_gan_callbacks.config.conversion import as_was
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import require_labels
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.errors import (
-    GanError,
-    RecipeError,
-    RunDirError,
-    UsageError,
-    choices,
-)
+from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, choices
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
@@ -29,7 +23,7 @@ from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 
-MADE_OF = (
+COMPARED = (
     *RECORDED_SETTINGS,
     "generator",
     "discriminator",
@@ -38,11 +32,11 @@ MADE_OF = (
     "noise_dim",
     "seed",
 )
-"""What of a recipe makes the run that its checkpoints belong to."""
+"""Fields of a recipe that must be equal when it is loaded from a run directory."""
 
 
-def made_of(players: Players, source: Source, epochs: int, origin: Origin | None) -> Manifest:
-    """Return what ``run.json`` says of a run that begins or goes on now."""
+def describe_run(players: Players, source: Source, epochs: int, origin: Origin | None) -> Manifest:
+    """Return the content of ``run.json`` for a run that starts or resumes now."""
     method = players.method
     data = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
     if method.classes is not None:
@@ -65,45 +59,45 @@ def made_of(players: Players, source: Source, epochs: int, origin: Origin | None
 def recipe_of(
     out_dir: Path, overrides: Mapping[str, Any], more: Iterable[Typed] = (), without: Collection[str] = ()
 ) -> Recipe:
-    """Return the recipe that a run goes on with: :func:`recipe_in` and what was attached to it.
+    """Return the recipe to resume a run with, including attached callbacks and metrics.
 
     Args:
-        out_dir: the run's folder.
-        overrides: of the recipe's arguments.
-        more: what is to be attached, too.
-        without: names of what was attached and is to be left out.
+        out_dir: the run directory.
+        overrides: changed arguments of the recipe.
+        more: additional callbacks and metrics to attach.
+        without: names of attached callbacks and metrics to leave out.
 
     Raises:
-        RunDirError, RecipeError: as :func:`recipe_in` does.
-        UsageError: something cannot be attached; nothing was that is to be left out.
+        RunDirError, RecipeError: see :func:`read_recipe`.
+        UsageError: a component cannot be attached, or a name in ``without`` is not attached.
     """
-    recipe, attached = recipe_in(out_dir, overrides), attached_to(Manifest.read(out_dir))
+    recipe, attached = read_recipe(out_dir, overrides), read_attached(Manifest.read(out_dir))
     names = [typed.name for typed in attached]
     for name in without:
         if name not in names:
-            raise UsageError(f"nothing called {name!r} was attached to this run; {choices(name, names)}")
+            raise UsageError(f"{name!r} is not attached to this run; {choices(name, names)}")
     kept = [typed for typed in attached if typed.name not in without]
     for typed in kept:
         try:
             find(typed.kind, typed.name)
         except UsageError as error:
             raise UsageError(
-                f"{error}; this run had it attached: install it, or --without {typed.name}"
+                f"{error}; it is attached to this run: install it, or pass --without {typed.name}"
             ) from error
     return attach(recipe, [*kept, *more])
 
 
-def recipe_in(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
-    """Return the recipe in a run's folder, its arguments as they were but for the overrides.
+def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe stored in a run directory, with its recorded arguments and the given overrides.
 
     Raises:
-        RunDirError: the folder holds no run, or one that was not made by a recipe.
-        RecipeError: as :func:`load_recipe` does.
+        RunDirError: the directory does not contain a run, or the run was started without a recipe.
+        RecipeError: see :func:`load_recipe`.
     """
     arguments = Manifest.read(out_dir).arguments
     if arguments is None or not (out_dir / "recipe.py").is_file():
         raise RunDirError(
-            f"{out_dir} was not made by a recipe: resume it with the code that made it, Runner(..., resume=True)"
+            f"{out_dir} was not created from a recipe: resume it in Python with Runner(..., resume=True)"
         )
     file = RecipeFile.open(out_dir / "recipe.py")
     then = {name: as_was(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables}
@@ -111,11 +105,11 @@ def recipe_in(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
 
 
 def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
-    """Write down what a fresh run is made of, and prove that it can be opened again.
+    """Write ``run.json`` and the recipe of a new run, and check that the recipe can be loaded from the copy.
 
     Raises:
-        RunDirError: the folder cannot be written to.
-        RecipeError: what was written makes another recipe, or none.
+        RunDirError: the directory is not writable.
+        RecipeError: the copy cannot be loaded, or builds a different recipe.
     """
     run = loop.run
     run.manifest.write(run.out_dir)
@@ -123,26 +117,18 @@ def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
         return
     keep_recipe(run.out_dir, recipe.origin.content)
     try:
-        again = recipe_in(run.out_dir, {})
+        again = read_recipe(run.out_dir, {})
     except GanError as error:
-        raise RecipeError(
-            f"a run of this recipe could not be opened again, from its own folder: {error}"
-        ) from error
-    for name, made, remade in _unlike(recipe, again):
-        raise RecipeError(
-            f"a run of this recipe could not be opened again: {name} is {made}, and its file makes {remade}; "
-            "change the file, or give the recipe no origin: dataclasses.replace(recipe, origin=None)"
-        )
+        raise RecipeError(f"a run of this recipe cannot be resumed from its run directory: {error}") from error
+    for name in COMPARED:
+        value, loaded = (_render(getattr(one, name)) for one in (recipe, again))
+        if value != loaded:
+            raise RecipeError(
+                f"a run of this recipe cannot be resumed: {name} is {value}, but its file gives {loaded}; "
+                "change the file, or remove the recipe's origin: dataclasses.replace(recipe, origin=None)"
+            )
 
 
-def _unlike(recipe: Recipe, again: Recipe) -> Iterator[tuple[str, str, str]]:
-    """Yield what two recipes do not have in common of what makes a run: its name, and both values as text."""
-    for name in MADE_OF:
-        made, remade = (_text_of(getattr(one, name)) for one in (recipe, again))
-        if made != remade:
-            yield name, made, remade
-
-
-def _text_of(value: object) -> str:
-    """Return a value as text that is the same for every import of a recipe's file."""
+def _render(value: object) -> str:
+    """Return the repr of a value without addresses and module names, which differ between imports."""
     return re.sub(rf" at 0x[0-9a-f]+|{MODULE_PREFIX}\w+_[0-9a-f]{{12}}\.", "", repr(value))

@@ -1,4 +1,4 @@
-"""The loop of this library: a step is one real batch, every event is told, checkpoints have one place."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator
 
 AHEAD_BYTES = 2**22
-"""Images that are made before they are needed, at most."""
+"""Maximum size of the real images that are prepared in advance."""
 
 
 class Interruption(Protocol):
-    """Tells a loop that somebody wants it to end: the command line's signals."""
+    """Requests from outside to end the loop, such as signals."""
 
     received: int | None
 
     def deferred(self) -> AbstractContextManager[None]:
-        """Be patient within: the loop looks at ``received`` between two steps."""
+        """Defer the interruption inside of the context; the loop checks ``received`` between steps."""
         ...
 
 
 class NoInterruption:
-    """What a library does about signals: nothing."""
+    """Never interrupts: signals are left to the program that uses the library."""
 
     received: int | None = None
 
@@ -51,7 +51,7 @@ class NoInterruption:
 
 
 class StepInputs(NamedTuple):
-    """What one step takes: real images, noise, and where the method wants them, labels and a penalty's chance."""
+    """Inputs of one step: real images and noise, labels if conditional, random numbers if there is a penalty."""
 
     real: Floats
     noise: Floats
@@ -60,7 +60,7 @@ class StepInputs(NamedTuple):
 
 
 class _RunSession(Session):
-    """Checkpoints hold both players with their optimizers."""
+    """Session whose checkpoints contain both players with their optimizers."""
 
     def __init__(
         self, run: Run, bus: CallbackBus, store: CheckpointStore, players: Players, source: Source
@@ -81,13 +81,13 @@ class _RunSession(Session):
 
 @dataclass
 class TrainingLoop:
-    """Trains from where ``run.progress`` stands to its last epoch, or until a callback asks to stop.
+    """Trains from ``run.progress`` to the last epoch, or until a callback requests a stop.
 
     Attributes:
-        evaluator: measures the generator when that is due.
-        interruption: looked at between two steps.
-        on_step: called after each step's updates: from then on there is something to lose.
-        session: the run with its callbacks and the checkpoints they ask for.
+        evaluator: computes metrics on schedule.
+        interruption: checked between steps.
+        on_step: called after each step's updates, before its events.
+        session: emits events and writes checkpoints.
     """
 
     players: Players
@@ -104,14 +104,14 @@ class TrainingLoop:
         self.session = _RunSession(self.run, self.bus, self.store, self.players, self.source)
 
     def train(self) -> bool:
-        """Train; what a network or a callback raises is raised, after every callback has released.
+        """Train; exceptions of networks and callbacks propagate after every callback's ``__exit__``.
 
         Returns:
-            Whether the run has ended; if not, a callback has asked to roll it back.
+            Whether the run has ended; False if a callback requested a rollback.
         """
         with self.interruption.deferred(), self.bus:
             if self.interruption.received:
-                self._leave(self.interruption.received)
+                self._interrupt(self.interruption.received)
             self.session.begin()
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
@@ -129,51 +129,51 @@ class TrainingLoop:
         if done == 0:
             self.run.epoch_means.restart()
             self.session.emit(Event.TRAIN_EPOCH_BEGIN)
-        for batch in self._batches(epoch, done):
+        for batch in self._prepare_inputs(epoch, done):
             self._train_step(batch)
             if self.run.requests.roll_back:
-                return  # and nothing is saved of what is to be given up
-            number = self.interruption.received  # looked at once: one that comes during the save waits for a step
+                return  # the state is discarded: it must not be saved
+            number = self.interruption.received  # read once: a signal that arrives while saving waits for a step
             if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
-            self.session.commit()  # the one place a checkpoint is written
+            self.session.commit()  # writes the requested checkpoint
             if self.run.stop_reason or self.run.step == self.run.steps:
-                return  # the run ends by itself
+                return
             if number:
-                self._leave(number)
+                self._interrupt(number)
 
-    def _batches(self, epoch: int, done: int) -> Iterator[StepInputs]:
-        """Return an epoch's real batches from the given one on, each with what its step draws.
+    def _prepare_inputs(self, epoch: int, done: int) -> Iterator[StepInputs]:
+        """Yield the inputs of an epoch's steps, starting after ``done`` batches.
 
-        Some are made at a time: a step leaves nothing of ours in the processor's caches, and the first batch made
+        Several batches are prepared at a time: a step evicts the processor's caches, and the first batch prepared
         after it takes six times as long as the next.
         """
         run, source = self.run, self.source
         ahead = max(1, min(16, AHEAD_BYTES // (4 * source.batch_size * math.prod(source.image_shape))))
-        batches, step = self._real_batches(epoch, done), run.step
+        batches, step = self._read_batches(epoch, done), run.step
         while some := list(islice(batches, ahead)):
-            drawn = [self._drawn(step + number, *one) for number, one in enumerate(some, 1)]
+            drawn = [self._draw_inputs(step + number, *one) for number, one in enumerate(some, 1)]
             step += len(some)
             yield from drawn
 
-    def _real_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
+    def _read_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
         seed, classes = self.run.seed, self.players.method.classes
         if classes is not None:
             return iterate_with_labels(self.source, classes, seed, epoch, done)
         return ((images, None) for images in self.source.batches(seed, epoch, start=done))
 
-    def _drawn(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
-        """Return a step's inputs; whatever it leaves to chance is a function of (seed, what for, step)."""
+    def _draw_inputs(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
+        """Return a step's inputs; random numbers are a function of (seed, stream, step)."""
         run, penalty = self.run, self.players.method.penalty
         again = f" after rollback {len(run.rollbacks)}" if run.rollbacks else ""
         draw = noise(run.seed, f"noise{again}", step, len(real), run.noise_dim)
         if penalty is None:
             return StepInputs(real, draw, labels)
-        chance = penalty.draw(stream(run.seed, f"penalty{again}", step), real.shape)
-        return StepInputs(real, draw, labels, np.ascontiguousarray(chance, np.float32))
+        numbers = penalty.draw(stream(run.seed, f"penalty{again}", step), real.shape)
+        return StepInputs(real, draw, labels, np.ascontiguousarray(numbers, np.float32))
 
     def _train_step(self, inputs: StepInputs) -> None:
-        """Use one real batch: STEP_BEGIN, the updates, STEP_END, then EVAL_END and EPOCH_END where due."""
+        """Train on one real batch and emit the step's events."""
         self.run.progress.step += 1
         emit = self.session.emit
         emit(Event.TRAIN_STEP_BEGIN)
@@ -191,17 +191,15 @@ class TrainingLoop:
         if self.run.progress.ends_epoch:
             emit(Event.TRAIN_EPOCH_END)
 
-    def _leave(self, number: int) -> NoReturn:
+    def _interrupt(self, number: int) -> NoReturn:
         step = self.run.step
         if self.run.checkpoint is None:
-            raise Interrupted("interrupted before the first step; there is nothing to resume", number)
+            raise Interrupted("interrupted before the first step; nothing was saved", number)
         folder = shlex.quote(str(self.run.out_dir))
-        raise Interrupted(
-            f"interrupted after step {step:,}, which is saved; go on with: ms-gan resume {folder}", number
-        )
+        raise Interrupted(f"interrupted and saved at step {step:,}; resume with: ms-gan resume {folder}", number)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Stand where a checkpoint stood: call it before the first step."""
+        """Load a checkpoint; call it before :meth:`train`."""
         state = checkpoint.state
         self.players.load_weights(checkpoint.weights)
         self._restore_progress(state["progress"], state.get("batch_size"))
@@ -217,6 +215,6 @@ class TrainingLoop:
         progress.epochs_before = int(then.get("epochs_before", 0))
         progress.steps_before = int(then.get("steps_before", 0))
         if length != progress.steps_per_epoch:
-            # Older checkpoints do not tell their batch size: then an epoch's share counts.
+            # Older checkpoints do not contain the batch size: use the epoch lengths instead.
             images = (batch_size, self.source.batch_size) if batch_size else (length, progress.steps_per_epoch)
             progress.change_length(length, images)

@@ -1,4 +1,4 @@
-"""How a run ended: the numbers for a program, the closing summary for a person."""
+"""The result of a run and its closing summary."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ms_gan_callbacks.events.run import Run
 
 @dataclass(frozen=True)
 class RunResult:
-    """What :meth:`Runner.train` returns.
+    """Result of :meth:`Runner.train`.
 
     Attributes:
-        out_dir: the run's folder.
-        epoch: epochs begun.
-        step: steps taken, over the run's whole life.
-        seconds: how long this call took, the compiling included.
-        steps_per_second: the mean speed of this call, likewise.
-        stop_reason: why a callback ended the run; None if it came to its end.
-        scalars: the last epoch's mean of every scalar.
-        metrics: the newest quality metrics.
-        data: name, count and sha256 of what it trained on.
-        accelerated: how many stock layers of each kind were replaced by their fast equals.
-        callback_seconds: the time spent in each callback.
-        highlights: what callbacks have to tell, such as the newest picture.
-        rollbacks: how often the run went back to an older state, and why.
-        faults: what went wrong in optional callbacks.
+        out_dir: the run directory.
+        epoch: number of epochs begun.
+        step: number of steps, including those before the run was resumed.
+        seconds: duration of this call, including compilation.
+        steps_per_second: mean speed of this call, including compilation.
+        stop_reason: reason given by the callback that stopped the run; None if the run is complete.
+        scalars: mean of every scalar over the last epoch.
+        metrics: latest quality metrics.
+        data: name, count and sha256 of the training data.
+        accelerated: number of stock layers of each kind that were replaced by fast layers.
+        callback_seconds: time spent in each callback.
+        highlights: summaries of callbacks, such as the path of the latest image grid.
+        rollbacks: rollbacks of the run, with their reasons.
+        faults: exceptions of optional callbacks.
     """
 
     out_dir: Path
@@ -50,7 +50,7 @@ class RunResult:
 
     @classmethod
     def of(cls, run: Run, bus: CallbackBus, seconds: float, first_step: int) -> RunResult:
-        """Return how a run ended that took ``seconds`` from ``first_step`` on."""
+        """Return the result of a run whose last call started at ``first_step`` and took ``seconds``."""
         return cls(
             out_dir=run.out_dir,
             epoch=run.epoch,
@@ -69,9 +69,9 @@ class RunResult:
         )
 
     def summary(self) -> str:
-        """Return the closing summary, some lines of text."""
+        """Return the closing summary, one line per entry."""
         ended = f"stopped: {self.stop_reason}" if self.stop_reason else "finished"
-        length = f"{counted(self.step, 'steps')}, {counted(self.epoch, 'epochs')}; {_duration(self.seconds)}"
+        length = f"{counted(self.step, 'steps')}, {counted(self.epoch, 'epochs')}; {_format_time(self.seconds)}"
         data = f"{self.data['name']}, {self.data['count']:,} images" if self.data else ""
         if self.data.get("sha256"):
             data += f", sha256 {str(self.data['sha256'])[:12]}..."
@@ -81,22 +81,19 @@ class RunResult:
         rows += list(self.highlights.items())
         rows += [("rolled back", f"to step {one['to_step']:,}: {one['reason']}") for one in self.rollbacks]
         rows += [("FAULT", fault) for fault in self.faults]
-        rows += [("callbacks' time", self._shares()), ("folder", str(self.out_dir))]
+        rows += [("callbacks' time", self._format_shares()), ("folder", str(self.out_dir))]
         if (self.out_dir / "tensorboard").is_dir():
-            rows.append(("watch", f"tensorboard --logdir {_quoted(self.out_dir)}"))
+            folder = f"'{self.out_dir}'" if " " in str(self.out_dir) else self.out_dir
+            rows.append(("watch", f"tensorboard --logdir {folder}"))
         rows = [(name, text) for name, text in rows if text]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
-    def _shares(self) -> str:
+    def _format_shares(self) -> str:
         shares = {name: 100 * spent / self.seconds for name, spent in self.callback_seconds.items()}
         return ", ".join(f"{name} {share:.1f} %" for name, share in shares.items())
 
 
-def _duration(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _quoted(path: Path) -> str:
-    return f"'{path}'" if " " in str(path) else str(path)

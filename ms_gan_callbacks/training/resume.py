@@ -1,4 +1,4 @@
-"""A run that goes on must be the run that it was: what may differ, what must be allowed, what is written down."""
+"""Resumes a run from a checkpoint, after checking that its settings are unchanged."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 
-# What decides the bytes of a run beside the recipe's arguments, by the name to allow a change of it with. The
-# callbacks and metrics are those that were attached to the recipe.
+# Settings that must not change when a run is resumed, in addition to the recipe's arguments, by their name for
+# --allow-change. Callbacks and metrics are those attached to the recipe.
 DECISIVE = {
     "recipe": "recipe_sha256",
     "seed": "seed",
@@ -29,36 +29,38 @@ DECISIVE = {
 
 
 def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None) -> None:
-    """Put a loop where its run stood, and tell the run's folder; what was damaged or lies ahead is set aside.
+    """Load a checkpoint into a loop and record this in ``run.json``; damaged and later checkpoints are set aside.
 
     Args:
-        loop: ready to train, its folder that of the run.
-        wanted: True for the newest checkpoint that is whole, or a step.
-        allowed: names of what may differ from the run as it was.
-        recipe: what it goes on with, if it was made by one.
+        loop: a loop that has not started, with the run's directory.
+        wanted: True for the newest intact checkpoint, or a step.
+        allowed: names of settings that may differ.
+        recipe: the recipe, if the run was created from one.
 
     Raises:
         CheckpointError: no checkpoint can be used.
-        RunDirError: something differs that was not allowed to.
-        UsageError: the run has come to its end already.
+        RunDirError: a setting differs that is not allowed to.
+        UsageError: the run is complete.
     """
     run, store, like = loop.run, loop.store, loop.players.weights()
     then = Manifest.read(run.out_dir)
-    # First, since it says more than a checkpoint that does not fit:
-    changes = allowed_changes(then, run.manifest, allowed)
+    # Before loading: a changed setting is a clearer error than weights of another shape.
+    changes = check_changes(then, run.manifest, allowed)
     checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
         _drop_metrics(loop)
     step = run.step
     if step >= run.steps:
-        epochs = counted(run.epochs, "epochs")
-        raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
+        raise UsageError(
+            f"this run is complete ({counted(run.epochs, 'epochs')}); "
+            f"pass --set epochs={run.epochs + 10} to train longer"
+        )
     loop.players.check_rates(run.progress)
     if checkpoint is None:
-        warn(f"{run.out_dir} has no checkpoint: it starts from its first step")
+        warn(f"{run.out_dir} does not contain a checkpoint: training starts from the first step")
     elif not {"callbacks", "recipe"} & changes.keys():
-        _look_for_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
+        _warn_of_missing_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     entry = {"resumed": now, "from_step": step, **({"changes": changes} if changes else {})}
@@ -66,53 +68,53 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     if recipe is not None and recipe.origin is not None:
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
     run.manifest.write(run.out_dir)
-    store.go_back_to(step)  # last: whatever failed before it has set nothing aside
+    store.go_back_to(step)  # last, so that a failure above leaves the checkpoints in place
 
 
 def _drop_metrics(loop: TrainingLoop) -> None:
-    """Forget the results of metrics that are not measured any more."""
+    """Remove the values of metrics that the run no longer computes."""
     for name in set(loop.run.metrics) - set(loop.evaluator.evaluation.metrics):
         del loop.run.metrics[name]
 
 
-def _look_for_callbacks(states: Iterable[str], present: Collection[str]) -> None:
+def _warn_of_missing_callbacks(states: Iterable[str], present: Collection[str]) -> None:
     for name in sorted(set(states) - set(present)):
-        warn(f"the checkpoint holds the state of a callback {name}, which this run does not have: it is dropped")
+        warn(f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded")
 
 
 def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:
     for package, version in then.items():
         if (other := now.get(package, version)) != version:
-            warn(f"this run was made with {package} {version}, not {other}: bytes may differ")
+            warn(f"this run was trained with {package} {version}, not {other}: results may differ")
 
 
-def allowed_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:
-    """Return what differs between a run as it was and as it is to go on, by name: the old and the new value.
+def check_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:
+    """Return the changed settings by name, each with its old and new value.
 
     Args:
-        then: what the run was started or last resumed with.
-        now: what it is to go on with.
-        allowed: what may differ; ``epochs`` always may.
+        then: settings that the run was started or last resumed with.
+        now: settings to resume with.
+        allowed: names of settings that may differ; ``epochs`` always may.
 
     Raises:
-        RunDirError: something differs that was not allowed to.
+        RunDirError: another setting differs.
     """
-    changes = _changes(then, now)
+    changes = _find_changes(then, now)
     for name, (old, new) in changes.items():
         if name not in {*allowed, "epochs"}:
             raise RunDirError(
-                f"this run has {name} = {_short(old)}, not {_short(new)}; going on with something else makes "
-                f"another run of it: --allow-change {name} if that is what you want"
+                f"this run has {name} = {_shorten(old)}, not {_shorten(new)}; pass --allow-change {name} to "
+                "resume with the new value, as a different run"
             )
     return changes
 
 
-def _changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
+def _find_changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
     pairs: dict[str, tuple[Any, Any]] = {
         name: (getattr(then, key), getattr(now, key)) for name, key in DECISIVE.items()
     }
     if then.objective is None:
-        del pairs["objective"]  # it is not known
+        del pairs["objective"]  # older runs do not record it
     pairs["data"] = (then.data.sha256, now.data.sha256)
     pairs["labels"] = (then.data.labels_sha256, now.data.labels_sha256)
     for old, others in ((then.arguments, now.arguments), (then.environment, now.environment)):
@@ -122,6 +124,6 @@ def _changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 20 else text[:17] + "..."

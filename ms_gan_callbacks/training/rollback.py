@@ -1,4 +1,4 @@
-"""A run that goes back to an older state because the newer one is of no use."""
+"""Rolls a run back to an earlier checkpoint."""
 
 from __future__ import annotations
 
@@ -14,53 +14,49 @@ from ms_gan_callbacks.training.loop import TrainingLoop
 
 
 def roll_back(loop: TrainingLoop) -> None:
-    """Put a loop that has left off back to its newest good checkpoint, with other noise ahead of it.
+    """Restore the newest good checkpoint of a stopped loop, with different noise from there on.
 
-    The try is written into that checkpoint and into ``run.json``, so that no kill makes it uncounted; the
-    checkpoints after it are set aside.
+    The rollback is recorded in that checkpoint and in ``run.json``, so that it is counted even if the process is
+    killed. Later checkpoints are set aside.
 
     Raises:
         DivergenceError: there is no good checkpoint.
-        CheckpointError: the disk refuses.
+        CheckpointError: the checkpoint cannot be written.
     """
-    run, tries, wish = loop.run, loop.run.rollbacks, loop.run.requests.roll_back
-    if wish is None:
-        raise ValueError("nobody has asked to roll this run back")
-    good = _newest_good(loop, wish)
+    run, before, request = loop.run, loop.run.rollbacks, loop.run.requests.roll_back
+    if request is None:
+        raise ValueError("a rollback was not requested")
+    good = _find_good(loop, request)
     entry = {
         "step": run.step,
         "to_step": good.step,
-        "reason": wish.reason,
-        "learning_rate": wish.learning_rate,
+        "reason": request.reason,
+        "learning_rate": request.learning_rate,
     }
     loop.store.go_back_to(good.step)
     loop.restore(good)
-    # Those before may have gone back less far: what they did to the learning rates is not in this checkpoint.
-    undone = [*tries[len(run.rollbacks) :], entry]
+    # This checkpoint may be older than earlier rollbacks, whose learning rate factors it then does not contain.
+    undone = [*before[len(run.rollbacks) :], entry]
     run.scale_learning_rates(math.prod(one["learning_rate"] for one in undone))
-    run.rollbacks = [*tries, entry]
+    run.rollbacks = [*before, entry]
     run.requests = Requests()
     loop.session.save()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     run.manifest = run.manifest.add_history({"rolled_back": now, **entry})
     run.manifest.write(run.out_dir)
-    warn(f"{wish.reason}; {_told(good.step, len(run.rollbacks), entry)}")
+    factor = f" and {request.learning_rate:g} times the learning rate" if request.learning_rate != 1 else ""
+    warn(f"{request.reason}; rollback {len(run.rollbacks)} to step {good.step:,} with new noise{factor}")
 
 
-def _newest_good(loop: TrainingLoop, wish: RollBack) -> Checkpoint:
+def _find_good(loop: TrainingLoop, request: RollBack) -> Checkpoint:
     try:
-        found = loop.store.newest(loop.players.weights(), until=wish.healthy, where=_is_finite)
+        found = loop.store.newest(loop.players.weights(), until=request.healthy, where=_is_finite)
     except CheckpointError as error:
-        raise DivergenceError(f"{wish.reason}; {error}") from error
+        raise DivergenceError(f"{request.reason}; {error}") from error
     if found is None:
-        raise DivergenceError(f"{wish.reason}; there is no good checkpoint to go back to")
+        raise DivergenceError(f"{request.reason}; there is no good checkpoint to roll back to")
     return found
 
 
 def _is_finite(checkpoint: Checkpoint) -> bool:
     return all(np.isfinite(values).all() for values in checkpoint.weights.values())
-
-
-def _told(step: int, tries: int, entry: dict[str, object]) -> str:
-    slower = f" and {entry['learning_rate']:g} times the learning rate" if entry["learning_rate"] != 1 else ""
-    return f"back to step {step:,} with new noise{slower}, rollback {tries}"

@@ -1,4 +1,4 @@
-"""What is looked at before a run's first step, so that what cannot work says so while nothing is lost."""
+"""Checks and preparations before a run's first step."""
 
 from __future__ import annotations
 
@@ -23,34 +23,37 @@ from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
-from ms_gan_callbacks.training.lineage import made_of
+from ms_gan_callbacks.training.lineage import describe_run
 
 
 def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:
-    """Refuse to go on with other data: the epochs counted so far would lose their meaning.
+    """Check that a runner continues with the same data, and return a record of it.
 
     Args:
-        before: what this returned of the data so far.
-        source: what to train on.
+        before: the record of the previous call, or None.
+        source: the training data.
+
+    Raises:
+        UsageError: the data or the batch size differs, so epochs could not be counted.
     """
-    told = ("batch_size", "count", "image_shape")
-    content = {**{name: getattr(source, name) for name in told}, "sha256": source.sha256()}
+    names = ("batch_size", "count", "image_shape")
+    content = {**{name: getattr(source, name) for name in names}, "sha256": source.sha256()}
     if before not in (None, content):
         raise UsageError(
-            f"this run goes on with the data and batch size it began with, not with {source.name} in "
-            f"batches of {source.batch_size}; for other data make a new Runner, which takes the same cells"
+            f"this run was started with different data or another batch size than {source.name} in batches of "
+            f"{source.batch_size}; create a new Runner for other data, with the same cells if needed"
         )
     return content
 
 
 def fit_to(players: Players, source: Source) -> None:
-    """Try both players on images like a source's, and look at its labels where they matter.
+    """Compile both players for images of a source, and check its labels if the GAN is conditional.
 
     Raises:
-        GanError: something does not fit.
+        GanError: the networks, images and labels do not fit together.
     """
     method = players.method
-    if not isinstance(source, (ArraySource, DatasetSource)):  # which look at their images themselves
+    if not isinstance(source, (ArraySource, DatasetSource)):  # these two check their images
         check_batch(source, next(iter(source.batches(method.seed, 1)), None))
     if method.classes is not None:
         check_labels(source, method.classes)
@@ -68,7 +71,7 @@ def new_run(
     out_dir: Path,
     origin: Origin | None,
 ) -> Run:
-    """Return what the callbacks of a run will see of it."""
+    """Return the :class:`Run` that is passed to the callbacks."""
     method = players.method
     return Run(
         progress=progress,
@@ -85,17 +88,17 @@ def new_run(
         epoch_means=means,
         classes=method.classes,
         critic=method.traits.probability is None,
-        manifest=made_of(players, source, progress.epochs, origin),
+        manifest=describe_run(players, source, progress.epochs, origin),
         recipe_source=origin.source if origin else None,
         monitors=frozenset(SCALARS) | bus.publishes(),
     )
 
 
 def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
-    """Try the metrics, and let the callbacks look at the run, which is to know of both.
+    """Check metrics and callbacks, and add the metrics to the run.
 
     Raises:
-        GanError: a metric or a callback cannot do what it is to do.
+        GanError: a metric or a callback cannot be used in this run.
     """
     evaluator = Evaluator(evaluation, source, run.seed)
     evaluator.check(run)

@@ -1,4 +1,4 @@
-"""Proves on a recipe that a killed and resumed run ends in the bytes of one that never ended."""
+"""Compares a run that was killed and resumed with an uninterrupted one, byte for byte."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 
-# What must not differ; state.json and run.json tell of times and of who asked for what, too.
-PROVED = ("weights.safetensors", "metrics.jsonl")
+# state.json and run.json are not compared: they also contain times.
+COMPARED = ("weights.safetensors", "metrics.jsonl")
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The sha256 of what two runs left, file by file.
+    """The sha256 of the files of two runs, by file name.
 
     Attributes:
-        whole: those of the run that was left alone.
-        resumed: those of the run that was killed and resumed.
+        whole: files of the uninterrupted run.
+        resumed: files of the run that was killed and resumed.
     """
 
     whole: Mapping[str, str]
@@ -38,12 +38,12 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether every file is the same."""
+        """Whether all files are identical."""
         return self.whole == self.resumed
 
 
 class Ends(Callback):
-    """Saves at a step and, once that is safe, has the process killed; stops the run at another."""
+    """Kills the process after the checkpoint of one step, and stops the run at another."""
 
     order = 1000
 
@@ -54,7 +54,7 @@ class Ends(Callback):
         if run.step in (self.kill_at, self.stop_at):
             run.request_checkpoint(owner=self.name)
         if run.step == self.stop_at:
-            run.stop("the proof needs no more")
+            run.stop("the step to compare is reached")
 
     def on_checkpoint(self, run: Run) -> None:
         if run.step == self.kill_at:
@@ -69,28 +69,28 @@ def verify_resume(
     callbacks: Sequence[str] = (),
     metrics: Sequence[str] = (),
 ) -> Proof:
-    """Train twice as far as ``at`` in processes of their own: in one go, and killed after step ``at`` and resumed.
+    """Train a recipe for ``2 * at`` steps, uninterrupted and killed after step ``at``, each in a separate process.
 
     Args:
         path: the recipe.
-        at: the step after which a SIGKILL comes, at least 1.
+        at: step after which one run is killed with SIGKILL, at least 1.
         overrides: parameters of the recipe.
-        folder: where the two runs go; new or empty.
-        callbacks: what to attach to it, as it is typed.
-        metrics: likewise.
+        folder: parent directory of the two runs, new or empty.
+        callbacks: callbacks to attach, as on the command line.
+        metrics: metrics to attach, as on the command line.
 
     Raises:
-        GanError: a run failed, or the one that was to be killed was not.
+        GanError: a run failed, or the run to kill ended before.
     """
     stop_at = 2 * at
     settings = (str(path), dict(overrides), list(callbacks), list(metrics))
-    _part(settings, folder / "whole", 0, stop_at, expect=0)
-    _part(settings, folder / "resumed", at, stop_at, expect=-signal.SIGKILL)
-    _part(settings, folder / "resumed", 0, stop_at, expect=0, resume=True)
-    return Proof(_hashes(folder / "whole", stop_at), _hashes(folder / "resumed", stop_at))
+    _run_part(settings, folder / "whole", 0, stop_at, expect=0)
+    _run_part(settings, folder / "resumed", at, stop_at, expect=-signal.SIGKILL)
+    _run_part(settings, folder / "resumed", 0, stop_at, expect=0, resume=True)
+    return Proof(_hash_files(folder / "whole", stop_at), _hash_files(folder / "resumed", stop_at))
 
 
-def _part(
+def _run_part(
     settings: tuple[Any, ...],
     out_dir: Path,
     kill_at: int,
@@ -99,15 +99,15 @@ def _part(
     expect: int,
     resume: bool = False,
 ) -> None:
-    call = f"part(*{settings!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
-    command = [sys.executable, "-c", f"from ms_gan_callbacks.training.verify import part; {call}"]
+    call = f"train_part(*{settings!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
+    command = [sys.executable, "-c", f"from ms_gan_callbacks.training.verify import train_part; {call}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != expect:
-        last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise GanError(f"the run in {out_dir} ended with {done.returncode} instead of {expect}: {last}")
+        last = (done.stderr.strip().splitlines() or ["no error message"])[-1]
+        raise GanError(f"the run in {out_dir} ended with exit code {done.returncode} instead of {expect}: {last}")
 
 
-def part(
+def train_part(
     path: str,
     overrides: dict[str, Any],
     callbacks: list[str],
@@ -117,7 +117,7 @@ def part(
     stop_at: int,
     resume: bool,
 ) -> None:
-    """Train one part; this is what the processes do."""
+    """Train one run or its continuation; called in a separate process."""
     from ms_gan_callbacks.training.runner import Runner
 
     recipe: Recipe = attach(load_recipe(path, **overrides), typed(callbacks, metrics))
@@ -125,9 +125,9 @@ def part(
     Runner.from_recipe(recipe, out_dir, resume=resume).train(quiet=True)
 
 
-def _hashes(out_dir: Path, step: int) -> dict[str, str]:
-    places = [out_dir / "checkpoints" / f"step-{step:08d}" / PROVED[0], out_dir / PROVED[1]]
+def _hash_files(out_dir: Path, step: int) -> dict[str, str]:
+    places = [out_dir / "checkpoints" / f"step-{step:08d}" / COMPARED[0], out_dir / COMPARED[1]]
     try:
         return {place.name: hashlib.sha256(place.read_bytes()).hexdigest() for place in places}
     except FileNotFoundError as error:
-        raise GanError(f"the run was over before step {step:,}: choose an earlier --at, or more epochs") from error
+        raise GanError(f"the run ended before step {step:,}: choose an earlier --at, or more epochs") from error

@@ -38,7 +38,7 @@ from ms_gan_callbacks.testing import drive
 from ms_gan_callbacks.training.loop import NoInterruption
 from ms_gan_callbacks.training.result import RunResult
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*back to step:ms_gan_callbacks.GanWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*rollback [0-9]+ to step:ms_gan_callbacks.GanWarning")
 
 
 class Poisons(Callback):
@@ -202,7 +202,7 @@ def test_what_was_never_good_is_not_gone_back_to(images: np.ndarray) -> None:
             return self
 
     runner = tiny_runner()
-    with pytest.raises(DivergenceError, match="there is no good checkpoint to go back to"):
+    with pytest.raises(DivergenceError, match="there is no good checkpoint to roll back to"):
         runner.train(1, images, [PoisonsTheBeginning(99), back()], batch_size=4, quiet=True)
 
 

@@ -81,8 +81,8 @@ def test_show_lists_tunables_networks_and_who_listens_and_loads_no_data() -> Non
     assert "learning_rate float 0.0002" in words
     assert "epochs int 10 3" in words
     # 128*256+256 + 256*512+512 + 512*1024+1024 + 1024*784+784, and two for each of 1,792 normalised units
-    assert "The generator: 1,497,104 weights" in words
-    assert "The discriminator: 533,505 weights" in words
+    assert "Generator: 1,497,104 trainable parameters" in words
+    assert "Discriminator: 533,505 trainable parameters" in words
     assert "on_train_epoch_end ImageGrid, EarlyStopping, TensorBoard, Checkpoint" in words
     assert [word for word in words.split() if word.startswith("on_")] == [event.value for event in Event]
 
@@ -93,10 +93,10 @@ def test_show_of_a_recipe_that_needs_a_value_says_which() -> None:
     words = re.sub(r"\s+", " ", result.stdout)
     assert "path str required" in words
     assert "size 32 | 64 32 64" in words
-    assert words.endswith("shown with: ms-gan show folder_dcgan --set path=... ")
+    assert words.endswith("networks and callbacks: ms-gan show folder_dcgan --set path=... ")
     assert "The generator" not in words
     # With the value it shows them.
-    assert "The generator: " in ms_gan("show", "folder_dcgan", "--set", "path=photos").stdout
+    assert "Generator: " in ms_gan("show", "folder_dcgan", "--set", "path=photos").stdout
 
 
 NEEDY = """
@@ -112,7 +112,7 @@ def recipe(first: str, second: int, *, third: float, fourth: int = 4):
         ("1 / 0", ["--set", "second=2"], None),
         ("1 / 0", ["--set", "secnod=2"], "no parameter 'secnod'; did you mean 'second'"),
         ("1 / 0", ["--set", "second=two"], "second takes a whole number, not 'two'"),
-        ("1 / 0", ["--seed", "3"], "has no parameter seed for --seed to set"),
+        ("1 / 0", ["--seed", "3"], "does not have a parameter seed, which --seed needs"),
         ("1 / 0", ["--callback", "ImageGird"], "unknown callback 'ImageGird'; did you mean 'ImageGrid'"),
         ("1 / 0", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "raised ZeroDivisionError"),
         ("None", ["--set", "first=1", "--set", "second=2", "--set", "third=3"], "returns NoneType, not a Recipe"),

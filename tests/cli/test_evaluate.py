@@ -14,7 +14,7 @@ from ms_gan_callbacks import Sample, UsageError, thumbnails
 from ms_gan_callbacks.config.components import Typed
 from ms_gan_callbacks.metrics.features import feature_name
 from ms_gan_callbacks.results.inference import Trained
-from ms_gan_callbacks.results.report import Judge
+from ms_gan_callbacks.results.report import Scorer
 
 COLOURS = """
 from functools import partial
@@ -84,7 +84,7 @@ def test_the_cure_is_named_and_works(run_dir: Path, moved: list[str]) -> None:
     found = json.loads(Path("all.json").read_text())
     assert (found["features"], found["samples"]) == ("thumbnails", 100)
     trained = Trained(run_dir, overrides={"folder": moved[1].partition("=")[2]})
-    real = Judge(replace(trained.recipe, features=thumbnails), 100).real
+    real = Scorer(replace(trained.recipe, features=thumbnails), 100).real
     fake = Sample(trained.generate(trained.noise(100, "evaluation")), thumbnails)
     left, right = thumbnails(real.images), thumbnails(fake.images)
     spreads = [np.mean([np.linalg.norm(a - b) for i, a in enumerate(x) for b in x[:i]]) for x in (right, left)]
@@ -156,7 +156,7 @@ def test_a_class_makes_features_of_its_settings(
     monkeypatch.syspath_prepend(".")
     extractor = Typed.parse("features", "mine_features:Rows:count=5").make()
     trained = Trained(run_dir, overrides={"folder": moved[1].partition("=")[2]})
-    assert Judge(replace(trained.recipe, features=extractor), 100).real.features.shape == (100, 5)
+    assert Scorer(replace(trained.recipe, features=extractor), 100).real.features.shape == (100, 5)
 
 
 def test_data_that_is_not_there_is_one_line(run_dir: Path) -> None:
@@ -181,7 +181,7 @@ def test_what_makes_another_network_is_one_line(command: str, change: str, messa
 
 def test_a_checkpoint_that_does_not_fit_says_which_parameter(run_dir: Path) -> None:
     line = fails(2, "sample", str(run_dir), "--set", "width=9", "--set", "slope=0.5")
-    assert "generator.layers.0.weight has shape (9, 4), and (8, 4) in the run" in line
+    assert "the shape of generator.layers.0.weight is (9, 4), and (8, 4) in the run" in line
 
 
 @pytest.mark.filterwarnings("default::ms_gan_callbacks.GanWarning")
@@ -201,7 +201,7 @@ def test_images_of_another_size_than_the_real_ones_are_refused(run_dir: Path, mo
     assert result.exit_code == 2
     [warning, line] = result.stderr.splitlines()
     assert warning.startswith("Warning: the run was trained on ")
-    assert "the generator makes images of shape (3, 10, 10)" in line
+    assert "generated images have shape (3, 10, 10)" in line
     assert "(3, 12, 12)" in line
 
 

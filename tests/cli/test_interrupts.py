@@ -41,8 +41,8 @@ from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.training.loop import NoInterruption
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads masks from Linux's /proc")
-SAVED = r"interrupted after step ([\d,]+), which is saved; go on with: ms-gan resume (\S+)\n"
-NOTHING = r"interrupted; nothing was lost\n|interrupted before the first step; there is nothing to resume\n"
+SAVED = r"interrupted and saved at step ([\d,]+); resume with: ms-gan resume (\S+)\n"
+NOTHING = r"interrupted; no data was lost\n|interrupted before the first step; nothing was saved\n"
 
 
 def train(*options: str) -> subprocess.Popen[str]:
@@ -148,7 +148,7 @@ def test_a_signal_ends_slow_data_at_once_and_leaves_no_folder(number: int, code:
     process = train("--set", "trouble=slow data")
     wait_until(Path("asleep").exists, process)
     process.send_signal(number)
-    assert finish(process, ENDING) == (code, "", "interrupted; nothing was lost\n")
+    assert finish(process, ENDING) == (code, "", "interrupted; no data was lost\n")
     assert not Path("run").exists()
 
 
@@ -255,7 +255,7 @@ class ComesDuring(Callback):
 def test_a_signal_during_a_save_waits_for_the_next_step_and_saves_that(every: int, images: np.ndarray) -> None:
     signals = ComesDuring(3)
     data = ArraySource(images, batch_size=4)
-    with pytest.raises(Interrupted, match="interrupted after step 4, which is saved") as caught:
+    with pytest.raises(Interrupted, match="interrupted and saved at step 4") as caught:
         tiny_runner("run", interruption=signals.interruption).train(
             2, data, [Checkpoint(Every.steps(every)), signals], quiet=True
         )
@@ -294,16 +294,16 @@ else:
     print("went on")
 """
 BODIES = {
-    "a sleep is woken": ("send(); time.sleep(60)", "130 interrupted; nothing was lost"),
-    "a read is woken": ("send(); os.read(os.pipe()[0], 1)", "130 interrupted; nothing was lost"),
-    "what it is wrapped in": ("try: send()\nexcept BaseException: 1 / 0", "130 interrupted; nothing was lost"),
+    "a sleep is woken": ("send(); time.sleep(60)", "130 interrupted; no data was lost"),
+    "a read is woken": ("send(); os.read(os.pipe()[0], 1)", "130 interrupted; no data was lost"),
+    "what it is wrapped in": ("try: send()\nexcept BaseException: 1 / 0", "130 interrupted; no data was lost"),
     "deferred": (
         "with interrupts.deferred(): send(); print(repr(interrupts.received))",
-        "2\n130 interrupted; nothing was l",
+        "2\n130 interrupted; no data was l",
     ),
     "deferred twice": (
         "with interrupts.deferred():\n  with interrupts.deferred(): pass\n  send(signal.SIGTERM); print('whole')",
-        "whole\n143 interrupted; nothing was lost",
+        "whole\n143 interrupted; no data was lost",
     ),
     "an error of its own": ("with interrupts.deferred(): send(); raise SystemExit('failed')", ""),
     "no signal": ("pass", "went on"),

@@ -53,11 +53,11 @@ def linked(name: str, target: str) -> None:
 
 
 TAKEN: dict[str, tuple[Callable[[str], object], str]] = {
-    "a file": (lambda name: Path(name).write_text("mine"), "exists already and is left as it is"),
+    "a file": (lambda name: Path(name).write_text("mine"), "exists already"),
     "a folder": (lambda name: Path(name).mkdir(), r"exists already \(a folder\)"),
     "a link": (lambda name: (Path("mine").write_text("mine"), linked(name, "mine")), r"\(a link to mine\)"),
     "a dangling link": (lambda name: linked(name, "nowhere"), r"\(a link to nowhere\)"),
-    "a pipe": (os.mkfifo, r"\(no ordinary file\)"),
+    "a pipe": (os.mkfifo, r"\(a special file\)"),
 }
 
 
@@ -95,16 +95,16 @@ def made_up_run() -> str:
 
 
 NEVER = {
-    "a folder": ("folder.png", "is a folder and is never replaced"),
-    "a link to a folder": ("link.png", "is a link to folder.png and is never replaced"),
-    "a pipe": ("pipe.png", "is no ordinary file and is never replaced"),
+    "a folder": ("folder.png", "is a folder and cannot be replaced"),
+    "a link to a folder": ("link.png", "is a link to folder.png and cannot be replaced"),
+    "a pipe": ("pipe.png", "is a special file and cannot be replaced"),
     "a recipe": ("other/recipe.py", "belongs to the run in .*other"),
     "run.json": ("other/run.json", "belongs to the run in .*other"),
     "run.json by another name": ("alias/run.json", "belongs to the run in .*other"),
     "metrics.jsonl": ("other/metrics.jsonl", "belongs to the run in .*other"),
     "a checkpoint": ("other/checkpoints/step-00000001/state", "belongs to the run in .*other"),
     "a new file in it": ("other/checkpoints/step-00000001/new.png", "belongs to the run in .*other"),
-    "a grid": ("other/samples/a", "was written by the run in .*other and is never replaced"),
+    "a grid": ("other/samples/a", "belongs to the run in .*other and cannot be replaced"),
 }
 
 
@@ -134,11 +134,11 @@ def test_a_file_and_a_link_are_replaced_where_that_is_asked_for() -> None:
 
 
 WRONG = {
-    "no folder": ("no/such.json", "there is no folder no to write such.json to$"),
-    "a file for a folder": ("mine/such.json", "there is no folder mine to write such.json to: mine is a file"),
+    "no folder": ("no/such.json", "no/such.json cannot be written: there is no folder no$"),
+    "a file for a folder": ("mine/such.json", "mine/such.json cannot be written: mine is a file"),
     "standard output": ("-", r"- \(standard output\) is not supported"),
-    "nothing": ("", "'an empty name' names no file|an empty name"),
-    "a folder to come": ("new/", "'new/' names no file"),
+    "nothing": ("", "'an empty name' is not the name of a file|an empty name"),
+    "a folder to come": ("new/", "'new/' is not the name of a file"),
     "this folder": (".", r"\. exists already \(a folder\)"),
     "the folder above": ("..", r"\.\. exists already \(a folder\)"),
     "a name that is too long": ("x" * 300, "cannot be written: File name too long"),
@@ -200,7 +200,7 @@ def test_a_name_that_was_taken_meanwhile_is_not_overwritten() -> None:
         file.write(b"ours")
         Path("a.json").write_text("mine")
 
-    with pytest.raises(UsageError, match=r"a\.json exists already and is left as it is"):
+    with pytest.raises(UsageError, match=r"a\.json exists already"):
         output.write(fill)
     assert listing() == {"a.json": b"mine"}
 
@@ -314,5 +314,5 @@ def test_a_signal_in_the_middle_leaves_nothing(once: Path, number: signal.Signal
     assert list(Path().glob(".many*.tmp"))
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (128 + number, "interrupted; nothing was lost\n")
+    assert (process.returncode, said) == (128 + number, "interrupted; no data was lost\n")
     assert not list(Path().glob("*many*"))

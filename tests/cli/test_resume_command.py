@@ -81,7 +81,7 @@ def test_more_epochs_let_the_newest_run_go_on(finished: Path) -> None:
 
 
 MISTAKES = {
-    "finished": (["runs/one"], 2, r"this run has finished its 2 epochs; more let it go on: --set epochs=12"),
+    "finished": (["runs/one"], 2, r"this run is complete \(2 epochs\); pass --set epochs=12 to train longer"),
     "no such run": (["runs/two"], 2, "run directory not found: runs/two"),
     "no run": (["runs"], 2, "runs is not a run directory: it has no run.json"),
     "a file": (["tiny.py"], 2, "run directory not found: tiny.py"),

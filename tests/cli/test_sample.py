@@ -86,7 +86,7 @@ def test_an_array_takes_as_many_as_are_asked_for_and_parts_do_not_show(run_dir: 
 @show_warnings
 def test_an_array_holds_images_as_they_are(run_dir: Path) -> None:
     result = ms_gan("sample", str(run_dir), "-n", "3", "-o", "a.npz", "--scale", "4", "--columns", "2")
-    told = "Warning: --columns and --scale: only a picture has that; a.npz holds images as they are\n"
+    told = "Warning: --columns and --scale: used for grids only, ignored for a.npz\n"
     assert (result.exit_code, result.stderr) == (0, told)
     assert array("a.npz").shape == (3, 1, 4, 4)
 
@@ -108,7 +108,7 @@ def test_images_that_are_no_numbers_are_warned_about(run_dir: Path) -> None:
     store.save(10, {**weights, name: np.full_like(weights[name], np.nan)}, state)
     result = ms_gan("sample", str(run_dir), "-n", "3000", "-o", "nan.npz")
     [line] = result.stderr.splitlines()
-    assert re.match("Warning: the generator makes values that are not finite .* drawn in black", line)
+    assert re.match("Warning: the generator returns NaN or infinite values, .* shown in black", line)
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_images_that_are_no_picture_go_into_an_array(tmp_path: Path) -> None:
     trained(two, tmp_path)
     result = ms_gan("sample", "runs/one", "-n", "5")
     assert result.exit_code == 2
-    assert "the generator's are (2, 2, 4); write an array: -o samples.npz" in result.stderr
+    assert "generated images have shape (2, 2, 4); write an array: -o samples.npz" in result.stderr
     assert not Path("samples.png").exists()
     assert ms_gan("sample", "runs/one", "-n", "5", "-o", "a.npz").exit_code == 0
     assert array("a.npz").shape == (5, 2, 2, 4)
@@ -145,11 +145,11 @@ def test_best_is_what_best_checkpoint_keeps(run_dir: Path) -> None:
     [
         (["-o", "grid.jpg"], "grid.jpg must end in .png or .npz"),
         (["-o", "no/such/grid.png"], "there is no folder no/such"),
-        (["--checkpoint", "bets"], "a checkpoint is 'last', 'best' or a step, not 'bets'"),
+        (["--checkpoint", "bets"], "checkpoint must be 'last', 'best' or a step, not 'bets'"),
         (["--checkpoint", "7"], "there is no checkpoint .*step-00000007; available: 5, 10"),
-        (["-o", ".png"], r"\.png is an ending without a name"),
+        (["-o", ".png"], r"\.png is a suffix without a name"),
         (["-n", "0"], "0 is not in the range"),
-        (["-n", "10001"], "10,001 images are too many for one picture, .*: -o samples.npz"),
+        (["-n", "10001"], "at most 10,000 images, not 10,001; .*: -o samples.npz"),
         (["-n", "10001", "-o", "faces.png"], "write an array: -o faces.npz"),
         (
             ["-n", "900", "--scale", "90"],
@@ -178,7 +178,7 @@ def test_no_best_checkpoint() -> None:
     trained(TINY, Path())
     result = ms_gan("sample", "runs/one", "--checkpoint", "best")
     assert result.exit_code == 1
-    assert "no best checkpoint" in result.stderr
+    assert "does not contain a best checkpoint" in result.stderr
 
 
 CONDITIONAL = (

@@ -27,7 +27,7 @@ from ms_gan_callbacks import (
     lower_is_better,
 )
 from ms_gan_callbacks.cli import main
-from ms_gan_callbacks.config.attach import with_metrics
+from ms_gan_callbacks.config.attach import attach_metrics
 from ms_gan_callbacks.config.components import Typed, typed
 from ms_gan_callbacks.config.conversion import convert
 from ms_gan_callbacks.config.parameters import Tunable, settings
@@ -260,9 +260,9 @@ MISTAKES = {
     ),
     "measured": (
         ["--metric", "counts_plugin:gap", "--metric", "gap"],
-        "gap is measured already; leave out --metric",
+        "metric gap is already in use; remove --metric",
     ),
-    "in the recipe": (["--metric", "tiny:brightness"], "brightness is measured already"),
+    "in the recipe": (["--metric", "tiny:brightness"], "brightness is already in use"),
     "metric of three": (["--metric", "counts_plugin:three"], "counts_plugin:three needs a value: .*:other=..."),
     "metric of one": (["--metric", "counts_plugin:one"], "a metric is a function of a real and a fake Sample"),
     "callback as metric": (
@@ -372,9 +372,9 @@ def test_more_can_join_and_others_leave_by_name(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--without", "count"], "nothing called 'count' was attached to this run; did you mean 'counts'"),
+        (["--without", "count"], "'count' is not attached to this run; did you mean 'counts'"),
         (["--callback", "counts"], "two stateful callbacks are named 'Counts'"),
-        (["--metric", "gap"], "gap is measured already"),
+        (["--metric", "gap"], "gap is already in use"),
         (["--callback", "ImageGird"], "did you mean 'ImageGrid'"),
     ],
 )
@@ -393,13 +393,14 @@ def test_a_plugin_that_is_gone_is_named_with_the_ways_out(finished: Path, site: 
     result = ms_gan("resume", "run", "--set", "epochs=2", "-q")
     assert result.exit_code == 2
     assert re.search(
-        "unknown callback 'gone'; .* had it attached: install it, or --without gone$", result.stderr.strip()
+        "unknown callback 'gone'; .* it is attached to this run: .* or pass --without gone$",
+        result.stderr.strip(),
     )
     assert ms_gan("sample", "run", "-n", "4").exit_code == 0  # what only watched is not needed
-    with pytest.warns(GanWarning, match="unknown metric 'lost'; .*it is left out"):
-        assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness"}
+    with pytest.warns(GanWarning, match="unknown metric 'lost'; .*the metric is skipped"):
+        assert set(attach_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness"}
     facts["metrics"] = ["gap:scale=2"]
-    assert set(with_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness", "gap"}
+    assert set(attach_metrics(load_recipe("tiny.py"), Manifest.of(facts)).metrics) == {"brightness", "gap"}
 
 
 def test_another_version_of_a_plugin_is_told(finished: Path) -> None:
@@ -410,7 +411,7 @@ def test_another_version_of_a_plugin_is_told(finished: Path) -> None:
         warnings.simplefilter("always", GanWarning)
         result = ms_gan("resume", "run", "--set", "epochs=2", "-q")
     assert result.exit_code == 0, result.output
-    assert "Warning: this run was made with test-counts 1.1, not 1.2: bytes may differ" in result.stderr
+    assert "Warning: this run was trained with test-counts 1.1, not 1.2: results may differ" in result.stderr
 
 
 def test_show_has_it_among_those_who_listen(site: Path) -> None:

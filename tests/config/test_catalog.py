@@ -17,7 +17,7 @@ from conftest import RECIPE, ROOT
 
 from ms_gan_callbacks import RecipeError, load_recipe
 from ms_gan_callbacks.cli import main
-from ms_gan_callbacks.config.catalog import locate, shipped
+from ms_gan_callbacks.config.catalog import list_built_in, locate
 
 NAMES = sorted(path.stem for path in RECIPE.parent.glob("*.py"))
 each_recipe = pytest.mark.parametrize("name", NAMES)
@@ -39,7 +39,7 @@ def test_a_copy_is_the_recipe_with_its_own_name_in_its_commands(name: str) -> No
     assert result.exit_code == 0, result.output
     needs = " --set path=..." if name == "folder_dcgan" else ""
     assert result.stdout == f"mine.py, from {name}; run it with: ms-gan run mine.py{needs}\n"
-    theirs, ours = shipped()[name].read_text(encoding="utf-8"), Path("mine.py").read_text(encoding="utf-8")
+    theirs, ours = list_built_in()[name].read_text(encoding="utf-8"), Path("mine.py").read_text(encoding="utf-8")
     commands = re.findall(r"ms-gan (?:run|show) (\S+)", ast.get_docstring(ast.parse(ours)) or "")
     assert len(commands) >= 3 and set(commands) == {"mine.py"}
     assert ours.partition('"""\n\n')[2] == theirs.partition('"""\n\n')[2]
@@ -55,7 +55,7 @@ def test_a_copy_goes_where_it_is_wanted_and_is_of_the_dcgan_unless_told() -> Non
     assert "Run it:      ms-gan run 'a folder/mine.py'\n" in text
     assert (
         text.partition('"""\n\n')[2]
-        == shipped()["mnist_dcgan"].read_text(encoding="utf-8").partition('"""\n\n')[2]
+        == list_built_in()["mnist_dcgan"].read_text(encoding="utf-8").partition('"""\n\n')[2]
     )
 
 
@@ -87,18 +87,18 @@ def test_the_list_names_every_recipe_and_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["taken"], "taken.py exists already and is left as it is; choose another name$"),
-        (["taken.py"], "taken.py exists already and is left as it is"),
+        (["taken"], "taken.py exists already; choose another name$"),
+        (["taken.py"], "taken.py exists already"),
         (["dangling"], "dangling.py exists already"),
-        (["none/mine"], "there is no folder none to write mine.py to"),
-        (["taken.py/mine"], "there is no folder taken.py to write mine.py to"),
-        (["mine", "--from", "mnist_mpl"], "no recipe 'mnist_mpl' to start from; did you mean 'mnist_mlp'"),
-        (["mine", "--from", ""], "no recipe '' to start from; available: "),
-        (["mine", "--from", str(RECIPE)], "to start from; .*mnist_mlp"),
-        (["mine.txt"], "mine.txt is no name for a recipe"),
-        (["my gan"], "my gan is no name for a recipe"),
-        (["."], r"\. is no name for a recipe"),
-        ([""], "is no name for a recipe"),
+        (["none/mine"], "none/mine.py cannot be written: there is no folder none"),
+        (["taken.py/mine"], "taken.py/mine.py cannot be written: taken.py is a file"),
+        (["mine", "--from", "mnist_mpl"], "no recipe 'mnist_mpl'; did you mean 'mnist_mlp'"),
+        (["mine", "--from", ""], "no recipe ''; available: "),
+        (["mine", "--from", str(RECIPE)], "there is no recipe .*mnist_mlp"),
+        (["mine.txt"], "mine.txt is not a valid name for a recipe"),
+        (["my gan"], "my gan is not a valid name for a recipe"),
+        (["."], r"\. is not a valid name for a recipe"),
+        ([""], "is not a valid name for a recipe"),
         ([], "Missing argument 'NAME'"),
         (["/proc/mine"], "/proc/mine.py cannot be written: "),
     ],
@@ -133,14 +133,14 @@ def test_a_name_that_is_nowhere_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"no recipe mime; did you mean 'mine.py'"):
         locate(Path("mime"))
     for path in ("recipes/mnist_mlp.py", "mnist_mlp.py"):
-        with pytest.raises(RecipeError, match=f"no recipe {path}; the one that comes with .* called mnist_mlp"):
+        with pytest.raises(RecipeError, match=f"no recipe {path}; the built-in recipe is called mnist_mlp"):
             locate(Path(path))
 
 
 def test_show_and_run_take_a_name() -> None:
     shown = ms_gan("show", "mnist_mlp", "--set", "epochs=3")
     assert shown.exit_code == 0, shown.output
-    assert "1,497,104 weights" in shown.stdout
+    assert "1,497,104 trainable" in shown.stdout
     fails(ms_gan("run", "mnist_mlp", "--set", "epochs=0"), "epochs must be a whole number of at least 1, got 0")
     fails(ms_gan("verify-resume", "mnist_mlp", "--at", "3", "--set", "epoch=1"), "did you mean 'epochs'")
     fails(ms_gan("run", "mnist_mpl"), "did you mean 'mnist_mlp'")
@@ -185,6 +185,6 @@ def test_an_installed_wheel_has_the_recipes(tmp_path: Path) -> None:
 
     assert [line.split()[0] for line in installed("new", "--list").splitlines()] == NAMES
     installed("new", "mine", "--from", "mnist_mlp")
-    assert "1,497,104 weights" in installed("show", "mine.py")
+    assert "1,497,104 trainable" in installed("show", "mine.py")
     shown = installed("show", "mnist_dcgan").replace("\n", "")  # a long path is broken
     assert str(site / "ms_gan_callbacks/recipes/mnist_dcgan.py") in shown

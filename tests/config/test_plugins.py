@@ -20,8 +20,8 @@ from installed import install
 
 from ms_gan_callbacks import GanWarning, RecipeError, UsageError
 from ms_gan_callbacks.cli import main
-from ms_gan_callbacks.config.catalog import locate, named
-from ms_gan_callbacks.config.plugins import Plugin, load, pick, plugins, recipe_file
+from ms_gan_callbacks.config.catalog import list_recipes, locate
+from ms_gan_callbacks.config.plugins import Plugin, find_recipe_file, load, pick, plugins
 
 TEMPLATE = ROOT / "examples" / "ms-gan-ink"
 
@@ -107,17 +107,17 @@ BROKEN = {
         "CallbackError: X.on_epoch would never be called",
     ),
     "no recipe file": ("recipes", "none.at.all", {}, "ModuleNotFoundError: No module named 'none"),
-    "recipe in no package": ("recipes", "a.b", {"a.py": ""}, "no Python file of a module a.b"),
-    "another function": ("recipes", "a:other", {"a.py": ""}, "a:other must name a module"),
+    "recipe in no package": ("recipes", "a.b", {"a.py": ""}, "module a.b does not have a Python file"),
+    "another function": ("recipes", "a:other", {"a.py": ""}, "a:other must be a module"),
     "recipe without recipe": ("recipes", "a", {"a.py": "x = 1"}, r"a.py has no function recipe\(...\)"),
     "recipe that raises": ("recipes", "a", {"a.py": "1 / 0"}, "importing the recipe raised ZeroDivisionError"),
     "recipe that exits": ("recipes", "a", {"a.py": "raise SystemExit(3)"}, "SystemExit: 3"),
-    "compiled recipe": ("recipes", "math", {}, "no Python file of a module math"),
+    "compiled recipe": ("recipes", "math", {}, "module math does not have a Python file"),
     "unknown group": (
         "callback",
         "a:X",
         {},
-        "there is no group ms_gan_callbacks.callback; there are: callbacks",
+        "unknown group ms_gan_callbacks.callback; available: callbacks",
     ),
 }
 
@@ -183,15 +183,15 @@ def test_clashes_are_named(site: Path) -> None:
     install(site, "test-c", {"recipes": {"mnist_mlp": "mine", "two": "mine"}}, {"mine.py": "recipe = 1"})
     install(site, "test-d", {"recipes": {"two": "mine"}}, {})
     said = ms_gan("plugins").stdout
-    assert len(re.findall("hidden: ImageGrid is built in, and comes first", said)) == 1
-    assert len(re.findall("hidden: mnist_mlp is built in, and comes first", said)) == 1
-    assert len(re.findall("ambiguous: .*ask for it as whole:Watches", said)) == 1
-    assert len(re.findall("ambiguous: .*ask for it as other:Watches", said)) == 1
-    assert len(re.findall("ambiguous: .*ask for it by its path", said)) == 2
+    assert len(re.findall("hidden by the built-in ImageGrid", said)) == 1
+    assert len(re.findall("hidden by the built-in mnist_mlp", said)) == 1
+    assert len(re.findall("ambiguous: .*write whole:Watches", said)) == 1
+    assert len(re.findall("ambiguous: .*write other:Watches", said)) == 1
+    assert len(re.findall("ambiguous: .*write the path of its file", said)) == 2
     with pytest.raises(UsageError, match=r"test-a 1.2 and test-b 1.2; write whole:Watches or other:Watches"):
         pick("callbacks", "Twice")
     with pytest.raises(
-        UsageError, match=r"two is brought by test-c 1.2 and test-d 1.2; write the path of the file"
+        UsageError, match=r"two is provided by test-c 1.2 and test-d 1.2; write the path of its file"
     ):
         locate(Path("two"))
     assert locate(Path("mnist_mlp")).samefile(RECIPE)
@@ -224,13 +224,13 @@ def test_a_recipe_of_a_plugin_goes_by_its_name_and_a_file_here_comes_first(site:
     Path("theirs.py").unlink()
     shown = ms_gan("show", "theirs", "--set", "epochs=3")
     assert shown.exit_code == 0, shown.output
-    assert "1,497,104 weights" in shown.stdout
+    assert "1,497,104 trainable" in shown.stdout
     with pytest.raises(RecipeError, match="did you mean 'theirs'"):
         locate(Path("thiers"))
-    with pytest.raises(RecipeError, match=r"the recipe gone of test-a 1.2 cannot be found: .* module pack.gone"):
+    with pytest.raises(RecipeError, match=r"recipe gone of test-a 1.2 cannot be found: .* module pack.gone"):
         locate(Path("gone"))
-    with pytest.warns(GanWarning, match=r"the recipe gone of test-a 1.2 is left out: .* module pack.gone"):
-        assert named()["theirs"] == site / "pack/theirs.py"
+    with pytest.warns(GanWarning, match=r"recipe gone of test-a 1.2 is skipped: .*module pack.gone"):
+        assert list_recipes()["theirs"] == site / "pack/theirs.py"
 
 
 def test_recipes_of_plugins_are_listed_and_can_be_started_from(site: Path) -> None:
@@ -246,8 +246,8 @@ def test_recipes_of_plugins_are_listed_and_can_be_started_from(site: Path) -> No
 def test_listing_them_loads_neither_mindspore_nor_numpy(site: Path) -> None:
     install(site, "test-a", {"callbacks": {"A": "a:A"}, "recipes": {"b": "b"}}, {"a.py": "1 / 0", "b.py": "1 / 0"})
     code = (
-        "import sys\nfrom ms_gan_callbacks.config.plugins import plugins, pick, recipe_file\n"
-        "assert pick('callbacks', 'A') in plugins()\nassert recipe_file(pick('recipes', 'b')).thing\n"
+        "import sys\nfrom ms_gan_callbacks.config.plugins import plugins, pick, find_recipe_file\n"
+        "assert pick('callbacks', 'A') in plugins()\nassert find_recipe_file(pick('recipes', 'b')).thing\n"
         "print(sorted({'mindspore', 'numpy', 'a', 'b'} & {*sys.modules}))"
     )
     path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", ""), str(ROOT)])
@@ -260,7 +260,7 @@ def test_listing_them_loads_neither_mindspore_nor_numpy(site: Path) -> None:
 
 def test_a_recipe_is_looked_for_without_importing_its_packages() -> None:
     plugin = Plugin("recipes", "x", "email.mime.text", "python", "3")
-    assert Path(recipe_file(plugin).thing).name == "text.py"
+    assert Path(find_recipe_file(plugin).thing).name == "text.py"
 
 
 @pytest.mark.slow

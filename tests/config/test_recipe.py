@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from mindspore import nn
 
 from ms_gan_callbacks import GanError, Recipe, RecipeError, Runner, load_recipe
-from ms_gan_callbacks.config.catalog import about
+from ms_gan_callbacks.config.catalog import read_summary
 from ms_gan_callbacks.config.conversion import convert
 from ms_gan_callbacks.config.parameters import Tunable
 from ms_gan_callbacks.config.recipe import RecipeFile
-from ms_gan_callbacks.training.lineage import recipe_in
+from ms_gan_callbacks.training.lineage import read_recipe
 
 HEAD = "from conftest import *\nfrom ms_gan_callbacks import *\nimport numpy as np\n"
 BODY = """
@@ -274,8 +274,8 @@ def test_whatever_python_takes_is_taken_and_kept_byte_by_byte(kind: str) -> None
     runner = Runner.from_recipe(load_recipe(path), "run")
     runner.train(quiet=True)
     assert Path("run/recipe.py").read_bytes() == content
-    assert recipe_in(Path("run"), {}).epochs == 1
-    assert about(path) == ""  # and whoever only looks at the docstring can read it, too
+    assert read_recipe(Path("run"), {}).epochs == 1
+    assert read_summary(path) == ""  # and whoever only looks at the docstring can read it, too
 
 
 BROKEN_SOURCES = {
@@ -297,14 +297,14 @@ def test_a_file_that_is_not_what_it_says_is_refused_in_one_line(kind: str) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ema": 0.5}, "ema is 0.5, and its file makes None"),
+        ({"ema": 0.5}, "ema is 0.5, but its file gives None"),
         ({"generator": lambda: TinyGenerator(3)}, "generator is"),
-        ({"seed": 5}, "seed is 5, and its file makes 0"),
+        ({"seed": 5}, "seed is 5, but its file gives 0"),
     ],
 )
 def test_a_recipe_that_its_file_does_not_make_could_not_be_opened_again(changes: dict, message: str) -> None:
     recipe = load_recipe(write("r.py", "epochs: int = 1"))
-    with pytest.raises(RecipeError, match=f"could not be opened again: {message}") as caught:
+    with pytest.raises(RecipeError, match=f"cannot be resumed: {message}") as caught:
         Runner.from_recipe(replace(recipe, **changes), "run").train(quiet=True)
     assert "\n" not in str(caught.value)
     assert not Path("run").exists()
@@ -316,7 +316,7 @@ def test_a_recipe_that_cannot_be_read_where_it_is_kept_is_refused_before_the_fir
     top = "if not (Path(__file__).parent / 'beside.txt').exists():\n    raise OSError('beside.txt is not here')\n"
     path = write("r.py", "epochs: int = 1", top=f"from pathlib import Path\n{top}")
     Path("beside.txt").touch()
-    with pytest.raises(RecipeError, match=r"could not be opened again, from its own folder: .*beside.txt"):
+    with pytest.raises(RecipeError, match=r"cannot be resumed from its run directory: .*beside.txt"):
         Runner.from_recipe(load_recipe(path), "run").train(quiet=True)
     assert not Path("run").exists()
 
@@ -328,7 +328,7 @@ def test_an_argument_that_cannot_be_kept_is_refused_before_the_first_step_unless
     assert not Path("run").exists()
     Runner.from_recipe(load_recipe(path, colour="GREEN"), "run").train(quiet=True)
     assert json.loads(Path("run/run.json").read_bytes())["arguments"] == {"epochs": 1, "colour": "GREEN"}
-    origin = recipe_in(Path("run"), {}).origin
+    origin = read_recipe(Path("run"), {}).origin
     assert origin is not None
     assert origin.arguments["act"] is len
     assert origin.arguments["colour"].name == "GREEN"

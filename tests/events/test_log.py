@@ -223,7 +223,7 @@ BAD = ["step", "epoch", "epoch_means", "", " ", "a  b", " a", "a\nb", "a\tb", "\
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_name_is_refused_wherever_one_is_given(name: str) -> None:
-    with pytest.raises(RecipeError, match="a metric cannot be called"):
+    with pytest.raises(RecipeError, match="a metric cannot be named"):
         Evaluation({name: lambda real, fake: 0.0})
     with pytest.raises(ValueError, match=r"run.log\("):
         drive(Logs(name))
@@ -281,7 +281,7 @@ def test_two_that_publish_one_name_are_warned_of() -> None:
 
 def test_a_metric_is_not_called_as_what_a_callback_publishes(images: np.ndarray) -> None:
     evaluation = Evaluation({"diversity": lambda real, fake: 0.0}, samples=8)
-    with pytest.raises(UsageError, match="a metric cannot be called 'diversity': a callback publishes it"):
+    with pytest.raises(UsageError, match="a metric cannot be named 'diversity': a callback logs it"):
         tiny_runner().train(1, images, [CollapseGuard()], evaluation=evaluation, batch_size=4, quiet=True)
 
 

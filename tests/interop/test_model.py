@@ -451,7 +451,7 @@ def test_the_command_line_plots_what_a_model_wrote_and_cannot_resume_it() -> Non
     plotted = CliRunner().invoke(main, ["plot", "run"])
     assert plotted.exit_code == 0, plotted.output
     resumed = CliRunner().invoke(main, ["resume", "run"])
-    assert "run was not made by a recipe" in resumed.output
+    assert "run was not created from a recipe" in resumed.output
 
 
 def warned(*callbacks: Callback, epochs: int = 4, validate: bool = True, **fit: object) -> list[str]:

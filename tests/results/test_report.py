@@ -13,7 +13,7 @@ from PIL import Image
 
 from ms_gan_callbacks import GanWarning, Sample, coverage, fld, kid, mnist
 from ms_gan_callbacks.results.inference import Trained
-from ms_gan_callbacks.results.report import Judge, judge
+from ms_gan_callbacks.results.report import Scorer, evaluate
 
 # Half of some digits to learn from, the other half to judge by.
 DIGITS = """
@@ -68,23 +68,23 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_numbers_are_those_of_its_images_against_test_images(run_dir: Path) -> None:
     trained = Trained(run_dir)
-    found = judge(trained, 300)
+    found = evaluate(trained, 300)
     assert (found.samples, found.step, found.real) == (300, 25, "half 1")
     test = mnist(count=5000).images[1::2]
-    judge_by = Judge(trained.recipe, 300).real
+    real_half = Scorer(trained.recipe, 300).real
     # The real images are some of the test half, none of the other.
     known = {image.tobytes() for image in test}
-    assert all(image.tobytes() in known for image in judge_by.images)
+    assert all(image.tobytes() in known for image in real_half.images)
     fake = Sample(trained.generate(trained.noise(300, "evaluation")))
     values = found.values["generator"]
-    assert values["fld"] == pytest.approx(fld(judge_by, fake), rel=1e-9)
-    assert values["coverage"] == coverage(judge_by, fake)
-    assert values["contrast"] == pytest.approx(abs(float(judge_by.images.std()) - float(fake.images.std())))
-    assert found.noise["kid"] == pytest.approx(kid(judge_by, fake).standard_error)
+    assert values["fld"] == pytest.approx(fld(real_half, fake), rel=1e-9)
+    assert values["coverage"] == coverage(real_half, fake)
+    assert values["contrast"] == pytest.approx(abs(float(real_half.images.std()) - float(fake.images.std())))
+    assert found.noise["kid"] == pytest.approx(kid(real_half, fake).standard_error)
 
 
 def test_it_stands_between_real_images_and_what_is_known_to_be_worse(run_dir: Path) -> None:
-    values = judge(Trained(run_dir), 300).values
+    values = evaluate(Trained(run_dir), 300).values
     assert list(values) == [
         "generator",
         "real",
@@ -121,10 +121,10 @@ def test_the_table_carries_what_numbers_cannot_be_compared_without(run_dir: Path
 def test_without_test_images_it_says_that_it_judges_by_what_was_learnt(tmp_path: Path) -> None:
     Path("digits.py").write_text(DIGITS.replace("TEST", ""))
     assert ms_gan("run", "digits.py", "--out", "run", "--quiet").exit_code == 0
-    judge_by = Judge(Trained(Path("run")).recipe, 5000)
-    assert (judge_by.name, judge_by.count) == ("half 0 (trained on)", 1250)
-    real = {image.tobytes() for image in judge_by.real.images}
-    assert not any(image.tobytes() in real for image in judge_by.train.images)
+    scorer = Scorer(Trained(Path("run")).recipe, 5000)
+    assert (scorer.name, scorer.count) == ("half 0 (trained on)", 1250)
+    real = {image.tobytes() for image in scorer.real.images}
+    assert not any(image.tobytes() in real for image in scorer.train.images)
 
 
 @pytest.mark.slow
@@ -135,23 +135,23 @@ def test_test_images_that_are_not_at_hand_are_warned_about() -> None:
     result = ms_gan("evaluate", "run", "-n", "100")
     assert result.exit_code == 0
     assert "data folder 'gone' does not exist" in result.stderr
-    assert "judging by images that it was trained on" in result.stderr
+    assert "comparing with training images instead" in result.stderr
 
 
 def test_data_that_has_changed_since_is_warned_about(run_dir: Path) -> None:
     trained = Trained(run_dir)
     trained.manifest = trained.manifest.replace(data={"name": "more", "count": 9999, "sha256": "another"})
     with pytest.warns(GanWarning, match="the run was trained on more, 9,999 images, not on half 0"):
-        judge(trained, 100)
+        evaluate(trained, 100)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-n", "99"], "99 is not in the range x>=100"),
-        (["-o", "no/such.json"], "there is no folder no to write such.json to"),
+        (["-o", "no/such.json"], "no/such.json cannot be written: there is no folder no"),
         (["--checkpoint", "7"], "there is no checkpoint"),
-        (["--checkpoint", "best"], "has no best checkpoint"),
+        (["--checkpoint", "best"], "does not contain a best checkpoint"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments: list[str], message: str, run_dir: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_run_is_drawn_with_its_floors(run_dir: Path) -> None:
     assert ms_gan("plot", str(run_dir), "-o", "curves.svg").exit_code == 0
     drawn = Path("curves.svg").read_text()
     floor = json.loads((run_dir / "run.json").read_text())["evaluation"]["floors"]["contrast"]
-    for text in ("D&#x27;s loss", "D(G(z))", "equilibrium", "contrast", f"real against real, {floor:.3g}"):
+    for text in ("D&#x27;s loss", "D(G(z))", "equilibrium", "contrast", f"floor (real images), {floor:.3g}"):
         assert f"<!-- {text} -->" in drawn or text.replace("&#x27;", "'") in drawn
 
 
@@ -187,17 +187,17 @@ def test_a_critics_scores_are_drawn_without_the_bounds_of_probabilities(run_dir:
     (run_dir / "run.json").write_text(json.dumps({**facts, "critic": True}))
     assert ms_gan("plot", str(run_dir), "-o", "curves.svg").exit_code == 0
     drawn = Path("curves.svg").read_text()
-    assert "the critic's mean scores" in drawn
+    assert "mean critic scores" in drawn
     assert "equilibrium" not in drawn
 
 
 def test_a_line_that_is_being_written_and_a_nan_are_no_obstacle(run_dir: Path) -> None:
-    from ms_gan_callbacks.results.plots import _lines, _points
+    from ms_gan_callbacks.results.plots import _collect_points, _read_lines
 
     path = Path("metrics.jsonl")
     path.write_text('{"step": 1, "a": 2.0}\n{"step": 2, "a": null}\n{"step": 3, "b": 1}\n{"step": 4, "a"')
-    lines = _lines(path)
-    steps, values = _points(lines, "a")
+    lines = _read_lines(path)
+    steps, values = _collect_points(lines, "a")
     assert steps == [1, 2]
     np.testing.assert_array_equal(values, [2.0, np.nan])
 
@@ -207,7 +207,7 @@ def test_a_line_that_is_being_written_and_a_nan_are_no_obstacle(run_dir: Path) -
     [
         (lambda run: None, ["nowhere"], "run directory not found: nowhere"),
         (lambda run: Path("empty").mkdir(), ["empty"], "empty is not a run directory"),
-        (lambda run: (run / "metrics.jsonl").unlink(), [], "has no numbers yet"),
+        (lambda run: (run / "metrics.jsonl").unlink(), [], "does not contain values to plot"),
         (lambda run: (run / "metrics.jsonl").write_text("[1]\n{}\n"), [], "metrics.jsonl is damaged"),
         (lambda run: (run / "metrics.jsonl").write_text("{nonsense\n"), [], "metrics.jsonl is damaged"),
         (lambda run: None, ["-o", "curves.gif"], "must end in .png, .svg or .pdf"),

@@ -433,7 +433,7 @@ def test_a_picture_that_meets_a_full_disk_ends_the_run_in_one_line(small_disk: P
 def test_where_even_the_traceback_finds_no_room_one_line_is_left(small_disk: Path) -> None:
     done = run_on_full_disk(small_disk, "ImageGrid", TMPDIR=str(small_disk))
     one_error(
-        done, 1, rf"{NO_SPACE}.*raised by ImageGrid.on_train_step_end at step \d+.*cannot be kept: {NO_SPACE}"
+        done, 1, rf"{NO_SPACE}.*raised by ImageGrid.on_train_step_end at step \d+.*cannot be saved: {NO_SPACE}"
     )
 
 

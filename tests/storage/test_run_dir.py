@@ -72,7 +72,7 @@ def test_a_run_that_was_rolled_back_to_its_beginning_is_kept_when_it_fails_then(
         TensorBoard(Every.steps(1)),
     ]
     runner = tiny_runner("run", fresh=True)
-    with pytest.warns(GanWarning, match="back to step 0"), pytest.raises(OSError, match="No space left"):
+    with pytest.warns(GanWarning, match="rollback 1 to step 0"), pytest.raises(OSError, match="No space left"):
         runner.train(1, images, callbacks, batch_size=4, quiet=True)
     kept = contents("run")
     assert {"run.json", "metrics.jsonl", "samples/step-00000002.png"} <= kept.keys()

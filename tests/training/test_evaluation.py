@@ -173,8 +173,8 @@ def test_the_noise_of_a_plain_metric_is_that_of_subsampled_fakes(images: np.ndar
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"samples": 21}, UsageError, "array has 20 images an epoch, fewer than the 21 samples"),
-        ({"metrics": {"d_loss": mean_gap}}, UsageError, "a metric cannot be called 'd_loss'"),
+        ({"samples": 21}, UsageError, "array has 20 images per epoch, fewer than the 21 samples"),
+        ({"metrics": {"d_loss": mean_gap}}, UsageError, "a metric cannot be named 'd_loss'"),
         ({"extractor": None}, GanError, "28"),
     ],
 )

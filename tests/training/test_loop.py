@@ -56,7 +56,7 @@ def test_batches_are_made_ahead_as_far_as_memory_allows_and_one_at_least(side: i
     bytes_of_batch = 4 * SIZE * side * side
     assert ahead == max(1, min(16, AHEAD_BYTES // bytes_of_batch))
     source = Counted(images_of(side, 20 * SIZE), SIZE)
-    batches = make_loop(source)._batches(1, 0)
+    batches = make_loop(source)._prepare_inputs(1, 0)
     for number in range(1, min(2 * ahead + 2, 21)):
         next(batches)
         assert source.taken == min(-(-number // ahead) * ahead, 20)
@@ -69,7 +69,7 @@ def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: 
     epoch = 2
     step = source.steps_per_epoch + done
     loop = make_loop(source, step, penalty=penalty)
-    found = list(loop._batches(epoch, done))
+    found = list(loop._prepare_inputs(epoch, done))
     expected = list(source.batches(7, epoch, done))
     assert len(found) == len(expected) == 20 - done
     for number, (inputs, real) in enumerate(zip(found, expected, strict=True), step + 1):
@@ -85,7 +85,7 @@ def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: 
 def test_every_step_of_a_conditional_run_is_given_the_labels_of_its_images() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 20 * SIZE)
     loop = make_loop(ArraySource(images_of(4, 20 * SIZE), SIZE, labels=labels), classes=3)
-    found = [inputs.labels for inputs in loop._batches(1, 0)]
+    found = [inputs.labels for inputs in loop._prepare_inputs(1, 0)]
     assert np.concatenate(found).tolist() == labels[stream(7, "data", 1).permutation(20 * SIZE)].tolist()
 
 
@@ -93,7 +93,7 @@ def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
     source = ArraySource(images, 4)
     loop = make_loop(source)
     loop.run.rollbacks = [{}, {}]
-    first = next(loop._batches(1, 0))
+    first = next(loop._prepare_inputs(1, 0))
     np.testing.assert_array_equal(first.noise, noise(7, "noise after rollback 2", 1, 4, 3))
 
 
@@ -188,6 +188,6 @@ def test_a_checkpoint_that_is_asked_for_at_the_beginning_is_written_before_the_f
 def test_an_interruption_before_the_first_step_trains_none(images: np.ndarray) -> None:
     interruption = NoInterruption()
     interruption.received = 15
-    with pytest.raises(Interrupted, match="before the first step; there is nothing to resume") as caught:
+    with pytest.raises(Interrupted, match="before the first step; nothing was saved") as caught:
         tiny_runner(interruption=interruption).train(1, images, [], batch_size=4, quiet=True)
     assert caught.value.exit_code == 128 + 15

@@ -285,9 +285,9 @@ def test_train_refuses_what_is_no_number_of_epochs(
 def test_a_run_goes_on_with_its_own_data_only(images: np.ndarray) -> None:
     runner = tiny_runner()
     runner.train(1, images, batch_size=4, quiet=True)
-    with pytest.raises(UsageError, match="goes on with the data and batch size it began with"):
+    with pytest.raises(UsageError, match="started with different data or another batch size"):
         runner.train(1, images, batch_size=5, quiet=True)
-    with pytest.raises(UsageError, match="make a new Runner, which takes the same cells"):
+    with pytest.raises(UsageError, match="create a new Runner for other data, with the same cells"):
         runner.train(1, images[::-1], batch_size=4, quiet=True)
     other = tiny_runner("other", generator=runner.generator, discriminator=runner.discriminator)
     assert other.train(1, images[::-1], batch_size=5, quiet=True).step == 4

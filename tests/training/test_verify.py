@@ -42,7 +42,7 @@ def test_a_recipe_is_proved_to_resume_exactly_or_not_to(middle: str, code: int, 
     Path("r.py").write_text(RECIPE.format(middle=middle))
     result = CliRunner().invoke(main, ["verify-resume", "r.py", "--at", "7"])
     assert result.exit_code == code, result.output
-    assert "14 steps in one go, and killed after step 7 and resumed" in result.stdout
+    assert "14 steps uninterrupted, and killed after step 7 and resumed" in result.stdout
     assert f"  {verdict}" in result.stdout
     assert ("Error: the resumed run differs" in result.stderr) == bool(code)
 
@@ -52,4 +52,4 @@ def test_a_step_beyond_the_run_is_one_line() -> None:
     Path("r.py").write_text(RECIPE.format(middle="nn.ReLU()"))
     result = CliRunner().invoke(main, ["verify-resume", "r.py", "--at", "29"])
     assert result.exit_code == 1
-    assert "Error: the run was over before step 58: choose an earlier --at, or more epochs" in result.stderr
+    assert "Error: the run ended before step 58: choose an earlier --at, or more epochs" in result.stderr

@@ -1,1 +1,1 @@
-"""The commands of ``ms-gan``, one module each, which defines ``command``."""
+"""The commands of ``ms-gan``; each module defines one as ``command``."""

@@ -19,14 +19,15 @@ from ms_gan_callbacks.cli.outputs import Output, out_option
     type=click.IntRange(100),
     default=10_000,
     show_default=True,
-    help="Images on each side, fewer where there are fewer real ones; numbers of different counts do not compare.",
+    help="Number of generated and of real images, limited by the data. Values for different numbers are not"
+    " comparable.",
 )
 @click.option(
     "--features",
     metavar="NAME[:KEY=VALUE,...]",
-    help="What metrics compare, instead of the recipe's: lenet, thumbnails, or package.module:function.",
+    help="Feature extractor instead of the recipe's: lenet, thumbnails, or package.module:function.",
 )
-@out_option("Write the numbers as JSON, too.")
+@out_option("Also write the values to a JSON file.")
 @checkpoint_option
 @set_option
 @device_option
@@ -40,16 +41,16 @@ def command(
     overrides: dict[str, str],
     device: str | None,
 ) -> None:
-    """Measure the quality of the run in RUN_DIR by every metric.
+    """Evaluate the run in RUN_DIR by every metric.
 
-    Its images are held against test images it has not seen, where its recipe names them. Beside its
-    numbers stand those of real images (the floor) and of fakes whose quality is known.
+    Generated images are compared with held-out test images if the recipe defines test data, else with
+    training images. The table also lists real images (the floor) and fakes of known quality.
 
     \b
-    ms-gan evaluate runs/mine                         about a minute
-    ms-gan evaluate runs/mine --checkpoint best       what Checkpoint(best=...) has kept
-    ms-gan evaluate runs/mine --features thumbnails   of images that are not 28 x 28 digits
-    ms-gan evaluate runs/mine --set path=/new/photos  where its data has moved
+    ms-gan evaluate runs/mine                         takes about a minute
+    ms-gan evaluate runs/mine --checkpoint best       the checkpoint of Checkpoint(best=...)
+    ms-gan evaluate runs/mine --features thumbnails   for images other than 28 x 28 digits
+    ms-gan evaluate runs/mine --set path=/new/photos  if its data has moved
     """
     output = None if out is None else Output(out, overwrite)
     if output is not None:
@@ -61,12 +62,12 @@ def command(
 
         from ms_gan_callbacks.config.components import Typed
         from ms_gan_callbacks.results.inference import Trained
-        from ms_gan_callbacks.results.report import judge
+        from ms_gan_callbacks.results.report import evaluate
         from ms_gan_callbacks.storage.files import to_json
 
         extractor = None if features is None else Typed.parse("features", features).make()
-        judgement = judge(Trained(run_dir, checkpoint, device, overrides), samples, extractor)
-        Terminal(highlight=False).print(judgement.table())
+        report = evaluate(Trained(run_dir, checkpoint, device, overrides), samples, extractor)
+        Terminal(highlight=False).print(report.make_table())
         if output is not None:
-            content = to_json(asdict(judgement))
+            content = to_json(asdict(report))
             click.echo(f"all digits: {output.write(lambda file: file.write(content))}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ms_gan_callbacks.cli.outputs import Output
-from ms_gan_callbacks.config.catalog import about, named, required, shipped, text_to_start_from
+from ms_gan_callbacks.config.catalog import copy_text, find_required, list_built_in, list_recipes, read_summary
 from ms_gan_callbacks.errors import UsageError
 
 DEFAULT = "mnist_dcgan"
@@ -17,10 +17,10 @@ DEFAULT = "mnist_dcgan"
 
 def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        recipes = named()
+        recipes = list_recipes()
         width = max(map(len, recipes), default=0)
         for name, path in recipes.items():
-            click.echo(f"{name:<{width}}  {about(path)}")
+            click.echo(f"{name:<{width}}  {read_summary(path)}")
         context.exit()
 
 
@@ -30,26 +30,26 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--from",
     "source",
     metavar="RECIPE",
-    help=f"What to copy. [default: the recipe that is called NAME, else {DEFAULT}]",
+    help=f"Recipe to copy. [default: the recipe called NAME, else {DEFAULT}]",
 )
 @click.option(
-    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Show what there is to copy."
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the available recipes."
 )
 def command(name: Path, source: str | None) -> None:
-    """Write a recipe to start from, NAME.py. It is a copy of an existing one, ready to run.
+    """Write NAME.py, a copy of an existing recipe, ready to run.
 
     \b
-    ms-gan new --list                     what there is
-    ms-gan new faces --from folder_dcgan  faces.py
+    ms-gan new --list                     list the available recipes
+    ms-gan new faces --from folder_dcgan  write faces.py
     """
     if name.suffix not in ("", ".py") or not re.fullmatch(r"\w[\w-]*", name.stem):
-        raise UsageError(f"{name} is no name for a recipe: letters, digits, _ and -, and .py if you like")
+        raise UsageError(f"{name} is not a valid name for a recipe: use letters, digits, _ and -; .py is optional")
     path = name.with_suffix(".py")
-    # Under the name of a recipe one expects that recipe, and this file then goes by it here.
-    source = source if source is not None else path.stem if path.stem in shipped() else DEFAULT
+    # A copy called like a built-in recipe hides it in this directory: by default it has the same content.
+    source = source if source is not None else path.stem if path.stem in list_built_in() else DEFAULT
     output = Output(path, replaceable=False)
     output.check()
-    content = text_to_start_from(source, path)
+    content = copy_text(source, path)
     output.write(lambda file: file.write(content))
-    needs = "".join(f" --set {one}=..." for one in required(path))
+    needs = "".join(f" --set {one}=..." for one in find_required(path))
     click.echo(f"{path}, from {source}; run it with: ms-gan run {shlex.quote(str(path))}{needs}")

@@ -1,4 +1,4 @@
-"""``ms-gan plugins``: what goes by a name, and what other packages have brought."""
+"""``ms-gan plugins``."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from collections.abc import Iterator
 
 import click
 
-from ms_gan_callbacks.config.catalog import about, shipped
-from ms_gan_callbacks.config.plugins import KINDS, Loaded, Plugin, load, plugins, recipe_file
+from ms_gan_callbacks.config.catalog import list_built_in, read_summary
+from ms_gan_callbacks.config.plugins import KINDS, Loaded, Plugin, find_recipe_file, load, plugins
 from ms_gan_callbacks.errors import GanError, describe
 
 
 @click.command("plugins")
 def command() -> None:
-    """List what other installed packages provide. Plugins that cannot be loaded are listed with the reason.
+    """List installed plugins and built-in components. Plugins that cannot be loaded are listed with the reason.
 
     \b
-    ms-gan run mnist_mlp --callback NAME    any of these callbacks, or package.module:Class
-    ms-gan run mnist_mlp --metric NAME      any of these metrics, likewise
-    ms-gan run NAME                         any of these recipes
+    ms-gan run mnist_mlp --callback NAME    a callback, or package.module:Class
+    ms-gan run mnist_mlp --metric NAME      a metric, or package.module:function
+    ms-gan run NAME                         a recipe
     """
     found = plugins()
     if found:
-        _show([row for plugin in found for row in _rows(plugin, found)])
+        _show([row for plugin in found for row in _make_rows(plugin, found)])
     else:
-        click.echo("No plugins are installed. docs/plugins.md says how to write one.")
+        click.echo("No plugins are installed. See docs/plugins.md to write one.")
     click.echo()
     for kind in (*KINDS, "features"):
-        click.echo(f"built-in {kind:<10} {', '.join(_built_in(kind))}")
+        click.echo(f"built-in {kind:<10} {', '.join(_list_built_in(kind))}")
 
 
-def _rows(plugin: Plugin, found: list[Plugin]) -> Iterator[tuple[str, ...]]:
-    fault, said = _look_at(plugin)
-    yield plugin.kind.removesuffix("s"), plugin.name, plugin.provider, plugin.target, fault or said
-    if plugin.name in _built_in(plugin.kind):
-        yield "", "", "", "", f"hidden: {plugin.name} is built in, and comes first"
+def _make_rows(plugin: Plugin, found: list[Plugin]) -> Iterator[tuple[str, ...]]:
+    yield plugin.kind.removesuffix("s"), plugin.name, plugin.provider, plugin.target, _describe(plugin)
+    if plugin.name in _list_built_in(plugin.kind):
+        yield "", "", "", "", f"hidden by the built-in {plugin.name}"
     elif Counter((one.kind, one.name) for one in found)[plugin.kind, plugin.name] > 1:
-        yield (
-            "",
-            "",
-            "",
-            "",
-            "ambiguous: another plugin has this name; "
-            + ("ask for it by its path" if plugin.kind == "recipes" else f"ask for it as {plugin.target}"),
-        )
+        way = "the path of its file" if plugin.kind == "recipes" else plugin.target
+        yield "", "", "", "", f"ambiguous: another plugin has this name; write {way}"
 
 
 def _show(rows: list[tuple[str, ...]]) -> None:
@@ -54,24 +47,24 @@ def _show(rows: list[tuple[str, ...]]) -> None:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _look_at(plugin: Plugin) -> tuple[str, str]:
-    """Load a plugin; return what is wrong with it, or else the first line of what it says of itself."""
+def _describe(plugin: Plugin) -> str:
+    """Load a plugin; return the first line of its docstring, or the reason why it cannot be used."""
     if plugin.fault:
         found = Loaded(fault=plugin.fault)
     elif plugin.kind == "recipes":
-        found = _opened(recipe_file(plugin))
+        found = _open_recipe(find_recipe_file(plugin))
     else:
         from ms_gan_callbacks.config.components import checked
 
         found = checked(plugin.kind, load(plugin.target))
     if found.fault:
-        return f"FAILED: {' '.join(found.fault.split())}", ""
+        return f"FAILED: {' '.join(found.fault.split())}"
     if plugin.kind == "recipes":
-        return "", about(found.thing)
-    return "", (inspect.getdoc(found.thing) or "").partition("\n")[0]
+        return read_summary(found.thing)
+    return (inspect.getdoc(found.thing) or "").partition("\n")[0]
 
 
-def _opened(file: Loaded) -> Loaded:
+def _open_recipe(file: Loaded) -> Loaded:
     if file.fault:
         return file
     from ms_gan_callbacks.config.recipe import RecipeFile
@@ -83,9 +76,9 @@ def _opened(file: Loaded) -> Loaded:
     return file
 
 
-def _built_in(kind: str) -> list[str]:
+def _list_built_in(kind: str) -> list[str]:
     if kind == "recipes":
-        return list(shipped())
+        return list(list_built_in())
     from ms_gan_callbacks.config.components import BUILT_IN
 
     return sorted(BUILT_IN.get(kind, ()))

@@ -13,7 +13,7 @@ from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_op
 @click.command("resume")
 @click.argument("run_dir", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--from", "from_step", metavar="STEP", type=click.IntRange(min=0), help="Go on from this checkpoint."
+    "--from", "from_step", metavar="STEP", type=click.IntRange(min=0), help="Resume from this checkpoint."
 )
 @set_option
 @click.option(
@@ -21,14 +21,14 @@ from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_op
     "allowed",
     metavar="NAME",
     multiple=True,
-    help="Let this differ from the run: a parameter, or recipe, data, seed, batch_size; repeat for more.",
+    help="Allow a change of this setting: a parameter, or recipe, data, seed, batch_size; repeat for more.",
 )
 @attach_options
 @click.option(
     "--without",
     metavar="NAME",
     multiple=True,
-    help="Leave out what --callback or --metric attached by this name; repeat for more.",
+    help="Remove a component that --callback or --metric attached; repeat for more.",
 )
 @device_option
 @quiet_option
@@ -43,15 +43,15 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Continue the run in RUN_DIR, by default the newest below runs/.
+    """Resume the run in RUN_DIR. The default is the newest run in runs/.
 
     \b
     ms-gan resume                                   the newest run, from its newest checkpoint
     ms-gan resume runs/mine --set epochs=40         more epochs
     ms-gan resume runs/mine --from 468              from an older checkpoint
-    ms-gan resume runs/mine --callback TensorBoard  with one callback more
+    ms-gan resume runs/mine --callback TensorBoard  with an additional callback
 
-    What was attached to the run by --callback and --metric is attached again.
+    Callbacks and metrics that were attached with --callback and --metric are attached again.
     """
     with Interrupts() as interrupts:
         from ms_gan_callbacks.config.components import typed
@@ -60,13 +60,13 @@ def command(
         from ms_gan_callbacks.training.runner import Runner
 
         out_dir, more = run_dir or find_newest_run(), typed(callbacks, metrics)
-        asked_for = ("callbacks", "metrics") if more or without else ()
+        changed = ("callbacks", "metrics") if more or without else ()
         train(
             Runner.from_recipe(
                 recipe_of(out_dir, overrides, more, without),
                 out_dir,
                 resume=True if from_step is None else from_step,
-                allow_change=(*allowed, *asked_for),
+                allow_change=(*allowed, *changed),
                 device=device,
                 interruption=interrupts,
             ),

@@ -26,7 +26,7 @@ from ms_gan_callbacks.cli.options import (
     "out_dir",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="The run's folder, new or empty. [default: runs/<recipe>-<time>]",
+    help="Run directory, new or empty. [default: runs/<recipe>-<time>]",
 )
 @set_option
 @attach_options
@@ -43,14 +43,14 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Train the GAN that RECIPE describes.
+    """Train the GAN of RECIPE.
 
     \b
     ms-gan run mnist_mlp --set epochs=3
     ms-gan run mnist_mlp --callback ImageGrid:every=50steps,folder=often --metric kid
 
-    Exit codes: 0 finished, or stopped by a callback; 1 failed; 2 something in what was
-    typed or written has to change; 130 interrupted.
+    Exit codes: 0 complete, or stopped by a callback; 1 failed; 2 error in the command, recipe
+    or settings; 130 interrupted.
     """
     with Interrupts() as interrupts:
         recipe = load(recipe_path, overrides, seed, callbacks, metrics)

@@ -1,4 +1,4 @@
-"""``ms-gan sample``: pictures and arrays of images, drawn by a generator that has been trained."""
+"""``ms-gan sample``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from ms_gan_callbacks.results.inference import Trained
 
-MOST_IN_A_PICTURE = 10_000
+MAX_IN_A_GRID = 10_000
 PART = 1024
-"""Images drawn at a time: a multiple of what the generator is compiled for, so that parts do not show."""
+"""Images generated at a time: a multiple of the compiled batch size, so that the result does not depend on it."""
 
 
 @click.command("sample")
@@ -33,22 +33,22 @@ PART = 1024
     type=click.IntRange(1),
     default=64,
     show_default=True,
-    help="Images: any number in an array, 10,000 in a picture.",
+    help="Number of images; at most 10,000 in a grid.",
 )
-@out_option(".png, or .npz of uint8 images. [default: samples.png, or samples-2.png and so on where there is one]")
+@out_option("Name ending in .png (a grid) or .npz (an array). [default: samples.png, samples-2.png and so on]")
 @click.option(
     "--columns",
     type=click.IntRange(1),
-    help="Images in a row of the picture. [default: about square, or a column a class]",
+    help="Columns of the grid. [default: about square, or one column per class]",
 )
 @click.option(
     "--scale",
     type=click.IntRange(1),
-    help="How often a pixel is repeated, each way, in a picture. [default: by the images' size, 3 for 28 x 28]",
+    help="Enlarge images in the grid by this factor. [default: by the images' size, 3 for 28 x 28]",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Another noise than the run's own.")
-@click.option("--class", "label", type=click.IntRange(0), help="Of one class only, in a conditional run.")
-@click.option("--interpolate", is_flag=True, help="Walk from one noise vector to another, in a straight line.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the noise. [default: the run's]")
+@click.option("--class", "label", type=click.IntRange(0), help="Images of one class only, in a conditional run.")
+@click.option("--interpolate", is_flag=True, help="Interpolate linearly between two noise vectors.")
 @checkpoint_option
 @set_option
 @device_option
@@ -66,25 +66,25 @@ def command(
     overrides: dict[str, str],
     device: str | None,
 ) -> None:
-    """Draw images from the generator of the run in RUN_DIR.
+    """Generate images with the generator of the run in RUN_DIR.
 
     \b
-    ms-gan sample runs/mine                         64 images, samples.png
-    ms-gan sample runs/mine -n 16 --interpolate     a walk between two of them
-    ms-gan sample runs/mine -n 50000 -o fakes.npz   an array "images", uint8 (N, C, H, W)
-    ms-gan sample runs/mine --class 7               of one class, from a conditional run
+    ms-gan sample runs/mine                         64 images in samples.png
+    ms-gan sample runs/mine -n 16 --interpolate     interpolation between two images
+    ms-gan sample runs/mine -n 50000 -o fakes.npz   array "images", uint8 (N, C, H, W)
+    ms-gan sample runs/mine --class 7               one class of a conditional run
     """
     output = Output(out or Path("samples.png"), overwrite, (".png", ".npz"), numbered=out is None)
     output.check()
-    picture = output.ending == ".png"
-    if picture and count > MOST_IN_A_PICTURE:
+    as_grid = output.ending == ".png"
+    if as_grid and count > MAX_IN_A_GRID:
         raise UsageError(
-            f"{count:,} images are too many for one picture, at most {MOST_IN_A_PICTURE:,} go into one; "
+            f"a grid can contain at most {MAX_IN_A_GRID:,} images, not {count:,}; "
             f"write an array: -o {output.path.with_suffix('.npz').name}"
         )
-    if not picture and (columns or scale):
+    if not as_grid and (columns or scale):
         names = " and ".join(name for name, value in (("--columns", columns), ("--scale", scale)) if value)
-        warn(f"{names}: only a picture has that; {output.path} holds images as they are")
+        warn(f"{names}: used for grids only, ignored for {output.path}")
     with Interrupts():
         from ms_gan_callbacks.data.images import write_npz
         from ms_gan_callbacks.results.inference import Trained
@@ -92,10 +92,10 @@ def command(
         trained = Trained(run_dir, checkpoint, device, overrides)
         parts = _draw(trained, count, seed, label, interpolate)
         first = next(parts)
-        if picture:
+        if as_grid:
             by_class = trained.recipe.classes if label is None and count >= (trained.recipe.classes or 0) else None
             in_a_row = min(columns or by_class or round(count**0.5), count)
-            content = _picture(first, parts, count, in_a_row, scale)
+            content = _render_grid(first, parts, count, in_a_row, scale)
             path = output.write(lambda file: file.write(content))
         else:
             shape = (count, *first.shape[1:])
@@ -106,7 +106,7 @@ def command(
 def _draw(
     trained: Trained, count: int, seed: int | None, label: int | None, interpolate: bool
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield images, uint8 (N, C, H, W), at most PART at a time."""
+    """Yield uint8 images, (N, C, H, W), at most PART at a time."""
     import numpy as np
 
     from ms_gan_callbacks.data.images import to_uint8
@@ -114,9 +114,9 @@ def _draw(
     classes, parts = trained.recipe.classes, trained.noise_parts(count, PART, seed)
     if interpolate:
         ends = trained.noise(2, seed=seed)
-        walk = np.linspace(ends[0], ends[1], count, dtype=np.float32)
-        parts = (walk[start : start + PART] for start in range(0, count, PART))
-        label = 0 if label is None and classes else label  # a walk is within one class
+        path = np.linspace(ends[0], ends[1], count, dtype=np.float32)
+        parts = (path[start : start + PART] for start in range(0, count, PART))
+        label = 0 if label is None and classes else label  # interpolate within one class
     start, finite = 0, True
     for noise in parts:
         turns = np.arange(start, start + len(noise))
@@ -125,14 +125,14 @@ def _draw(
         if finite and not np.isfinite(images).all():
             finite = False
             warn(
-                "the generator makes values that are not finite (NaN or infinity), which are drawn in black: "
-                "its run has diverged; --checkpoint takes an older one"
+                "the generator returns NaN or infinite values, which are shown in black: the run has diverged; "
+                "select an earlier checkpoint with --checkpoint"
             )
         yield to_uint8(images)
         start += len(noise)
 
 
-def _picture(
+def _render_grid(
     first: NDArray[np.uint8], rest: Iterator[NDArray[np.uint8]], count: int, columns: int, scale: int | None
 ) -> bytes:
     import numpy as np
@@ -142,7 +142,7 @@ def _picture(
     shape = first.shape[1:]
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise UsageError(
-            f"a picture shows images of shape (1, H, W) or (3, H, W), and the generator's are {shape}; "
+            f"a grid needs images of shape (1, H, W) or (3, H, W), and generated images have shape {shape}; "
             "write an array: -o samples.npz"
         )
     height, width = compute_grid_shape(count, columns, *shape[1:], scale=scale or 1)
@@ -150,7 +150,7 @@ def _picture(
         raise UsageError(
             f"{count:,} images of {shape[1]} x {shape[2]} pixels"
             + (f", enlarged {scale} times," if scale else "")
-            + f" make a picture of {width:,} x {height:,}, which few programs open; take a smaller -n"
+            + f" need a grid of {width:,} x {height:,} pixels, which few programs can open; reduce -n"
             + (" or --scale" if scale else "")
             + ", or write an array: -o samples.npz"
         )

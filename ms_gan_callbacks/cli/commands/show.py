@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ms_gan_callbacks.cli.options import attach_options, recipe_argument, seed_option, set_option, with_seed
+from ms_gan_callbacks.cli.options import add_seed, attach_options, recipe_argument, seed_option, set_option
 from ms_gan_callbacks.config.catalog import locate
 from ms_gan_callbacks.errors import UsageError
 
@@ -24,20 +24,20 @@ def command(
     metrics: tuple[str, ...],
     seed: int | None,
 ) -> None:
-    """Show RECIPE's parameters, networks and callbacks. Loads no data and trains nothing.
+    """Show RECIPE's parameters, networks and callbacks. Does not load data or train.
 
-    Without a value for every required parameter, only the parameters are shown.
+    If a required parameter is not set, only the parameters are shown.
     """
     path = locate(recipe_path)  # before MindSpore is imported
     from ms_gan_callbacks.config.attach import attach
     from ms_gan_callbacks.config.components import typed
-    from ms_gan_callbacks.config.overview import overview, show_parameters
+    from ms_gan_callbacks.config.overview import show_parameters, show_recipe
     from ms_gan_callbacks.config.parameters import Tunable
     from ms_gan_callbacks.config.recipe import RecipeFile
 
     file, wanted = RecipeFile.open(path), typed(callbacks, metrics)
     try:
-        overrides = with_seed(file, overrides, seed)
+        overrides = add_seed(file, overrides, seed)
         arguments = file.bind(overrides)
     except UsageError:
         show_parameters(file, file.bind())
@@ -46,10 +46,8 @@ def command(
     missing = [name for name, value in arguments.items() if value is Tunable.REQUIRED]
     if missing:
         for one in wanted:
-            one.make()  # its mistakes are told here, too
+            one.make()  # reports errors in --callback and --metric
         needs = " ".join(f"--set {name}=..." for name in missing)
-        click.echo(
-            f"\nThe networks and callbacks are shown with: ms-gan show {shlex.quote(str(recipe_path))} {needs}"
-        )
+        click.echo(f"\nTo show networks and callbacks: ms-gan show {shlex.quote(str(recipe_path))} {needs}")
         return
-    overview(attach(file.build(overrides), wanted))
+    show_recipe(attach(file.build(overrides), wanted))
