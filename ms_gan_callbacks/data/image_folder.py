@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import FileTree, name_some, need_folder
 from ms_gan_callbacks.data.protocol import check_batch_size, check_whole, make_pixels
-from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe, warn
+from ms_gan_callbacks.errors import DataError, RecipeError, describe, pluralize, warn
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -69,7 +69,7 @@ def folder_images(
     told = [f"left out: {'; '.join(left_out)}"] if left_out else []
     if empty:
         told.append(
-            f"{counted(len(empty), 'class folders')} without a picture, whose labels stay ({name_some(empty)})"
+            f"{pluralize(len(empty), 'class folders')} without a picture, whose labels stay ({name_some(empty)})"
         )
     if told:
         warn(f"{folder}: {'; '.join(told)}")

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.errors import RunDirError, UsageError, counted, warn
+from ms_gan_callbacks.errors import RunDirError, UsageError, pluralize, warn
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
@@ -52,7 +52,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
         _drop_metrics(loop)
     step = run.step
     if step >= run.steps:
-        epochs = counted(run.epochs, "epochs")
+        epochs = pluralize(run.epochs, "epochs")
         raise UsageError(f"this run has finished its {epochs}; more let it go on: --set epochs={run.epochs + 10}")
     loop.players.check_rates(run.progress)
     if checkpoint is None:
