@@ -102,10 +102,10 @@ def is_whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def counted(number: int, unit: str) -> str:
+def pluralize(number: int, unit: str) -> str:
     """Format a number and its unit, given as a plural such as ``"epochs"``.
 
-    >>> counted(1, "epochs"), counted(1875, "steps")
+    >>> pluralize(1, "epochs"), pluralize(1875, "steps")
     ('1 epoch', '1,875 steps')
     """
     return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
@@ -113,14 +113,14 @@ def counted(number: int, unit: str) -> str:
 
 def describe(error: BaseException) -> str:
     """Describe an exception in one line: its type, its message, and the line of user code that raised it."""
-    message = first_sentence(error)
+    message = extract_message(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     user = [frame for frame in frames if not _is_library_file(frame.filename)]
     return f"{text} ({os.path.normpath(user[-1].filename)}, line {user[-1].lineno})" if user else text
 
 
-def first_sentence(error: BaseException) -> str:
+def extract_message(error: BaseException) -> str:
     """Return the first informative line of an exception's message, or an empty string.
 
     MindSpore's messages begin with rows of dashes, headings between such rows, and lines that only refer to

@@ -14,7 +14,7 @@ from conftest import tiny_runner
 from mindspore import Tensor, dataset, nn, ops
 
 from ms_gan_callbacks import ArraySource, Every, GanWarning, ImageGrid
-from ms_gan_callbacks.errors import describe, first_sentence
+from ms_gan_callbacks.errors import describe, extract_message
 from ms_gan_callbacks.models.networks import graph_mode
 
 
@@ -69,7 +69,7 @@ def batch_unlike() -> None:
 def test_the_sentence_that_matters_is_found_in_mindspores_messages(fails: Callable, sentence: str) -> None:
     with pytest.raises(Exception) as caught:
         fails()
-    said = first_sentence(caught.value)
+    said = extract_message(caught.value)
     assert re.match(sentence, said), said
     assert "\n" not in said and "---" not in said
     assert describe(caught.value).startswith(f"{type(caught.value).__name__}: {said}")
@@ -92,7 +92,7 @@ def test_the_sentence_that_matters_is_found_in_mindspores_messages(fails: Callab
     ],
 )
 def test_rows_headings_pointers_and_stacks_are_no_sentences(message: str, said: str) -> None:
-    assert first_sentence(RuntimeError(message)) == said
+    assert extract_message(RuntimeError(message)) == said
     assert describe(RuntimeError(message)) == (f"RuntimeError: {said}" if said else "RuntimeError")
 
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ms_gan_callbacks.errors import counted
+from ms_gan_callbacks.errors import pluralize
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 
@@ -131,7 +131,7 @@ def _format_speed(steps_per_second: float) -> str:
 def _format_headline(run: Run) -> str:
     data = run.manifest.data
     what = f"{data.name}, {data.count:,} images; " if data.name else ""
-    length = f"{counted(run.epochs, 'epochs')} of {counted(run.steps_per_epoch, 'steps')}"
+    length = f"{pluralize(run.epochs, 'epochs')} of {pluralize(run.steps_per_epoch, 'steps')}"
     start = f"resuming after step {run.step:,}; " if run.step else ""
     return f"{what}{length}; {start}writing to {run.out_dir}"
 

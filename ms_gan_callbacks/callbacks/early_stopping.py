@@ -7,7 +7,7 @@ from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
 from ms_gan_callbacks.callbacks.monitor import Monitor
-from ms_gan_callbacks.errors import CallbackError, counted, is_whole, warn
+from ms_gan_callbacks.errors import CallbackError, is_whole, pluralize, warn
 from ms_gan_callbacks.events.run import Run
 
 
@@ -87,12 +87,12 @@ class EarlyStopping(Monitor):
             return None
         unit = "evaluations" if self.monitor in run.metric_names else "epochs"
         after = f", of which {counting:,} follow warm_up={self.warm_up}" if looks != counting else ""
-        return f"patience={self.patience} cannot run out within this run's {counted(looks, unit)}{after}"
+        return f"patience={self.patience} cannot run out within this run's {pluralize(looks, unit)}{after}"
 
     def handle_value(self, run: Run, value: float, better: bool) -> None:
         self.waited = 0 if better or run.epoch <= self.warm_up else self.waited + 1
         if self.waited >= self.patience:
-            run.stop(f"{self.summary()}; no improvement in {counted(self.waited, 'checks')}, now {value:.4g}")
+            run.stop(f"{self.summary()}; no improvement in {pluralize(self.waited, 'checks')}, now {value:.4g}")
 
     def on_train_end(self, run: Run) -> None:
         if self._keeper is not None and self._keeper.saved is not None:

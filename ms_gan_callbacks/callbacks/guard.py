@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ms_gan_callbacks.errors import CallbackError, choices, counted, is_whole, warn
+from ms_gan_callbacks.errors import CallbackError, choices, is_whole, pluralize, warn
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
@@ -77,7 +77,7 @@ class Guard(Callback, ABC):
         if self.patience > 1 and (looks := self.looks(run)) < self.patience:
             yield (
                 f"{self.name}: patience={self.patience} cannot run out within this run's "
-                f"{counted(looks, 'checks')} (without warm-up); it will never act"
+                f"{pluralize(looks, 'checks')} (without warm-up); it will never act"
             )
 
     def looks(self, run: Run, after: int = 0) -> int:
@@ -119,6 +119,6 @@ class Guard(Callback, ABC):
         if self.action == "stop":
             self.give_up(run, reason)
         elif len(run.rollbacks) >= self.tries:
-            self.give_up(run, f"{reason}; the run was already rolled back {counted(self.tries, 'times')}")
+            self.give_up(run, f"{reason}; the run was already rolled back {pluralize(self.tries, 'times')}")
         else:
             run.roll_back(reason, self.healthy, self.learning_rate)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ms_gan_callbacks.errors import GanError, GanWarning, Interrupted, first_sentence
+from ms_gan_callbacks.errors import GanError, GanWarning, Interrupted, extract_message
 
 INTERRUPTED = 130
 
@@ -53,7 +53,7 @@ def _report(message: str, code: int) -> int:
 
 def _format_error(error: BaseException) -> str:
     """Return the type of an error (except for GanError), its first line, and its notes."""
-    first = first_sentence(error)
+    first = extract_message(error)
     kind = "" if isinstance(error, GanError) else type(error).__name__ + (": " if first else "")
     notes = ", ".join(getattr(error, "__notes__", []))
     return f"{kind}{first}" + (f" ({notes})" if notes else "")

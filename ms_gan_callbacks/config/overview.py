@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
 from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.models.networks import build_network
 
 

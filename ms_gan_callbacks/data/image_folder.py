@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import FileTree, name_some, require_folder
 from ms_gan_callbacks.data.protocol import check_whole, make_pixels
-from ms_gan_callbacks.errors import DataError, RecipeError, counted, describe, warn
+from ms_gan_callbacks.errors import DataError, RecipeError, describe, pluralize, warn
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -68,7 +68,7 @@ def folder_images(
     messages = [f"left out: {'; '.join(left_out)}"] if left_out else []
     if empty:
         messages.append(
-            f"{counted(len(empty), 'class folders')} without images, with unused labels ({name_some(empty)})"
+            f"{pluralize(len(empty), 'class folders')} without images, with unused labels ({name_some(empty)})"
         )
     if messages:
         warn(f"{folder}: {'; '.join(messages)}")

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 from weakref import ref
 
-from ms_gan_callbacks.errors import GanError, annotate, describe, first_sentence, warn
+from ms_gan_callbacks.errors import GanError, annotate, describe, extract_message, warn
 from ms_gan_callbacks.events.as_made import lend, record_state
 from ms_gan_callbacks.events.bus_checks import (
     check_kinds,
@@ -170,7 +170,7 @@ class CallbackBus:
             if not isinstance(error, GanError):  # messages of a GanError are complete
                 annotate(error, f"raised by {where}")
             raise error
-        self._detach(one, f"{where} raised {type(error).__name__}: {first_sentence(error)}")
+        self._detach(one, f"{where} raised {type(error).__name__}: {extract_message(error)}")
 
     def _detach(self, one: _Attached, fault: str) -> None:
         if one.fault is None:

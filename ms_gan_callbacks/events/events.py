@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from ms_gan_callbacks.errors import CallbackError, counted, is_whole
+from ms_gan_callbacks.errors import CallbackError, is_whole, pluralize
 from ms_gan_callbacks.events.run import Run
 
 
@@ -105,7 +105,9 @@ class Every:
     def why_never(self, run: Run) -> str | None:
         """Return the reason if the schedule is never due in a run, otherwise None."""
         length = run.epochs if self.by_epoch else run.steps
-        return None if self.count(0, length) else f"{self} is longer than this run of {counted(length, self.unit)}"
+        return (
+            None if self.count(0, length) else f"{self} is longer than this run of {pluralize(length, self.unit)}"
+        )
 
     def __str__(self) -> str:
         return f"Every.{self.unit}({self.period})"

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from mindspore.train import Callback as StockCallback
 
-from ms_gan_callbacks.errors import CallbackError, UsageError, choices, counted, warn
+from ms_gan_callbacks.errors import CallbackError, UsageError, choices, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback, Writer
 from ms_gan_callbacks.events.events import Event, Every
@@ -119,7 +119,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         model, start = self._model, parameters.cur_epoch_num - 1
         if model.begun and start != model.epoch:
             raise UsageError(
-                f"this run has completed {counted(model.epoch, 'epochs')}: train with "
+                f"this run has completed {pluralize(model.epoch, 'epochs')}: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
         with model.folder.reserved(model.fresh):
@@ -199,7 +199,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         """Warn once about unknown monitors; the names of the metrics are not known before the first evaluation."""
         run, warned, self._warned = self._model.current, self._warned, True
         known = {*run.epoch_means, *run.metrics, *run.newest_logged, *self._bus.publishes()}
-        when = "the first epoch" if run.epoch == 1 else f"the first {counted(run.epoch, 'epochs')}"
+        when = "the first epoch" if run.epoch == 1 else f"the first {pluralize(run.epoch, 'epochs')}"
         for callback in () if warned else self._bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:

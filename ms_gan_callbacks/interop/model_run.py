@@ -13,7 +13,7 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import CheckpointError, UsageError, counted, warn
+from ms_gan_callbacks.errors import CheckpointError, UsageError, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.progress import Progress
@@ -43,7 +43,9 @@ class Outputs:
     def __init__(self, outputs: Any, names: tuple[str, ...]) -> None:
         several = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
         if len(several) < len(names):
-            raise UsageError(f"the network returns {counted(len(several), 'outputs')}, fewer than outputs={names}")
+            raise UsageError(
+                f"the network returns {pluralize(len(several), 'outputs')}, fewer than outputs={names}"
+            )
         self._outputs = several[: len(names)]
 
     def asnumpy(self) -> NDArray[np.float64]:
@@ -145,8 +147,8 @@ class ModelRun:
             then = self.run.steps_per_epoch
         if then != steps:
             raise UsageError(
-                f"this run has epochs of {counted(then, 'steps')}, not of {counted(steps, 'steps')}: use the same "
-                "data and batch size"
+                f"this run has epochs of {pluralize(then, 'steps')}, not of {pluralize(steps, 'steps')}: "
+                "use the same data and batch size"
             )
 
     def _make_run(self, progress: Progress) -> Run:

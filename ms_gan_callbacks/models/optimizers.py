@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mindspore import Parameter, nn, ops
 
-from ms_gan_callbacks.errors import RecipeError, UsageError, counted
+from ms_gan_callbacks.errors import RecipeError, UsageError, pluralize
 from ms_gan_callbacks.models.networks import OptimizerFactory, make
 
 
@@ -55,8 +55,8 @@ def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
         values = getattr(rate, "learning_rate", None)
         if isinstance(values, Parameter) and values.ndim == 1 and values.size < updates:
             raise RecipeError(
-                f"the {player}'s optimizer has {counted(values.size, 'learning rates')}, but this run updates it "
-                f"{counted(updates, 'times')}: pass one rate per update, or a schedule such as nn.CosineDecayLR"
+                f"the {player}'s optimizer has {pluralize(values.size, 'learning rates')}, but this run updates "
+                f"it {pluralize(updates, 'times')}: pass one rate per update, or a schedule such as nn.CosineDecayLR"
             )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ms_gan_callbacks.errors import counted
+from ms_gan_callbacks.errors import pluralize
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 
@@ -71,7 +71,9 @@ class RunResult:
     def summary(self) -> str:
         """Return the closing summary, one line per entry."""
         ended = f"stopped: {self.stop_reason}" if self.stop_reason else "finished"
-        length = f"{counted(self.step, 'steps')}, {counted(self.epoch, 'epochs')}; {_format_time(self.seconds)}"
+        length = (
+            f"{pluralize(self.step, 'steps')}, {pluralize(self.epoch, 'epochs')}; {_format_time(self.seconds)}"
+        )
         data = f"{self.data['name']}, {self.data['count']:,} images" if self.data else ""
         if self.data.get("sha256"):
             data += f", sha256 {str(self.data['sha256'])[:12]}..."

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.errors import RunDirError, UsageError, counted, warn
+from ms_gan_callbacks.errors import RunDirError, UsageError, pluralize, warn
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
@@ -53,7 +53,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     step = run.step
     if step >= run.steps:
         raise UsageError(
-            f"this run is complete ({counted(run.epochs, 'epochs')}); "
+            f"this run is complete ({pluralize(run.epochs, 'epochs')}); "
             f"pass --set epochs={run.epochs + 10} to train longer"
         )
     loop.players.check_rates(run.progress)

@@ -230,12 +230,12 @@ def test_what_is_no_name_is_refused_wherever_one_is_given(name: str) -> None:
     publishes = type("Publishes", (Callback,), {"publishes": (name,)})
     with pytest.raises(CallbackError, match="Publishes publishes"):
         CallbackBus([publishes()])
-    with pytest.raises(UsageError, match=r"for_model\(outputs=...\) names"):
+    with pytest.raises(UsageError, match=r"for_model\(outputs=...\) contains"):
         for_model([], "run", outputs=("loss", name))
     for where in ("scalars", "metrics"):
-        with pytest.raises(UsageError, match="a scalar or metric cannot be called"):
+        with pytest.raises(UsageError, match="invalid name of a scalar or metric"):
             drive(**{where: {name: 1.0}})
-    with pytest.raises(UsageError, match="a scalar or metric cannot be called"):
+    with pytest.raises(UsageError, match="invalid name of a scalar or metric"):
         make_run(metrics={name: 1.0})
     assert not Path("run").exists()
 
@@ -297,7 +297,7 @@ def test_a_model_metric_of_a_taken_name_gets_another_and_survives_a_resume() -> 
 
 
 def test_an_output_is_named_once() -> None:
-    with pytest.raises(UsageError, match=r"for_model\(outputs=...\) names 'loss' twice"):
+    with pytest.raises(UsageError, match=r"for_model\(outputs=...\) contains 'loss' twice"):
         for_model([], "run", outputs=("loss", "loss"))
 
 

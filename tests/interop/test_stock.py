@@ -481,7 +481,7 @@ def test_weights_that_early_stopping_puts_back_are_those_of_the_best(images: np.
     runner = tiny_runner(fresh=True)
     stopping = train.EarlyStopping("m", mode="min", patience=2, restore_best_weights=True)
     evaluation = Evaluation({"m": count_up()}, samples=8, extractor=flat)
-    with pytest.warns(GanWarning, match=r"restore_best_weights=True\) puts weights back into the run itself"):
+    with pytest.warns(GanWarning, match=r"restore_best_weights=True\) replaces the weights during the run"):
         result = runner.train(9, images, [stopping, Keeps()], evaluation=evaluation, batch_size=4, quiet=True)
     assert result.stop_reason == "EarlyStopping requested a stop at step 15"
     now = weights_of(runner)
@@ -510,7 +510,7 @@ def test_a_resumed_run_keeps_what_its_stock_callbacks_knew(images: np.ndarray) -
 @pytest.mark.slow
 def test_stock_callbacks_leave_training_alone(tmp_path: Path) -> None:
     config = CheckpointConfig(save_checkpoint_steps=2)
-    with pytest.warns(GanWarning, match="removes its oldest file before the new one is written"):
+    with pytest.warns(GanWarning, match="removes its oldest file before writing the new one"):
         assert_leaves_training_alone(MindSporeCallback(ModelCheckpoint("m", str(tmp_path), config)))
     saved = ms.load_checkpoint(str(tmp_path / "m-2_5.ckpt"))
     assert {name.split(".")[0] for name in saved} == {"generator", "discriminator", "g_optimizer", "d_optimizer"}

@@ -372,7 +372,7 @@ def test_a_disk_that_checkpoints_fill_ends_the_run_in_one_line_and_it_goes_on_wh
     store = CheckpointStore(out / "checkpoints")
     steps = store.steps()
     assert len(steps) > 5
-    named = re.search(r"newest before it is step-(\d+)", done.stderr)
+    named = re.search(r"newest checkpoint is step-(\d+)", done.stderr)
     assert named is not None
     assert int(named.group(1)) == steps[-1]
     assert {path.name for path in store.folder.iterdir()} == {store.path(step).name for step in steps}

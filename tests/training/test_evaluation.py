@@ -224,7 +224,7 @@ def test_a_metric_says_which_way_it_is_better_and_one_that_does_not_must_be_told
 
 @pytest.mark.slow
 def test_a_checkpoint_keeps_the_best_of_a_metric_beside_the_newest(images: np.ndarray) -> None:
-    with pytest.raises(CallbackError, match="takes one of mode"):
+    with pytest.raises(CallbackError, match="requires mode"):
         train(Checkpoint(best="gap"), images=images)
     with pytest.raises(CallbackError, match="unknown monitor 'gaps'; did you mean 'gap'"):
         train(Checkpoint(best=BestCheckpoint("gaps", mode="min")), images=images)

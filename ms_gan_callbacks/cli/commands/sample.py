@@ -12,7 +12,7 @@ import click
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
 from ms_gan_callbacks.cli.outputs import Output, out_option
-from ms_gan_callbacks.errors import UsageError, counted, warn
+from ms_gan_callbacks.errors import UsageError, pluralize, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,7 @@ def command(
         else:
             shape = (count, *first.shape[1:])
             path = output.write(lambda file: write_npz(file, "images", shape, chain([first], parts)))
-    click.echo(f"{counted(count, 'images')} of step {trained.step:,}: {path}")
+    click.echo(f"{pluralize(count, 'images')} of step {trained.step:,}: {path}")
 
 
 def _draw(
