@@ -79,7 +79,7 @@ def test_the_check_sees_imports_that_hide() -> None:
 
 
 LONGEST_FUNCTION = 30
-LONGEST_FILE = 300
+LONGEST_FILE = 285
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

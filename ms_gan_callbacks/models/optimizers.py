@@ -56,7 +56,7 @@ def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
         if isinstance(values, Parameter) and values.ndim == 1 and values.size < updates:
             raise RecipeError(
                 f"the {player}'s optimizer has {pluralize(values.size, 'learning rates')}, but this run updates "
-                f"it {pluralize(updates, 'times')}: pass one rate per update, or a schedule such as nn.CosineDecayLR"
+                f"it {pluralize(updates, 'times')}: pass one rate per update, or a schedule like nn.CosineDecayLR"
             )
 
 

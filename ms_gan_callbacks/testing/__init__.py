@@ -9,7 +9,8 @@
 """
 
 from ms_gan_callbacks.testing.checks import assert_leaves_training_alone, assert_state_round_trips
-from ms_gan_callbacks.testing.script import EQUILIBRIUM, Script, drive, make_run
+from ms_gan_callbacks.testing.script import Script, drive
+from ms_gan_callbacks.testing.simulated_run import EQUILIBRIUM, make_run
 from ms_gan_callbacks.testing.trace import Trace
 
 __all__ = [

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from ms_gan_callbacks.events.callback import Callback
-from ms_gan_callbacks.testing.script import EQUILIBRIUM, Script
+from ms_gan_callbacks.testing.script import Script
+from ms_gan_callbacks.testing.simulated_run import EQUILIBRIUM
 from ms_gan_callbacks.testing.trace import find_difference
 
 

@@ -5,85 +5,19 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ms_gan_callbacks.data.rng import stream
-from ms_gan_callbacks.errors import GanWarning, UsageError
+from ms_gan_callbacks.errors import GanWarning
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Event, Every
-from ms_gan_callbacks.events.progress import Progress
-from ms_gan_callbacks.events.run import Floats, Run
-from ms_gan_callbacks.events.scalars import EpochMeans, Scalars, find_name_fault
+from ms_gan_callbacks.events.scalars import EpochMeans, Scalars
 from ms_gan_callbacks.events.session import Session
+from ms_gan_callbacks.testing.simulated_run import EQUILIBRIUM, Values, check_names, make_run, publish
 from ms_gan_callbacks.testing.trace import Trace
-
-EQUILIBRIUM = {"d_loss": 1.3863, "g_loss": 0.6931, "d_real": 0.5, "d_fake": 0.5, "value": -1.3863}
-"""The scalars of a step at equilibrium."""
-
-Values: TypeAlias = float | Sequence[float] | Callable[[int], float]
-"""A constant, a value per step (or evaluation; the last one is repeated), or a function of the step's number."""
-
-IMAGE = (1, 4, 4)
-
-
-class OnHost:
-    """Values with the interface of a Tensor, for :class:`Scalars` and :class:`EpochMeans`."""
-
-    def __init__(self, values: Mapping[str, float]) -> None:
-        self._values = np.array(list(values.values()), np.float64)
-
-    def asnumpy(self) -> NDArray[np.float64]:
-        """Return the values."""
-        return self._values
-
-
-def make_run(
-    out_dir: str | Path = "run",
-    *,
-    step: int = 1,
-    epochs: int = 2,
-    steps_per_epoch: int = 5,
-    scalars: Mapping[str, float] | None = None,
-    metrics: Mapping[str, float] | None = None,
-    **fields: Any,
-) -> Run:
-    """Return a simulated run at a given step, without networks; images are a fixed function of the noise.
-
-    Args:
-        out_dir: run directory, which is not created.
-        step: current step; 0 for before the first step.
-        epochs: planned number of epochs.
-        steps_per_epoch: number of steps per epoch.
-        scalars: scalars of the step; by default ``EQUILIBRIUM``.
-        metrics: most recent values of the metrics.
-        **fields: other attributes of the :class:`Run`.
-
-    Raises:
-        UsageError: the name of a scalar or metric is invalid.
-    """
-    scalars, metrics = EQUILIBRIUM if scalars is None else scalars, dict(metrics or {})
-    _check_names(scalars, metrics)
-    progress = Progress(epochs, steps_per_epoch, step, -(-step // steps_per_epoch), step, step)
-    settings: dict[str, Any] = {
-        "noise_dim": 3,
-        "generate": _generate,
-        "draw_real": _draw_real,
-        "epoch_means": EpochMeans(tuple(scalars)),
-        "metrics": metrics,
-        "metric_names": frozenset(metrics),
-        "monitors": frozenset((*scalars, *metrics)),
-    }
-    run = Run(progress, Path(out_dir), **(settings | fields))
-    if step:
-        _publish(run, scalars)
-    return run
 
 
 @dataclass(frozen=True)
@@ -192,7 +126,7 @@ class _Play:
         scratch = tempfile.TemporaryDirectory(prefix="run-") if out_dir is None else None
         folder = Path(scratch.name if scratch else out_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
-        _check_names(script.scalars, script.metrics)
+        check_names(script.scalars, script.metrics)
         names, found = frozenset(script.metrics), frozenset((*script.scalars, *script.metrics))
         fields = {
             "metric_names": names,
@@ -248,7 +182,7 @@ class _Play:
             progress.epoch = progress.next_epoch
             self.run.epoch_means.restart()
         progress.step = progress.d_updates = progress.g_updates = step
-        _publish(self.run, {name: _get_value(values, step) for name, values in script.scalars.items()})
+        publish(self.run, {name: _get_value(values, step) for name, values in script.scalars.items()})
 
     def _evaluate(self) -> bool:
         """Simulate an evaluation if it is due; return whether it was."""
@@ -261,36 +195,9 @@ class _Play:
         return True
 
 
-def _check_names(scalars: Mapping[str, Values], metrics: Mapping[str, Values]) -> None:
-    """Raise UsageError for names that are invalid in a run."""
-    for name in (*scalars, *metrics):
-        if fault := find_name_fault(name):
-            raise UsageError(f"invalid name of a scalar or metric: {name!r}: {fault}")
-    for name in metrics:
-        if name in scalars:
-            raise UsageError(f"invalid name of a metric: {name!r} is a scalar of every step")
-
-
-def _publish(run: Run, scalars: Mapping[str, float]) -> None:
-    values: Any = OnHost(scalars)
-    run.scalars.publish(tuple(scalars), values)
-    run.epoch_means.add(values)
-
-
 def _get_value(values: Values, number: int) -> float:
     if callable(values):
         return float(values(number))
     if isinstance(values, Sequence):
         return float(values[min(number, len(values)) - 1])
     return float(values)
-
-
-def _generate(noise: Floats) -> Floats:
-    """Return images, (N, 1, 4, 4) in [-1, 1], as a fixed function of the noise."""
-    weights = stream(0, "a formula for images", 0).standard_normal((noise.shape[1], int(np.prod(IMAGE))))
-    images: Floats = np.tanh(noise @ weights).astype(np.float32).reshape(-1, *IMAGE)
-    return images
-
-
-def _draw_real(count: int) -> Floats:
-    return stream(0, "real images", 0).uniform(-1, 1, (count, *IMAGE)).astype(np.float32)
