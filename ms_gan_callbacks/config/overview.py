@@ -59,7 +59,9 @@ def _make_table(title: str, *columns: str) -> Table:
 def _tabulate_network(player: str, network: nn.Cell) -> Table:
     total = sum(parameter.size for parameter in network.get_parameters())
     trained = sum(parameter.size for parameter in network.trainable_params())
-    title = f"{player.capitalize()}: {trained:,} trainable parameters ({total:,} with BatchNorm statistics)"
+    title = f"{player.capitalize()}: {trained:,} trainable parameters"
+    if total != trained:
+        title += f" ({total:,} with BatchNorm statistics)"
     table = _make_table(title, "parameter", "shape", "count")
     for parameter in network.trainable_params():
         table.add_row(parameter.name, str(tuple(parameter.shape)), f"{parameter.size:,}")

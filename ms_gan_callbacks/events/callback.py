@@ -193,6 +193,12 @@ C = TypeVar("C", bound=Callback)
 
 
 def optional(callback: C) -> C:
-    """Make a callback optional: an exception in it detaches it, with a warning, and the run continues."""
+    """Make a callback optional: an exception in it detaches it, with a warning, and the run continues.
+
+    Raises:
+        CallbackError: it is not a callback.
+    """
+    if not callable(getattr(callback, "on_train_begin", None)) or isinstance(callback, type):
+        raise CallbackError(f"optional(...) requires a callback, not {callback!r}")
     callback.optional = True
     return callback

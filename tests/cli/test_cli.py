@@ -82,7 +82,7 @@ def test_show_lists_tunables_networks_and_who_listens_and_loads_no_data() -> Non
     assert "epochs int 10 3" in words
     # 128*256+256 + 256*512+512 + 512*1024+1024 + 1024*784+784, and two for each of 1,792 normalised units
     assert "Generator: 1,497,104 trainable parameters" in words
-    assert "Discriminator: 533,505 trainable parameters" in words
+    assert "Discriminator: 533,505 trainable parameters parameter shape" in words  # without BatchNorm
     assert "on_train_epoch_end ImageGrid, EarlyStopping, TensorBoard, Checkpoint" in words
     assert [word for word in words.split() if word.startswith("on_")] == [event.value for event in Event]
 

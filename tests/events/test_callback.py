@@ -125,3 +125,9 @@ def test_logging_what_is_neither_number_nor_picture_is_refused(value: object) ->
     run = make_run()
     with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 image"):
         run.log(mine=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("thing", [print, Periodic, None, 3])
+def test_only_a_callback_can_be_optional(thing: object) -> None:
+    with pytest.raises(CallbackError, match=r"optional\(...\) requires a callback, not "):
+        optional(thing)  # type: ignore[type-var]
