@@ -222,7 +222,7 @@ def test_samples_and_grids_go_through_the_classes_and_a_resume_is_exact() -> Non
         conditional(resume=True).train(3, ArraySource(images, 4, labels=labels[::-1].copy()), quiet=True)
     for wrong, message in (
         ([0, 3], "labels must be from 0 to 2, not from 0 to 3"),
-        ([0.0, 1.0], "take 2 whole numbers"),
+        ([0.0, 1.0], "require 2 integers"),
     ):
         with pytest.raises(UsageError, match=message):
             runner.sample(2, labels=wrong)
