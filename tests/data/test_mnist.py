@@ -246,7 +246,7 @@ def test_a_wheel_has_the_digits_and_finds_them(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
     code = (
-        "from ms_gan_callbacks.data import mnist; from pathlib import Path; import ms_gan_callbacks as package\n"
+        "from ms_gan_callbacks import mnist; from pathlib import Path; import ms_gan_callbacks as package\n"
         "print(Path(package.__file__).parent.parent, mnist().count, mnist(split='test').count)"
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -48,7 +48,7 @@ def kill(process: subprocess.Popen[str], draw: random.Random) -> str:
     process.kill()
     code, _, errors = finish(process)
     assert code == -signal.SIGKILL
-    assert not errors or "it starts from its first step" in errors, errors
+    assert not errors or "training starts from the first step" in errors, errors
     return when
 
 
