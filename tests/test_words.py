@@ -172,7 +172,8 @@ def prose_of_markdown(text: str) -> str:
 def prose_of_python(text: str) -> str:
     """Return the string literals and comments of a module in their lines, everything else as blanks."""
     kept = [tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)]
-    lines = [" " * len(line) for line in text.split("\n")]
+    code = re.sub(r"\b[bfruBFRU]{1,2}(?=[\"'])|[\"']", lambda found: " " * len(found[0]), text)
+    lines = re.sub(r"\S", "\N{SECTION SIGN}", code).split("\n")  # an f-string's expressions separate its parts
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in kept:
             continue
@@ -230,6 +231,11 @@ def test_strings_and_comments_of_python_files_are_checked() -> None:
     module = 'nobody = 1  # whoever\nlikewise = f"nobody"\n"""A\n\nsomebody."""\n'
     found = [line.split(" (")[0] for line in findings(module, "module.py")]
     assert found == ["module.py:1: 'whoever'", "module.py:2: 'nobody'", "module.py:5: 'somebody'"]
+
+
+def test_the_parts_of_an_f_string_are_not_joined_and_adjacent_strings_are() -> None:
+    assert findings('a = f"it is {name if name else 1} no, {3}"\n', "module.py") == []
+    assert len(findings('a = (\n    f"{name} is "\n    f"no name"\n)\n', "module.py")) == 1
 
 
 def test_generated_pages_are_not_checked() -> None:
