@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import assert_same_weights, tiny_runner, weights_of
 from mindspore import dataset as ds
+from mindspore import nn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ms_gan_callbacks import (
@@ -22,6 +24,7 @@ from ms_gan_callbacks import (
     Every,
     GanWarning,
     ImageGrid,
+    RecipeError,
     Run,
     RunDirError,
     Runner,
@@ -331,3 +334,10 @@ def test_what_an_older_run_did_not_write_down_it_did_not_have() -> None:
         check_changes(Manifest.of(OLD), Manifest.of({**now, "generator_every": 2}), ())
     with pytest.raises(RunDirError, match=r"has objective = 'Hinge\(\)', not 'NonSaturating\(\)'"):
         check_changes(Manifest.of({**OLD, "objective": "Hinge()"}), Manifest.of(now), ())
+
+
+def test_a_list_of_learning_rates_that_is_too_short_for_more_epochs_is_refused(images: np.ndarray) -> None:
+    rates = partial(nn.Adam, learning_rate=[1e-3] * 10)
+    tiny_runner(optimizer=rates).train(1, array(images), Checkpoint(), quiet=True)
+    with pytest.raises(RecipeError, match="has 10 learning rates, but this run updates it 15 times"):
+        tiny_runner(optimizer=rates, resume=True).train(3, array(images), Checkpoint(), quiet=True)
