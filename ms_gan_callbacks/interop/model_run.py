@@ -20,6 +20,7 @@ from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Floats, Requests, Run
 from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.events.session import Session
+from ms_gan_callbacks.events.summary import format_metrics, format_summary
 from ms_gan_callbacks.models.optimizers import read_rates
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
@@ -252,13 +253,9 @@ class ModelRun:
         """Return the closing summary."""
         run = self.current
         rows = [("run", f"stopped: {run.stop_reason}" if run.stop_reason else "finished")]
-        rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()))]
+        rows += [("metrics", format_metrics(run.metrics.items()))]
         rows += [*self._bus.summaries().items(), *(("FAULT", fault) for fault in self._bus.faults())]
-        rows += [("folder", str(self.out_dir))]
-        if (self.out_dir / "tensorboard").is_dir():
-            rows += [("watch", f"tensorboard --logdir {self.out_dir}")]
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in rows if text)
+        return format_summary(rows, self.out_dir)
 
 
 def _find_newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:

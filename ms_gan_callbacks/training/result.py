@@ -10,6 +10,7 @@ from typing import Any
 from ms_gan_callbacks.errors import pluralize
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.summary import format_metrics, format_summary
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,12 @@ class RunResult:
             data += f", sha256 {str(self.data['sha256'])[:12]}..."
         rows = [("run", ended), ("length", f"{length}, {self.steps_per_second:.0f} steps/s"), ("data", data)]
         rows += [("fast layers", ", ".join(f"{count} {kind}" for kind, count in self.accelerated.items()))]
-        rows += [("metrics", "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items()))]
+        rows += [("metrics", format_metrics(self.metrics.items()))]
         rows += list(self.highlights.items())
         rows += [("rolled back", f"to step {one['to_step']:,}: {one['reason']}") for one in self.rollbacks]
         rows += [("FAULT", fault) for fault in self.faults]
-        rows += [("callbacks' time", self._format_shares()), ("folder", str(self.out_dir))]
-        if (self.out_dir / "tensorboard").is_dir():
-            folder = f"'{self.out_dir}'" if " " in str(self.out_dir) else self.out_dir
-            rows.append(("watch", f"tensorboard --logdir {folder}"))
-        rows = [(name, text) for name, text in rows if text]
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+        rows += [("callbacks' time", self._format_shares())]
+        return format_summary(rows, self.out_dir)
 
     def _format_shares(self) -> str:
         shares = {name: 100 * spent / self.seconds for name, spent in self.callback_seconds.items()}
