@@ -23,7 +23,7 @@ from ms_gan_callbacks.config.conversion import bind
 from ms_gan_callbacks.config.parameters import Tunable, settings
 from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
 from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
-from ms_gan_callbacks.events.callback import Callback
+from ms_gan_callbacks.events.callback import Callback, is_callback_class
 from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.metrics.lenet import LeNet
 from ms_gan_callbacks.metrics.thumbnails import thumbnails
@@ -130,7 +130,7 @@ class Typed:
         if self.kind == "features":
             if not callable(made):
                 raise UsageError(f"{self.option} {self.name} returns {made!r}; {EXTRACTOR}")
-        elif not is_callback(made):
+        elif not is_callback_class(type(made)):
             raise CallbackError(f"{self.option} {self.name} returns {made!r}, which is not a Callback")
         return made
 
@@ -158,11 +158,6 @@ def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
     """
     given = {"callbacks": callbacks, "metrics": metrics}
     return [Typed.parse(kind, text) for kind, texts in given.items() for text in texts]
-
-
-def is_callback(thing: Any) -> bool:
-    """Return whether an object, or the instances of a class, are callbacks of this package or of MindSpore."""
-    return callable(getattr(thing, "on_train_begin", None))
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
@@ -203,7 +198,7 @@ def checked(kind: str, loaded: Loaded) -> Loaded:
 def _unlike(kind: str, thing: Any) -> str | None:
     if not callable(thing):
         return f"it is {thing!r}, which is not callable"
-    if kind == "callbacks" and isinstance(thing, type) and not is_callback(thing):
+    if kind == "callbacks" and isinstance(thing, type) and not is_callback_class(thing):
         return f"{thing.__name__} is not a Callback"
     try:
         signature = inspect.signature(thing)

@@ -15,6 +15,7 @@ from typing import Any
 from weakref import ref
 
 from ms_gan_callbacks.errors import CallbackError
+from ms_gan_callbacks.events.callback import is_callback_class
 
 CONTAINERS = (list, dict, set, deque, bytearray)
 
@@ -197,7 +198,7 @@ def _survey(thing: Any, changed: dict[str, Any]) -> tuple[list[Any], list[Any], 
             held[id(one)] += 1
             if one is thing or isinstance(one, UNCHANGING) or id(one) in kept or id(one) in seen:
                 pass
-            elif is_callback(one):
+            elif is_callback_class(type(one)):
                 kept[id(one)] = one
                 parts.append(one)
             elif isinstance(one, SHARED) or _is_mindspore_object(one):
@@ -232,11 +233,6 @@ def _list_parts(one: Any) -> Iterator[Any] | Iterable[Any]:
     for name in _list_slots(one):
         if hasattr(one, name):
             yield getattr(one, name)
-
-
-def is_callback(one: Any) -> bool:
-    """Return whether an object is a callback, of this package or of MindSpore."""
-    return callable(getattr(type(one), "on_train_begin", None))
 
 
 def _is_mindspore_object(one: Any) -> bool:

@@ -192,13 +192,18 @@ class Writer(Periodic):
 C = TypeVar("C", bound=Callback)
 
 
+def is_callback_class(kind: type) -> bool:
+    """Return whether a class is one of callbacks, of this package or of MindSpore."""
+    return callable(getattr(kind, "on_train_begin", None))
+
+
 def optional(callback: C) -> C:
     """Make a callback optional: an exception in it detaches it, with a warning, and the run continues.
 
     Raises:
         CallbackError: it is not a callback.
     """
-    if not callable(getattr(callback, "on_train_begin", None)) or isinstance(callback, type):
+    if not is_callback_class(type(callback)):
         raise CallbackError(f"optional(...) requires a callback, not {callback!r}")
     callback.optional = True
     return callback

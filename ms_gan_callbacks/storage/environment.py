@@ -41,6 +41,11 @@ def git_revision(folder: Path) -> str | None:
         return None
 
 
+def get_time() -> str:
+    """Return the current time, as ISO 8601 in UTC to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
 def get_cpu_name() -> str:
     """Return the model name of the CPU."""
     table = Path("/proc/cpuinfo")
@@ -74,7 +79,7 @@ def list_mindspore_variables() -> dict[str, str]:
 def collect_environment() -> dict[str, Any]:
     """Return the start time, platform, CPU, versions and MindSpore variables of a run."""
     return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": get_time(),
         "platform": platform.platform(),
         "cpu": get_cpu_name(),
         "cpus": os.cpu_count(),

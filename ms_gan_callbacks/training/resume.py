@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.errors import RunDirError, UsageError, pluralize, warn
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
+from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
@@ -62,8 +62,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     elif not {"callbacks", "recipe"} & changes.keys():
         _warn_of_missing_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    entry = {"resumed": now, "from_step": step, **({"changes": changes} if changes else {})}
+    entry = {"resumed": get_time(), "from_step": step, **({"changes": changes} if changes else {})}
     run.manifest = run.manifest.after(then).add_history(entry)
     if recipe is not None and recipe.origin is not None:
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
 
 import numpy as np
 
 from ms_gan_callbacks.errors import CheckpointError, DivergenceError, warn
 from ms_gan_callbacks.events.run import Requests, RollBack
 from ms_gan_callbacks.storage.checkpoints import Checkpoint
+from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 
@@ -41,8 +41,7 @@ def roll_back(loop: TrainingLoop) -> None:
     run.rollbacks = [*before, entry]
     run.requests = Requests()
     loop.session.save()
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    run.manifest = run.manifest.add_history({"rolled_back": now, **entry})
+    run.manifest = run.manifest.add_history({"rolled_back": get_time(), **entry})
     run.manifest.write(run.out_dir)
     factor = f" and {request.learning_rate:g} times the learning rate" if request.learning_rate != 1 else ""
     warn(f"{request.reason}; rollback {len(run.rollbacks)} to step {good.step:,} with new noise{factor}")
