@@ -95,11 +95,14 @@ def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
         RecipeError: see :func:`load_recipe`.
     """
     arguments = Manifest.read(out_dir).arguments
-    if arguments is None or not (out_dir / "recipe.py").is_file():
+    if arguments is None:
         raise RunDirError(
             f"{out_dir} was not created from a recipe: resume it in Python with Runner(..., resume=True)"
         )
-    file = RecipeFile.open(out_dir / "recipe.py")
+    path = out_dir / "recipe.py"
+    if not path.is_file():
+        raise RunDirError(f"{path} is missing: restore the recipe that the run was started with")
+    file = RecipeFile.open(path)
     then = {name: as_was(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables}
     return file.build({**then, **overrides})
 
