@@ -266,6 +266,17 @@ def test_every_contestant_has_a_loop_and_takes_part() -> None:
     assert {name for pair in PAIRS for name in pair} <= taking_part
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_contestant_of_this_package_takes_a_first_step(setting: str) -> None:
+    model, batch, names = SETTINGS[setting]
+    entrants = {name: Entrant(name, model, batch) for name in names}
+    ours = {name: one for name, one in entrants.items() if not one.needs_torch and name != "tutorial"}
+    found = contest(ours, [], lambda text: None)
+    assert found["left_out"] == {}
+    assert found["first"].keys() == ours.keys()
+
+
 # Like with like
 
 
