@@ -53,9 +53,10 @@ class Generator(nn.Cell):
         up = partial(
             nn.Conv2dTranspose, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02)
         )
-        self.dense = nn.Dense(noise_dim, 128 * 7 * 7, weight_init=Normal(0.02), has_bias=False)
         # One forward serves both players: the moving averages take 0.9 twice at once.
         self.layers = nn.SequentialCell(
+            nn.Dense(noise_dim, 128 * 7 * 7, weight_init=Normal(0.02), has_bias=False),
+            nn.Unflatten(1, (128, 7, 7)),
             nn.BatchNorm2d(128, momentum=0.81),
             nn.ReLU(),
             up(128, 64),
@@ -67,7 +68,7 @@ class Generator(nn.Cell):
 
     def construct(self, noise: Tensor) -> Tensor:
         """Return images."""
-        return self.layers(self.dense(noise).reshape(-1, 128, 7, 7))
+        return self.layers(noise)
 
 
 class Discriminator(nn.Cell):
@@ -76,12 +77,18 @@ class Discriminator(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
-        self.layers = nn.SequentialCell(down(1, 64), nn.LeakyReLU(0.2), down(64, 128), nn.LeakyReLU(0.2))
-        self.dense = nn.Dense(128 * 7 * 7, 1, weight_init=Normal(0.02), bias_init="zeros")
+        self.layers = nn.SequentialCell(
+            down(1, 64),
+            nn.LeakyReLU(0.2),
+            down(64, 128),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Dense(128 * 7 * 7, 1, weight_init=Normal(0.02), bias_init="zeros"),
+        )
 
     def construct(self, images: Tensor) -> Tensor:
         """Return logits."""
-        return self.dense(self.layers(images).reshape(-1, 128 * 7 * 7))
+        return self.layers(images)
 
 
 def recipe(model: str) -> Recipe:

@@ -7,18 +7,24 @@ from ms_gan_callbacks.models.layers.accelerate import accelerate
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
 from ms_gan_callbacks.models.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.models.layers.dense import Dense
-from ms_gan_callbacks.models.layers.normalization import BatchNorm1d
+from ms_gan_callbacks.models.layers.normalization import BatchNorm1d, BatchNorm2d
+from ms_gan_callbacks.models.layers.pooling import AvgPool2d
+from ms_gan_callbacks.models.layers.reshaping import Flatten, Unflatten
 from ms_gan_callbacks.models.layers.sequential import SequentialCell
 from ms_gan_callbacks.models.layers.spectral_norm import SpectralNorm
 
 __all__ = [
+    "AvgPool2d",
     "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "Conv2dTranspose",
     "Dense",
+    "Flatten",
     "LeakyReLU",
     "SequentialCell",
     "SpectralNorm",
+    "Unflatten",
     "accelerate",
 ]
 

@@ -19,7 +19,12 @@ class Fast:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.of_stock[cls.__bases__[1]] = cls
+        cls.of_stock[cls._stock()] = cls
+
+    @classmethod
+    def _stock(cls) -> type[nn.Cell]:
+        """Return the MindSpore class that this class replaces."""
+        return next(base for base in cls.__bases__ if issubclass(base, nn.Cell))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,7 +34,7 @@ class Fast:
         """Change back to MindSpore's class if ``to_float`` is used, because the operators here do not cast."""
         super().add_flags(**flags)  # type: ignore[misc]
         if self.mixed_precision_type is not None:  # type: ignore[attr-defined]
-            self.__class__ = type(self).__bases__[1]
+            self.__class__ = self._stock()
         return self
 
     @staticmethod

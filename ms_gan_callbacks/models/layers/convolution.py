@@ -1,4 +1,7 @@
-"""Convolutions as one gather and one matrix product, many times faster than MindSpore's on a CPU."""
+"""Convolutions as one gather and one matrix product, many times faster than MindSpore's on a CPU.
+
+Outside of a sequence they move channels last and back; within one they take images in batch-last layout.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,63 @@ import math
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.layers.base import Fast
+from ms_gan_callbacks.models.layers.batch_last import AddColumn, BatchLast
+from ms_gan_callbacks.models.layers.correlation import Correlate, Spread, SpreadTiles, prefer_tiles
 from ms_gan_callbacks.models.layers.dense import AddBias
-from ms_gan_callbacks.models.layers.im2col import (
-    Fold,
+from ms_gan_callbacks.models.layers.geometry import (
     Geometry,
-    Unfold,
-    WithoutLast,
-    append_zeros,
     compute_size,
     count_windows,
     cut_tiles,
+    get_geometry,
+    is_even,
+)
+from ms_gan_callbacks.models.layers.im2col import (
+    Fold,
+    Unfold,
+    WithoutLast,
+    append_zeros,
     move_channels_first,
     move_channels_last,
 )
 from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 
 
-def get_geometry(layer: nn.Cell) -> Geometry:
-    """Return the geometry of a MindSpore convolution."""
-    padding = layer.padding if isinstance(layer.padding, tuple) else (layer.padding,) * 4
-    return Geometry(layer.kernel_size, layer.stride, layer.dilation, layer.pad_mode, padding)
-
-
-class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
+class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
     """Fast equivalent of :class:`mindspore.nn.Conv2d`, with the same arguments: windows times weights.
 
     MindSpore's implementation is used if ``group`` is not 1. The windows take taps / (stride * stride) times the
     memory of the images.
     """
 
+    ranks = (4,)
+
     @staticmethod
     def stands_for(layer: nn.Conv2d) -> bool:
         return bool(layer.data_format == "NCHW" and layer.group == 1)
 
     def refit(self) -> None:
-        self.unfold, self.without_last, self.add_bias = Unfold(get_geometry(self)), WithoutLast(), AddBias()
+        geometry = get_geometry(self)
+        self.unfold, self.without_last, self.add_bias = Unfold(geometry), WithoutLast(), AddBias()
+        self.correlate, self.add_column = Correlate(geometry, Spread(geometry)), AddColumn()
+        self.in_tiles = prefer_tiles(geometry, self.out_channels, self.in_channels)
+        self.correlate_tiles = Correlate(geometry, SpreadTiles(geometry)) if self.in_tiles else self.correlate
+
+    def takes_batch_last(self) -> bool:
+        return self.stands_for(self)
+
+    def run_batch_last(self, x: Tensor) -> Tensor:
+        """Return (out_channels, H', W', N) for images (in_channels, H, W, N)."""
+        channels, shape = (self.in_channels, self.out_channels), (x.shape[3], *x.shape[:3])
+        geometry = self.unfold.geometry
+        size = compute_size("Conv2d", geometry, channels, self.weight.shape, shape)
+        weight = self.weight.reshape(self.out_channels, -1)
+        # Without tiles, or where the windows do not end at the border, the gradient sums over windows.
+        rows = self.correlate_tiles(x, weight) if is_even(geometry, x.shape[1:3]) else self.correlate(x, weight)
+        rows = rows.reshape(self.out_channels, -1)
+        if self.has_bias:
+            rows = self.add_column(rows, self.bias)
+        return rows.reshape(self.out_channels, size[0], size[1], x.shape[3])
 
     def construct(self, x: Tensor) -> Tensor:
         """Return (N, out_channels, H', W') for images (N, in_channels, H, W)."""
@@ -57,7 +82,7 @@ class Conv2d(Fast, nn.Conv2d):  # type: ignore[misc]
         return move_channels_first(rows.reshape(x.shape[0], height, width, self.out_channels))
 
 
-class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
+class Conv2dTranspose(Fast, nn.Conv2dTranspose, BatchLast):  # type: ignore[misc]
     """Fast equivalent of :class:`mindspore.nn.Conv2dTranspose`, with the same arguments: pixels times weights.
 
     If the kernel is a multiple of the stride and this halves the memory use, the output is computed in
@@ -66,6 +91,8 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
     MindSpore's implementation is used if ``group`` is not 1 or ``output_padding`` is set. The windows take
     taps / (stride * stride) times the memory of the output.
     """
+
+    ranks = (4,)
 
     @staticmethod
     def stands_for(layer: nn.Conv2dTranspose) -> bool:
@@ -79,6 +106,21 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose):  # type: ignore[misc]
         self.in_tiles = both is not None and self._prefer_tiles(*both)
         if both is not None and self.in_tiles:
             self.unfold, self.fold, self.per_tile = Unfold(both[0]), Fold(both[1]), both[0].kernel
+        kind = SpreadTiles if prefer_tiles(geometry, self.in_channels, self.out_channels) else Spread
+        self.spread, self.add_column = kind(geometry), AddColumn()
+
+    def takes_batch_last(self) -> bool:
+        return self.stands_for(self)
+
+    def run_batch_last(self, x: Tensor) -> Tensor:
+        """Return (out_channels, H', W', N) for images (in_channels, H, W, N)."""
+        channels, shape = (self.in_channels, self.out_channels), (x.shape[3], *x.shape[:3])
+        size = compute_size("Conv2dTranspose", self.geometry, channels, self.weight.shape, shape)
+        pixels = self.spread(x, self.weight.reshape(self.in_channels, -1), size)
+        if self.has_bias:
+            rows = self.add_column(pixels.reshape(self.out_channels, -1), self.bias)
+            pixels = rows.reshape(pixels.shape)
+        return pixels
 
     def _prefer_tiles(self, walk: Geometry, lie: Geometry) -> bool:
         """Return whether windows and tiles have at most half the size of the windows of all taps.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.layers.base import Fast
-from ms_gan_callbacks.models.layers.feature_major import AddColumn, transpose
+from ms_gan_callbacks.models.layers.batch_last import AddColumn, BatchLast, transpose
 from ms_gan_callbacks.models.layers.primitives import add_bias, times, times_transposed
 
 FEW_ROWS = 128
@@ -25,8 +25,10 @@ class AddBias(nn.Cell):  # type: ignore[misc]
         return grad, times(ones, grad).reshape(-1)
 
 
-class Dense(Fast, nn.Dense):  # type: ignore[misc]
+class Dense(Fast, nn.Dense, BatchLast):  # type: ignore[misc]
     """Fast equivalent of :class:`mindspore.nn.Dense`, with the same arguments."""
+
+    ranks = (2,)
 
     def refit(self) -> None:
         self.add_bias, self.add_column = AddBias(), AddColumn()
@@ -50,7 +52,10 @@ class Dense(Fast, nn.Dense):  # type: ignore[misc]
         columns = times_transposed(self.weight, rows)
         return self.add_column(columns, self.bias) if self.has_bias else columns
 
-    def turn(self, columns: Tensor) -> Tensor:
+    def takes_batch_last(self) -> bool:
+        return not self.activation_flag
+
+    def run_batch_last(self, columns: Tensor) -> Tensor:
         """Return (out_channels, N), before the activation, for features (in_channels, N)."""
         columns = times(self.weight, columns)
         return self.add_column(columns, self.bias) if self.has_bias else columns

@@ -1,33 +1,62 @@
-"""Batch normalisation along contiguous rows, instead of strided columns."""
+"""Batch normalisation in batch-last layout: along contiguous rows, instead of strided columns."""
 
 from __future__ import annotations
 
-from mindspore import Tensor, nn
+from typing import Any
+
+from mindspore import Parameter, Tensor, nn
 
 from ms_gan_callbacks.models.layers.base import Fast
-from ms_gan_callbacks.models.layers.feature_major import transpose
+from ms_gan_callbacks.models.layers.batch_last import BatchLast, transpose
 
 
-class BatchNorm1d(Fast, nn.BatchNorm1d):  # type: ignore[misc]
-    """Fast equivalent of :class:`mindspore.nn.BatchNorm1d` in training, with the same arguments."""
+class _BatchLastNorm(BatchLast):
+    """Batch normalisation of features and of images in batch-last layout."""
+
+    training: bool  # these are attributes of the MindSpore layer
+    bn_train: Any
+    bn_infer: Any
+    gamma: Parameter
+    beta: Parameter
+    moving_mean: Parameter
+    moving_variance: Parameter
 
     @staticmethod
-    def stands_for(layer: nn.BatchNorm1d) -> bool:
+    def stands_for(layer: nn.Cell) -> bool:
         return layer.use_batch_statistics is None
 
     def refit(self) -> None:
         """Do nothing: the operators of the MindSpore layer are used."""
 
+    def takes_batch_last(self) -> bool:
+        return self.stands_for(self)
+
+    def run_batch_last(self, x: Tensor) -> Tensor:
+        """Return normalised features (C, N) or images (C, H, W, N)."""
+        # One image with C contiguous channels.
+        image = x.reshape(1, x.shape[0], 1, -1)
+        normalise = self.bn_train if self.training else self.bn_infer
+        normal = normalise(image, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+        return normal.reshape(x.shape)
+
+
+class BatchNorm1d(_BatchLastNorm, Fast, nn.BatchNorm1d):  # type: ignore[misc]
+    """Fast equivalent of :class:`mindspore.nn.BatchNorm1d` in training, with the same arguments."""
+
+    ranks = (2,)
+
     def construct(self, x: Tensor) -> Tensor:
         """Return normalised rows (N, C); in training, update the moving statistics."""
         if not self.training or not self.stands_for(self) or len(x.shape) != 2:
             return super().construct(x)
-        return transpose(self.turn(transpose(x)))
+        return transpose(self.run_batch_last(transpose(x)))
 
-    def turn(self, columns: Tensor) -> Tensor:
-        """Return normalised features (C, N)."""
-        # One image with C contiguous channels.
-        image = columns.reshape(1, columns.shape[0], 1, columns.shape[1])
-        normalise = self.bn_train if self.training else self.bn_infer
-        normal = normalise(image, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
-        return normal.reshape(columns.shape)
+
+class BatchNorm2d(_BatchLastNorm, Fast, nn.BatchNorm2d):  # type: ignore[misc]
+    """:class:`mindspore.nn.BatchNorm2d`, which also takes images in batch-last layout."""
+
+    ranks = (4,)
+
+    @staticmethod
+    def stands_for(layer: nn.BatchNorm2d) -> bool:
+        return layer.use_batch_statistics is None and layer.format == "NCHW"

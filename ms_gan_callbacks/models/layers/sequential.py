@@ -1,23 +1,21 @@
-"""Sequences of layers that pass features in feature-major layout, (C, N), to avoid transposes between layers.
+"""Sequences of layers that pass features and images in batch-last layout, to avoid transposes between layers.
 
 ::
 
-    rows (N, C) ── Dense ── ReLU ── BatchNorm1d ── Dense ── Tanh ──> transposed once, at the end
+    noise (N, C) ── Dense ── Unflatten ── BatchNorm2d ── ReLU ── Conv2dTranspose ── Tanh ──> moved once, at the end
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mindspore import Tensor, nn
 
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
 from ms_gan_callbacks.models.layers.base import Fast
+from ms_gan_callbacks.models.layers.batch_last import move_batch_first, move_batch_last, supports_batch_last
 from ms_gan_callbacks.models.layers.dense import Dense
-from ms_gan_callbacks.models.layers.feature_major import transpose
-from ms_gan_callbacks.models.layers.normalization import BatchNorm1d
 from ms_gan_callbacks.models.layers.plain import is_plain
 
 ELEMENTWISE = (
@@ -32,23 +30,30 @@ ELEMENTWISE = (
     nn.Sigmoid,
     nn.Tanh,
 )
-"""Elementwise layers, which support any layout."""
+"""Elementwise layers, which take any layout."""
+
+FEW_IMAGES = 8
+"""Below this batch size images stay as they are: gathers would move too few numbers at a time."""
 
 
 class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
     """Fast equivalent of :class:`mindspore.nn.SequentialCell`, with the same arguments.
 
-    It replaces sequences in which a ``Dense`` is followed by a layer that supports feature-major input.
+    It replaces sequences in which two layers in a row, not counting elementwise ones, are faster in batch-last
+    layout.
     """
 
     @staticmethod
     def stands_for(layer: nn.SequentialCell) -> bool:
-        return any(_find_starts(layer.cell_list))
+        return any(_find_starts(tuple(_list_layers(layer))))
 
     def refit(self) -> None:
-        self.starts = _find_starts(self.cell_list)
-        self.continues = tuple(map(_continues, self.cell_list))
-        self.elementwise = tuple(map(_is_elementwise, self.cell_list))
+        self.steps = tuple(_list_layers(self))
+        self.starts = _find_starts(self.steps)
+        self.batch_last = tuple(map(supports_batch_last, self.steps))
+        self.elementwise = tuple(map(_is_elementwise, self.steps))
+        self.ranks = tuple(getattr(layer, "ranks", ()) for layer in self.steps)
+        self.dense = tuple(type(layer) is Dense for layer in self.steps)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -69,39 +74,48 @@ class SequentialCell(Fast, nn.SequentialCell):  # type: ignore[misc]
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the output of the last layer."""
-        feature_major = False
-        for number, layer in enumerate(self.cell_list):
+        moved = False
+        for number, layer in enumerate(self.steps):
             if self.elementwise[number]:
                 x = layer(x)
-            elif feature_major and self.continues[number]:
-                x = layer.turn(x)
-            elif self.starts[number] and len(x.shape) == 2:
-                x, feature_major = layer.turn_rows(x), True
-            elif feature_major:
-                x, feature_major = layer(transpose(x)), False
+            elif moved and self._takes(number, x):
+                x = layer.run_batch_last(x)
+            elif moved:
+                x, moved = layer(move_batch_first(x)), False
+            elif self.starts[number] and self.dense[number] and len(x.shape) == 2:
+                x, moved = layer.turn_rows(x), True
+            elif self.starts[number] and self._takes(number, x) and x.shape[0] >= FEW_IMAGES:
+                x, moved = layer.run_batch_last(move_batch_last(x)), True
             else:
                 x = layer(x)
-        return transpose(x) if feature_major else x
+        return move_batch_first(x) if moved else x
+
+    def _takes(self, number: int, x: Tensor) -> bool:
+        """Return whether a layer takes an input of this rank in batch-last layout."""
+        return self.batch_last[number] and (len(x.shape) in self.ranks[number] or len(self.ranks[number]) == 0)
+
+
+def _list_layers(sequence: nn.SequentialCell) -> Iterator[nn.Cell]:
+    """Yield the layers of a sequence, and those of sequences in it."""
+    for layer in sequence.cell_list:
+        if type(layer) in (nn.SequentialCell, SequentialCell) and is_plain(layer):
+            yield from _list_layers(layer)
+        else:
+            yield layer
 
 
 def _is_elementwise(layer: nn.Cell) -> bool:
     return type(layer) in ELEMENTWISE and is_plain(layer)
 
 
-def _continues(layer: nn.Cell) -> bool:
-    if not is_plain(layer):  # turn() would bypass its call
-        return False
-    if type(layer) is BatchNorm1d:
-        return BatchNorm1d.stands_for(layer)
-    return type(layer) is Dense and not layer.activation_flag
-
-
 def _find_starts(cells: Sequence[nn.Cell]) -> tuple[bool, ...]:
-    """Return for each layer whether it is a Dense at which a feature-major section starts."""
-    found = []
-    for number, layer in enumerate(cells):
-        after = itertools.dropwhile(_is_elementwise, cells[number + 1 :])
-        found.append(
-            type(layer) is Dense and _continues(layer) and any(map(_continues, itertools.islice(after, 1)))
-        )
-    return tuple(found)
+    """Return for each layer whether a section in batch-last layout that starts here is worth the moves."""
+    found, pays = [], 0
+    for layer in reversed(cells):
+        if supports_batch_last(layer):
+            pays += layer.pays
+            found.append(layer.pays and pays > 1)
+        else:
+            found.append(False)
+            pays *= _is_elementwise(layer)
+    return tuple(reversed(found))

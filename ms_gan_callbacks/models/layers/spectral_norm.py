@@ -7,6 +7,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Normal, initializer
 
 from ms_gan_callbacks.errors import RecipeError, is_whole
+from ms_gan_callbacks.models.layers.batch_last import BatchLast, supports_batch_last
 from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 
 KINDS = (nn.Dense, nn.Conv2d, nn.Conv2dTranspose, nn.Embedding)
@@ -18,7 +19,7 @@ LEAST = 1e-12
 """Lower bound of norms in divisions."""
 
 
-class SpectralNorm(nn.Cell):  # type: ignore[misc]
+class SpectralNorm(nn.Cell, BatchLast):  # type: ignore[misc]
     """A layer with weights W divided by their largest singular value (Miyato et al., 2018, arXiv:1802.05957).
 
     For a convolution, W is the kernel as a matrix, (outputs, inputs * taps), as in the paper. The singular value
@@ -80,6 +81,19 @@ class SpectralNorm(nn.Cell):  # type: ignore[misc]
             rows = self.layer(x)
             return rows * shrink.astype(rows.dtype)
         return self.layer(x * shrink.astype(x.dtype))
+
+    @property
+    def ranks(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The ranks of its layer's inputs."""
+        return getattr(self.layer, "ranks", ())
+
+    def takes_batch_last(self) -> bool:
+        return supports_batch_last(self.layer)
+
+    def run_batch_last(self, x: Tensor) -> Tensor:
+        """Return the output of the layer in batch-last layout."""
+        shrink = 1 / self.norm().reshape(())
+        return self.layer.run_batch_last(x * shrink.astype(x.dtype))
 
 
 def normalize(row: Tensor) -> Tensor:

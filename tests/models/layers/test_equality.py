@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models import layers
+from ms_gan_callbacks.models.layers.batch_last import move_batch_first, move_batch_last, transpose
+from ms_gan_callbacks.models.layers.correlation import SpreadTiles
 from ms_gan_callbacks.models.networks import graph_mode
 
 # Eager, so that a shape costs milliseconds; compiled graphs have tests of their own below.
@@ -41,8 +43,13 @@ def draw(shape: tuple[int, ...], seed: int) -> Tensor:
     return Tensor(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
-def same(fast: nn.Cell, stock: nn.Cell, shape: tuple[int, ...], training: bool = True) -> None:
-    """Check outputs, gradients and what else the layers keep, 1e-5 of the largest entry."""
+def same(
+    fast: nn.Cell, stock: nn.Cell, shape: tuple[int, ...], training: bool = True, chain: bool = False
+) -> None:
+    """Check outputs, gradients and what else the layers keep, 1e-5 of the largest entry; of all in a chain.
+
+    A gradient before a BatchNorm can be nothing but rounding.
+    """
     assert [p.name for p in fast.get_parameters()] == [p.name for p in stock.get_parameters()]
     for seed, (ours, theirs) in enumerate(zip(fast.get_parameters(), stock.get_parameters(), strict=True)):
         assert ours.shape == theirs.shape
@@ -59,9 +66,29 @@ def same(fast: nn.Cell, stock: nn.Cell, shape: tuple[int, ...], training: bool =
     pairs += [
         (a.asnumpy(), b.asnumpy()) for a, b in zip(fast.get_parameters(), stock.get_parameters(), strict=True)
     ]
+    largest = max(np.abs(theirs).max() for _, theirs in pairs)
     for ours, theirs in pairs:
         assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * max(np.abs(theirs).max(), 1.0))
+        scale = largest if chain else np.abs(theirs).max()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * max(scale, 1.0))
+
+
+class Alone(nn.Cell):  # type: ignore[misc]
+    """A layer."""
+
+    def __init__(self, layer: nn.Cell) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+class BatchLast(Alone):
+    """A fast layer with its batch moved to the last axis and back."""
+
+    def construct(self, x: Tensor) -> Tensor:
+        return move_batch_first(self.layer.run_batch_last(move_batch_last(x)))
 
 
 @st.composite
@@ -96,6 +123,7 @@ def convolutions(draw_: Any, transposed: bool) -> tuple[dict[str, Any], tuple[in
 def test_conv2d(case: tuple[dict[str, Any], tuple[int, ...]]) -> None:
     arguments, shape = case
     same(layers.Conv2d(**arguments), nn.Conv2d(**arguments), shape)
+    same(BatchLast(layers.Conv2d(**arguments)), Alone(nn.Conv2d(**arguments)), shape)
 
 
 @many_shapes
@@ -103,6 +131,7 @@ def test_conv2d(case: tuple[dict[str, Any], tuple[int, ...]]) -> None:
 def test_conv2d_transpose(case: tuple[dict[str, Any], tuple[int, ...]]) -> None:
     arguments, shape = case
     same(layers.Conv2dTranspose(**arguments), nn.Conv2dTranspose(**arguments), shape)
+    same(BatchLast(layers.Conv2dTranspose(**arguments)), Alone(nn.Conv2dTranspose(**arguments)), shape)
 
 
 @st.composite
@@ -132,7 +161,31 @@ def test_conv2d_transpose_in_tiles(case: tuple[dict[str, Any], tuple[int, ...]])
     arguments, shape = case
     fast = layers.Conv2dTranspose(**arguments)
     assert fast.in_tiles
+    assert type(fast.spread) is SpreadTiles
     same(fast, nn.Conv2dTranspose(**arguments), shape)
+    same(BatchLast(fast), Alone(nn.Conv2dTranspose(**arguments)), shape)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7)], ids=["even", "with pixels that no window reaches"])
+def test_conv2d_whose_gradient_is_in_tiles_where_windows_end_at_the_border(size: tuple[int, int]) -> None:
+    arguments: dict[str, Any] = {"in_channels": 5, "out_channels": 2, "kernel_size": 4, "stride": 2}
+    fast = layers.Conv2d(**arguments, pad_mode="pad", padding=1)
+    assert type(fast.correlate_tiles.spread) is SpreadTiles
+    same(BatchLast(fast), Alone(nn.Conv2d(**arguments, pad_mode="pad", padding=1)), (3, 5, *size))
+
+
+@many_shapes
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(3, 7), st.integers(3, 7), st.integers(2, 9))
+def test_avg_pool_2d_in_batch_last_layout(kernel: int, stride: int, height: int, width: int, batch: int) -> None:
+    fast, stock = layers.AvgPool2d(kernel, stride), nn.AvgPool2d(kernel, stride)
+    same(BatchLast(fast), Alone(stock), (batch, 2, height, width))
+
+
+@many_shapes
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(1, 4), st.floats(0, 1))
+def test_batch_norm_2d_in_batch_last_layout(batch: int, channels: int, size: int, momentum: float) -> None:
+    fast, stock = (kind(channels, momentum=momentum) for kind in (layers.BatchNorm2d, nn.BatchNorm2d))
+    same(BatchLast(fast), Alone(stock), (batch, channels, size + 1, size))
 
 
 @many_shapes
@@ -220,6 +273,99 @@ def test_sequential_cell(kinds: list[str], widths: list[int], rows: int) -> None
     layers.accelerate(fast)
     assert type(fast) is layers.SequentialCell
     same(fast, stock, (rows, widths[0]))
+
+
+def stack_images(kinds: list[str], channels: int, size: int) -> nn.SequentialCell:
+    """Return stock layers in a row for images (N, channels, size, size), ending in a Dense of features."""
+    cells: list[nn.Cell] = []
+    for number, kind in enumerate(kinds):
+        wide = number % 3 + 1
+        if kind == "down":
+            cells.append(nn.Conv2d(channels, wide, 3, 2, pad_mode="pad", padding=1, has_bias=number % 2 == 0))
+            channels, size = wide, (size + 1) // 2
+        elif kind == "up":
+            cells.append(nn.Conv2dTranspose(channels, wide, 4, 2, pad_mode="pad", padding=1))
+            channels, size = wide, 2 * size
+        elif kind == "sequence":
+            inner = nn.SequentialCell(nn.Conv2d(channels, wide, 1), nn.BatchNorm2d(wide), nn.ReLU())
+            cells.append(inner)
+            channels = wide
+        elif kind == "AvgPool2d" and size > 1:
+            cells.append(nn.AvgPool2d(2, 1))
+            size -= 1
+        elif kind == "SpectralNorm":
+            cells.append(layers.SpectralNorm(nn.Conv2d(channels, channels, 3)))
+        elif kind == "there and back":
+            cells += [nn.Flatten(), nn.Dense(channels * size**2, channels * size**2)]
+            cells.append(nn.Unflatten(1, (channels, size, size)))
+        else:
+            cells.append(nn.BatchNorm2d(channels) if kind == "BatchNorm2d" else nn.Softmax(1))
+    return nn.SequentialCell(*cells, nn.LeakyReLU(0.2), nn.Flatten(), nn.Dense(channels * size**2, 2))
+
+
+KINDS = ["down", "up", "sequence", "AvgPool2d", "there and back", "BatchNorm2d", "Softmax"]
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(KINDS), max_size=5), st.integers(1, 3), st.integers(4, 9), st.sampled_from([3, 8, 13])
+)
+def test_sequential_cell_of_images(kinds: list[str], channels: int, size: int, batch: int) -> None:
+    fast, stock = (stack_images(["down", "BatchNorm2d", *kinds], channels, size) for _ in range(2))
+    layers.accelerate(fast)
+    assert type(fast) is layers.SequentialCell
+    same(fast, stock, (batch, channels, size, size), chain=True)
+
+
+def test_sequential_cell_passes_through_spectral_norm() -> None:
+    kinds = ["down", "SpectralNorm", "SpectralNorm"]
+    fast, stock = (stack_images(kinds, 2, 6) for _ in range(2))
+    layers.accelerate(fast)
+    assert fast.batch_last[1] and fast.batch_last[2]
+    same(fast, stock, (8, 2, 6, 6))
+
+
+class Residual(nn.Cell):  # type: ignore[misc]
+    """Images (N, 2, 6, 6) through two blocks x + f(x), and a branch joined by its channels, as in a U-Net."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.CellList(
+            [nn.SequentialCell(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 3)) for _ in range(2)]
+        )
+        self.down = nn.SequentialCell(
+            nn.Conv2d(2, 3, 4, 2, pad_mode="pad", padding=1), nn.BatchNorm2d(3), nn.ReLU()
+        )
+        self.up = nn.SequentialCell(nn.Conv2dTranspose(3, 2, 4, 2, pad_mode="pad", padding=1), nn.BatchNorm2d(2))
+        self.last = nn.Conv2d(4, 1, 3, has_bias=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(ops.concat((x, self.up(self.down(x))), 1))
+
+
+@pytest.mark.parametrize("batch", [2, 9])
+def test_networks_that_branch(batch: int) -> None:
+    fast, stock = Residual(), Residual()
+    counts = layers.accelerate(fast)
+    assert counts["SequentialCell"] == 4
+    same(fast, stock, (batch, 2, 6, 6))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 5), (5, 1), (3, 2), (40, 3), (1100, 257), (3, 40)])
+def test_a_transpose_is_exact(rows: int, columns: int) -> None:
+    x = draw((rows, columns), 1)
+    np.testing.assert_array_equal(transpose(x).asnumpy(), x.asnumpy().T)
+
+
+def test_an_infinite_entry_makes_the_others_of_its_row_nan_where_a_product_transposes() -> None:
+    values = np.ones((40, 3), np.float32)
+    values[7, 1] = np.inf
+    turned = transpose(Tensor(values)).asnumpy()
+    assert np.isinf(turned[1, 7])
+    assert np.isnan(turned[[0, 2], 7]).all()
+    assert (np.delete(turned, 7, 1) == 1).all()
 
 
 def test_sequential_cell_of_more_than_rows_leaves_them_as_they_lie() -> None:

@@ -242,7 +242,7 @@ def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
     np.testing.assert_allclose(after[u][0], expected, atol=1e-6)
     players.score(real)
     np.testing.assert_array_equal(players.weights()[u], after[u])  # nothing moves in evaluation
-    assert players.accelerated == {"BatchNorm1d": 1, "Conv2d": 1, "Dense": 3, "LeakyReLU": 1, "SequentialCell": 1}
+    assert players.accelerated == {"BatchNorm1d": 1, "Conv2d": 1, "Dense": 3, "LeakyReLU": 1, "SequentialCell": 2}
 
 
 def test_real_and_fake_still_share_a_batch_where_the_norm_is_far_from_found() -> None:
