@@ -10,10 +10,8 @@ from time import monotonic, time
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.record_writer import masked_crc32c
 
+from ms_gan_callbacks.callbacks.tensorboardx import Event, EventsWriter, masked_crc32c
 from ms_gan_callbacks.errors import warn
 from ms_gan_callbacks.storage.files import list_folder, replace_file
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboardX import summary
-from tensorboardX.proto.summary_pb2 import Summary
 
 from ms_gan_callbacks.callbacks.event_file import EventFile, drop_events_after
+from ms_gan_callbacks.callbacks.tensorboardx import Summary, summary
 from ms_gan_callbacks.events.callback import Writer
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -256,3 +259,22 @@ def test_a_torn_event_is_cut_off() -> None:
     path.write_bytes(whole + whole[:20])
     begin(9)
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["not imported before", "imported before"])
+def test_pytorch_is_not_imported_where_it_is_installed(tmp_path: Path, before: bool) -> None:
+    package = tmp_path / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text("Tensor = int\n")
+    program = f"""
+import sys
+{"import torch" if before else ""}
+from ms_gan_callbacks import TensorBoard
+TensorBoard()
+import ms_gan_callbacks.callbacks.tensorboard
+assert ("torch" in sys.modules) is {before}
+import torch
+assert torch.Tensor is int
+"""
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": path})
