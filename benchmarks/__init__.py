@@ -31,6 +31,8 @@ floor          the step's matrix products in their fastest layouts and one flat 
 layer          eight convolutions of our own in one graph, as in a network: outputs and both gradients of each
 layer-stock    the same of MindSpore's own
 torch-layer    the same of PyTorch's, one by one
+network        a U-Net or a residual generator at 64 x 64, which are not one sequence: forward and all gradients
+torch-network  the same in PyTorch
 =============  ==================================================================================================
 """
 

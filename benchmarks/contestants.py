@@ -26,6 +26,8 @@ CONTESTANTS = {
     "torch-joined": "benchmarks.peers:joined",
     "torch-compile": "benchmarks.peers:compiled",
     "torch-layer": "benchmarks.peers:layer",
+    "network": "benchmarks.networks:network",
+    "torch-network": "benchmarks.peer_networks:network",
     "floor": "benchmarks.floor:floor",
 }
 
@@ -36,7 +38,7 @@ class Entrant:
 
     Attributes:
         name: one of ``CONTESTANTS``.
-        model: ``mlp``, ``dcgan``, or for layers ``conv`` and ``conv-transpose``.
+        model: ``mlp``, ``dcgan``, ``unet``, ``residual``, or for layers ``conv`` and ``conv-transpose``.
         batch: images in a batch.
         count: images in an epoch.
         callback: what ``runner-with`` attaches, by its class's name.

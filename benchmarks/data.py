@@ -39,6 +39,13 @@ def convolution_data(shape: tuple[int, ...], seed: int) -> list[NDArray[np.float
     return [draw.standard_normal(shape, dtype=np.float32) for _ in range(CONVOLUTIONS)]
 
 
+def network_data(model: str, batch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return inputs of ``unet`` (images) or ``residual`` (noise), and a gradient of their outputs."""
+    draw = np.random.default_rng(0)
+    inputs = (batch, 3, 64, 64) if model == "unet" else (batch, 128)
+    return tuple(draw.standard_normal(shape, dtype=np.float32) for shape in (inputs, (batch, 3, 64, 64)))  # type: ignore[return-value]
+
+
 def unpack(into: Path) -> None:
     """Put MNIST's files, unpacked, where MnistDataset can read them."""
     into.mkdir(parents=True, exist_ok=True)

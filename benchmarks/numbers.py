@@ -30,6 +30,11 @@ def per_step(block: Mapping[str, Any], what: str = "seconds") -> float:
     return 1000 * float(block[what]) / int(block["steps"])
 
 
+def above_import(block: Mapping[str, Any]) -> float:
+    """Return the most memory a process has held up to a block, in MB above MindSpore's or PyTorch's import."""
+    return (int(block["peak_rss"]) - int(block["import_rss"])) / 1e6
+
+
 def blocks_of(match: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return a contestant's blocks in the first bout that it took part in, the one with everybody."""
     return next((bout[name] for bout in match["bouts"] if name in bout), [])

@@ -32,6 +32,8 @@ class Gate:
         answers: takes one JSON object a line.
         began: when the process was started, as ``time.time()`` tells it.
 
+    The peak memory at its creation, after MindSpore or PyTorch was imported, is part of every answer.
+
     Attributes:
         settle: waits until everything that was asked of the device is computed.
     """
@@ -41,6 +43,7 @@ class Gate:
         self._steps = self._left = 1
         self._clock = time.perf_counter() - (time.time() - began)
         self._cpu = 0.0
+        self._import_rss = peak_rss(psutil.Process().memory_info())
         self.settle: Callable[[], object] = lambda: None
 
     def pace(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -57,7 +60,8 @@ class Gate:
         seconds, cpu_seconds = time.perf_counter() - self._clock, time.process_time() - self._cpu
         memory = psutil.Process().memory_info()
         block = {"steps": self._steps, "seconds": seconds, "cpu_seconds": cpu_seconds, "rss": memory.rss}
-        print(json.dumps(block | {"peak_rss": peak_rss(memory)}), file=self._answers, flush=True)
+        block |= {"peak_rss": peak_rss(memory), "import_rss": self._import_rss}
+        print(json.dumps(block), file=self._answers, flush=True)
 
     def _await(self) -> None:
         line = self._requests.readline()

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from benchmarks.numbers import Spread, blocks_of, per_step, ratio
 from benchmarks.report import REFERENCES
 
+CUT = 2.5
+"""The longest bar, in medians of all bars of a panel."""
+
 
 def draw(results: Mapping[str, Any], path: Path) -> bool:
     """Draw what there is into a PNG; return whether there was anything."""
@@ -50,7 +53,15 @@ def _bars(axes: Axes, match: Mapping[str, Any]) -> None:
     ours = [not (name.startswith("torch") or name in others) for name, _ in known]
     axes.barh([name for name, _ in known], medians, xerr=ranges, color=["C0" if own else "0.7" for own in ours])
     axes.set_xlabel(f"time per step / {reference}" if reference else "ms a step")
-    axes.set_xscale("log")
+    # Bars start at zero, so that their lengths can be compared; a much longer one is cut, with its value.
+    most = CUT * sorted(medians)[len(medians) // 2]
+    if max(medians) > most:
+        axes.set_xlim(0, most)
+        for place, median in enumerate(medians):
+            if median > most:
+                axes.text(most, place, f"{median:.3g} ", ha="right", va="center")
+    else:
+        axes.set_xlim(left=0)
 
 
 def _epochs(axes: Axes, match: Mapping[str, Any]) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console as Terminal
 from rich.table import Table as RichTable
 
 from benchmarks.marks import judge
-from benchmarks.numbers import Spread, blocks_of, per_step, ratio
+from benchmarks.numbers import Spread, above_import, blocks_of, per_step, ratio
 
-REFERENCES = ("torch", "torch-layer")
-VERDICTS = {True: "holds", False: "FAILS", None: "not measured"}
+REFERENCES = ("torch", "torch-layer", "torch-network")
+VERDICTS = {True: "met", False: "not met", None: "not measured"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _marks(results: Mapping[str, Any]) -> Table:
         rows.append(
             [f"{verdict['number']}. {verdict['what']}", verdict["limit"], measured, VERDICTS[verdict["holds"]]]
         )
-    return Table("marks", ("mark", "limit", "median (range)", ""), rows)
+    return Table("targets", ("target", "limit", "median (range)", ""), rows)
 
 
 def _contest(title: str, match: Mapping[str, Any], reference: str) -> Table:
@@ -85,11 +85,21 @@ def _contest(title: str, match: Mapping[str, Any], reference: str) -> Table:
                 f"{Spread.of(per_step(block, 'cpu_seconds') for block in blocks).median:.2f}",
                 against.text(3) if against else "",
                 f"{max(block['peak_rss'] for block in blocks) / 1e6:.0f}",
+                f"{max(map(above_import, blocks)):.0f}",
                 f"{first['seconds']:.1f}",
             ]
         )
-    rows += [[name, f"left out: {why}", "", "", "", "", ""] for name, why in match["left_out"].items()]
-    head = ("", "ms a step", "steps/s", "CPU ms a step", f"/ {reference}", "peak MB", "s to first step")
+    rows += [[name, f"left out: {why}", *[""] * 6] for name, why in match["left_out"].items()]
+    head = (
+        "",
+        "ms/step",
+        "steps/s",
+        "CPU ms/step",
+        f"/ {reference}",
+        "peak MB",
+        "above import",
+        "s to first step",
+    )
     return Table(f"{title}, median (range)", head, rows)
 
 
@@ -118,5 +128,5 @@ def _epochs(epochs: Sequence[Mapping[str, Any]]) -> Table:
          f"{epochs[n - 1]['rss'] / 1e6:.0f}"]
         for n in shown
     ]  # fmt: skip
-    head = ("epochs", "s in all", "ms a step in the last", "MB after it")
+    head = ("epochs", "total s", "ms/step in the last", "MB after it")
     return Table(f"scaling: epochs of {epochs[0]['steps']} steps, all default callbacks", head, rows)

@@ -10,15 +10,21 @@ from benchmarks.contestants import Entrant, check_names
 
 GANS = ("runner", "runner-plain", "step", "torch", "torch-best", "torch-joined", "torch-compile")
 MLP = ("tutorial", *GANS, "floor")
+PAIR = ("runner-plain", "torch", "torch-best")
+NETWORK = ("network", "torch-network")
 LAYERS = ("layer", "layer-stock", "torch-layer")
 SETTINGS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "mlp-32": ("mlp", 32, MLP),
     "mlp-128": ("mlp", 128, MLP),
+    "dcgan-16": ("dcgan", 16, PAIR),
     "dcgan-64": ("dcgan", 64, (*GANS, "runner-stock")),
+    "dcgan-128": ("dcgan", 128, PAIR),
+    "unet-16": ("unet", 16, NETWORK),
+    "residual-16": ("residual", 16, NETWORK),
     "conv-64": ("conv", 64, LAYERS),
     "conv-transpose-64": ("conv-transpose", 64, LAYERS),
 }
-PAIRS = (("runner-plain", "step"), ("runner-plain", "torch-best"))
+PAIRS = (("runner-plain", "step"), ("runner-plain", "torch-best"), ("network", "torch-network"))
 SLOW_TO_COMPILE = "torch-compile"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     task = json.loads(sys.argv[1])
     entrant = Entrant(**task["entrant"])
+    importlib.import_module("torch" if entrant.needs_torch else "mindspore")
     entrant.loop()(entrant, Gate(sys.stdin, answers, task["began"]))
 
 
