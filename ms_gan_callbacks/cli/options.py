@@ -75,11 +75,11 @@ def load(
     """Return the recipe with a path or name, with the parameters, callbacks and metrics of the command line."""
     path = locate(path)  # before MindSpore is imported
     from ms_gan_callbacks.config.attach import attach
-    from ms_gan_callbacks.config.components import typed
+    from ms_gan_callbacks.config.components import parse_components
     from ms_gan_callbacks.config.recipe import RecipeFile
 
     file = RecipeFile.open(path)
-    return attach(file.build(add_seed(file, overrides, seed)), typed(callbacks, metrics))
+    return attach(file.build(add_seed(file, overrides, seed)), parse_components(callbacks, metrics))
 
 
 def add_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:

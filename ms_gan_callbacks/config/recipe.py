@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ms_gan_callbacks.config.conversion import bind, encode_arguments
 from ms_gan_callbacks.config.evaluation import Evaluation
-from ms_gan_callbacks.config.parameters import Tunable, tunables
+from ms_gan_callbacks.config.parameters import Tunable, read_parameters
 from ms_gan_callbacks.data.sources import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
@@ -43,6 +43,8 @@ class Origin:
         arguments: every argument of the function's call.
         content: the file's bytes.
         tunables: the function's parameters.
+        attached: the attached callbacks and metrics by kind, as written on the command line.
+        packages: versions of the packages that provide them.
     """
 
     path: Path
@@ -50,6 +52,8 @@ class Origin:
     arguments: Mapping[str, Any]
     content: bytes = field(repr=False)
     tunables: Mapping[str, Tunable] = field(repr=False)
+    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -67,6 +71,8 @@ class Origin:
             "recipe_sha256": sha256_of(self.source),
             "arguments": encode_arguments(self.tunables, self.arguments),
             "git_revision": git_revision(self.path.parent),
+            **self.attached,
+            "plugins": self.packages,
         }
 
 
@@ -156,7 +162,7 @@ class RecipeFile:
         if not inspect.isfunction(function):
             found = "has no function recipe(...)" if function is None else f"has a recipe that is {function!r}"
             raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
-        return cls(path, content, source, function, tunables(function, path))
+        return cls(path, content, source, function, read_parameters(function, path))
 
     def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return every argument: the override, the default, or ``Tunable.REQUIRED`` without either.
@@ -232,13 +238,13 @@ def _import(path: Path, source: str) -> ModuleType:
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, Exception) and not isinstance(error, GanError):
-            raise RecipeError(_why_not_imported(error, path)) from error
+            raise RecipeError(_explain_failure(error, path)) from error
         raise
     pin_sources()
     return module
 
 
-def _why_not_imported(error: Exception, path: Path) -> str:
+def _explain_failure(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{path}, line {error.lineno}: {error.msg}"
     if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").exists():

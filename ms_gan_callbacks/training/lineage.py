@@ -11,7 +11,7 @@ import mindspore as ms
 
 from ms_gan_callbacks.config.attach import attach, read_attached
 from ms_gan_callbacks.config.components import Typed, find
-from ms_gan_callbacks.config.conversion import as_was
+from ms_gan_callbacks.config.conversion import restore
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import require_labels
 from ms_gan_callbacks.data.protocol import Source
@@ -103,7 +103,9 @@ def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
     if not path.is_file():
         raise RunDirError(f"{path} is missing: restore the recipe that the run was started with")
     file = RecipeFile.open(path)
-    then = {name: as_was(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables}
+    then = {
+        name: restore(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables
+    }
     return file.build({**then, **overrides})
 
 
