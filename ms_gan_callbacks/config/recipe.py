@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ms_gan_callbacks.config.conversion import bind, encode_arguments
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.parameters import Tunable, read_parameters
-from ms_gan_callbacks.data.sources import Source
+from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every

@@ -80,8 +80,8 @@ def _read_packaged(split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def _read(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     images_path, labels_path = _FILES[split].find(root, needs_labels=True)
-    assert labels_path is not None
     images, labels = read_split(images_path, labels_path)
+    assert labels is not None
     if images.shape[1:] != (_SIDE, _SIDE):
         raise DataError(f"{images_path}: images are {images.shape[1]} x {images.shape[2]}, expected 28 x 28")
     if labels.max() > 9:

@@ -16,8 +16,6 @@ from ms_gan_callbacks.errors import RecipeError
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
-__all__ = ["ArraySource", "DatasetSource", "Source", "make_source"]
-
 
 def make_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> Source:
     """Convert training data to a source.
