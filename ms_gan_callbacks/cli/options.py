@@ -83,12 +83,7 @@ def load(
 
 
 def add_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:
-    """Return overrides that include ``--seed``, if given.
-
-    Raises:
-        RecipeError: the recipe does not have a parameter ``seed``.
-        UsageError: ``--set`` contains a seed, too.
-    """
+    """Return overrides that include ``--seed``; raise UsageError if it is not a parameter or set twice."""
     if seed is None:
         return overrides
     if "seed" not in file.tunables:

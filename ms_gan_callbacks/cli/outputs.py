@@ -66,17 +66,11 @@ class Output:
         return self.path.suffix.lower()
 
     def check(self) -> None:
-        """Check that the file can be written, before any expensive work.
-
-        Raises:
-            UsageError: the file exists, its name is invalid, or its folder is missing or not writable.
-        """
+        """Raise UsageError unless the file can be written; called before any expensive work."""
         if self.path.name.lower() in self.endings:
             raise UsageError(f"{self.path} is a suffix without a name")
         if self.endings and self.ending not in self.endings:
-            last = self.endings[-1]
-            ways = f"{', '.join(self.endings[:-1])} or {last}" if len(self.endings) > 1 else last
-            raise UsageError(f"{self.path} must end in {ways}")
+            raise UsageError(f"{self.path} must end in {', '.join(self.endings[:-1])} or {self.endings[-1]}")
         with _report_os_errors(self.path):
             folder = self.path.parent
             if not folder.is_dir():
@@ -90,10 +84,7 @@ class Output:
                 pass
 
     def write(self, fill: Callable[[IO[bytes]], object]) -> Path:
-        """Write the file and return its path, which differs from ``path`` if a number was added.
-
-        Args:
-            fill: writes the content to an open file.
+        """Write the file with ``fill``, and return its path, which differs from ``path`` if a number was added.
 
         Raises:
             UsageError: the file was created in the meantime, or cannot be written.
@@ -151,11 +142,7 @@ def _open_draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Move a temporary file to a path that does not exist.
-
-    Raises:
-        FileExistsError: the path exists.
-    """
+    """Move a temporary file to a path; raise FileExistsError if the path exists."""
     try:
         os.link(draft, path)  # unlike a rename, it does not replace a file
     except FileExistsError:

@@ -76,11 +76,7 @@ class Typed:
 
     @classmethod
     def parse(cls, kind: str, text: str) -> Typed:
-        """Parse a text.
-
-        Raises:
-            UsageError: it is not NAME or NAME:key=value,key=value.
-        """
+        """Parse a text; raise UsageError unless it is NAME or NAME:key=value,key=value."""
         parts = re.fullmatch(r"(?P<name>[^:=]+(:[^:=]+)?)(:(?P<rest>[^=]*=.*))?", text.strip(), re.DOTALL)
         if parts is None:
             raise UsageError(f"{text!r} is not NAME, or NAME:key=value,key=value")
@@ -154,11 +150,7 @@ def parse_components(callbacks: Sequence[str], metrics: Sequence[str]) -> list[T
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
-    """Return the class, factory or metric of a name.
-
-    Raises:
-        UsageError: the name is unknown or ambiguous, or the object cannot be used.
-    """
+    """Return the class, factory or metric of a name; raise UsageError if that is not possible."""
     what = WHAT[kind]
     if name in BUILT_IN[kind]:
         return BUILT_IN[kind][name]

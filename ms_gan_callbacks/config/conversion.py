@@ -25,11 +25,7 @@ def bind(
 ) -> dict[str, Any]:
     """Return a value for each parameter: the given one, converted, or the default.
 
-    Args:
-        owner: the owner of the parameters, for messages.
-        tunables: the parameters.
-        given: values or text, by name.
-        kind: the word for a parameter in messages.
+    Messages contain the parameters' owner and kind.
 
     Raises:
         RecipeError: a name is unknown, or a value does not fit its parameter.
@@ -43,11 +39,7 @@ def bind(
 
 
 def convert(tunable: Tunable, text: str) -> Any:
-    """Convert text to a value of the parameter's type.
-
-    Raises:
-        RecipeError: the text is not such a value.
-    """
+    """Convert text to a value of the parameter's type; raise RecipeError if it is not one."""
     if types.NoneType in tunable.kinds and text.strip().lower() in ("none", ""):
         return None
     for kind in tunable.kinds:

@@ -67,11 +67,7 @@ def list_plugins(kind: str | None = None) -> list[Plugin]:
 
 
 def pick(kind: str, name: str) -> Plugin | None:
-    """Return the plugin with a name, or None.
-
-    Raises:
-        UsageError: several packages provide a plugin with this name.
-    """
+    """Return the plugin with a name, or None; raise UsageError if several packages provide one."""
     candidates = [plugin for plugin in list_plugins(kind) if plugin.name == name and plugin.fault is None]
     if len(candidates) > 1:
         ways = "the path of its file" if kind == "recipes" else " or ".join(plugin.target for plugin in candidates)

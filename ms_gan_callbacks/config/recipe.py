@@ -33,49 +33,6 @@ MODULE_PREFIX = "ms_gan_recipe_"
 """Prefix of the module names under which recipes are imported."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The file and the arguments that a recipe was made from.
-
-    Attributes:
-        path: the file.
-        source: the file's text.
-        arguments: every argument of the function's call.
-        content: the file's bytes.
-        tunables: the function's parameters.
-        attached: the attached callbacks and metrics by kind, as written on the command line.
-        packages: versions of the packages that provide them.
-    """
-
-    path: Path
-    source: str
-    arguments: Mapping[str, Any]
-    content: bytes = field(repr=False)
-    tunables: Mapping[str, Tunable] = field(repr=False)
-    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    packages: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
-
-    def facts(self) -> dict[str, Any]:
-        """Return the entries of ``run.json`` about the recipe.
-
-        Raises:
-            RecipeError: an argument cannot be restored from JSON.
-        """
-        return {
-            "recipe": str(self.path),
-            "recipe_sha256": sha256_of(self.source),
-            "arguments": encode_arguments(self.tunables, self.arguments),
-            "git_revision": git_revision(self.path.parent),
-            **self.attached,
-            "plugins": self.packages,
-        }
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Method):
     """The complete description of a run: networks, data, callbacks, metrics and the settings of :class:`Method`.
@@ -140,13 +97,13 @@ def _check_factory(name: str, factory: object) -> None:
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """An imported recipe file, whose function has not been called yet."""
+    """An imported recipe file: its bytes, its text, its function and the function's parameters."""
 
     path: Path
-    content: bytes
+    content: bytes = field(repr=False)
     source: str
     function: Callable[..., Any]
-    tunables: Mapping[str, Tunable]
+    tunables: Mapping[str, Tunable] = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> RecipeFile:
@@ -165,11 +122,7 @@ class RecipeFile:
         return cls(path, content, source, function, read_parameters(function, path))
 
     def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return every argument: the override, the default, or ``Tunable.REQUIRED`` without either.
-
-        Raises:
-            RecipeError: an override is unknown or cannot be converted.
-        """
+        """Return every argument: the override, the default, or ``Tunable.REQUIRED``; see :func:`bind`."""
         return bind(self.path.name, self.tunables, overrides or {})
 
     def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -193,7 +146,43 @@ class RecipeFile:
             raise RecipeError(f"recipe(...) raised {describe(error)}") from error
         if not isinstance(made, Recipe):
             raise RecipeError(f"recipe(...) in {self.path} returns {type(made).__name__}, not a Recipe")
-        return replace(made, origin=Origin(self.path, self.source, arguments, self.content, self.tunables))
+        origin = Origin(self.path, self.content, self.source, self.function, self.tunables, arguments)
+        return replace(made, origin=origin)
+
+
+@dataclass(frozen=True)
+class Origin(RecipeFile):
+    """The file and the arguments that a recipe was made from.
+
+    Attributes:
+        arguments: every argument of the function's call.
+        attached: the attached callbacks and metrics by kind, as written on the command line.
+        packages: versions of the packages that provide them.
+    """
+
+    arguments: Mapping[str, Any]
+    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def facts(self) -> dict[str, Any]:
+        """Return the entries of ``run.json`` about the recipe.
+
+        Raises:
+            RecipeError: an argument cannot be restored from JSON.
+        """
+        return {
+            "recipe": str(self.path),
+            "recipe_sha256": sha256_of(self.source),
+            "arguments": encode_arguments(self.tunables, self.arguments),
+            "git_revision": git_revision(self.path.parent),
+            **self.attached,
+            "plugins": self.packages,
+        }
 
 
 def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:

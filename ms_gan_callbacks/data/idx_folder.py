@@ -16,7 +16,6 @@ from ms_gan_callbacks.data.protocol import check_whole
 from ms_gan_callbacks.errors import DataError, RecipeError, choices, warn
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
-_DIMENSIONS = {"images": 3, "labels": 1}
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Folder of Debian's package dataset-fashion-mnist."""
@@ -45,7 +44,7 @@ class IdxSplit:
 
     def list_names(self, kind: str) -> list[str]:
         """Return all accepted file names of "images" or "labels"."""
-        ends = [f"{kind}{dot}idx{_DIMENSIONS[kind]}-ubyte" for dot in "-."]
+        ends = [f"{kind}{dot}idx{3 if kind == 'images' else 1}-ubyte" for dot in "-."]
         return [f"{stem}-{end}{packed}" for stem in self.stems for end in ends for packed in ("", ".gz")]
 
     def find(self, root: str | os.PathLike[str], *, needs_labels: bool) -> tuple[Path, Path | None]:
