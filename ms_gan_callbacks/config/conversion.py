@@ -72,11 +72,7 @@ def take(tunable: Tunable, value: Any) -> Any:
 
 
 def encode_arguments(tunables: Mapping[str, Tunable], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON values, without defaults that JSON cannot represent.
-
-    Raises:
-        RecipeError: another argument cannot be restored from JSON.
-    """
+    """Return arguments as JSON values, without defaults that are not; raise RecipeError if another one is not."""
     encoded = {}
     for name, value in arguments.items():
         tunable = tunables[name]

@@ -170,11 +170,7 @@ class Origin(RecipeFile):
         return self.path.stem
 
     def facts(self) -> dict[str, Any]:
-        """Return the entries of ``run.json`` about the recipe.
-
-        Raises:
-            RecipeError: an argument cannot be restored from JSON.
-        """
+        """Return the entries of ``run.json`` about the recipe; see :func:`encode_arguments`."""
         return {
             "recipe": str(self.path),
             "recipe_sha256": sha256_of(self.source),

@@ -83,11 +83,7 @@ def _fit_scale(count: int, columns: int, height: int, width: int, padding: int) 
 def write_npz(file: IO[bytes], name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]) -> None:
     """Write an array as a compressed .npz, part by part, so that it does not need to fit into memory.
 
-    Args:
-        file: output file.
-        name: name of the array in the file.
-        shape: shape of the complete array.
-        parts: consecutive blocks of rows, all of one type.
+    The parts are consecutive blocks of the rows of an array of this shape, all of one type.
     """
     with ZipFile(file, "w", ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
         for number, part in enumerate(parts):
