@@ -29,7 +29,7 @@ def _parse_file(_: click.Context, __: click.Parameter, text: str | None) -> Path
     return None if text is None else Path(text)
 
 
-def out_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def attach_output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``-o FILE`` and ``--overwrite`` to a command."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
