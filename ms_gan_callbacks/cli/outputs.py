@@ -34,10 +34,8 @@ def attach_output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")(command)
-        file_type = click.Path()
-        return click.option("-o", "--out", type=file_type, callback=_parse_file, metavar="FILE", help=help)(
-            command
-        )
+        option = click.option("-o", "--out", type=click.Path(), callback=_parse_file, metavar="FILE", help=help)
+        return option(command)
 
     return decorate
 

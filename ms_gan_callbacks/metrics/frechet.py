@@ -47,10 +47,10 @@ def fit_moments(features: NDArray[Any]) -> Moments:
 
 @lower_is_better
 def fld(real: Sample, fake: Sample) -> float:
-    """Return the Frechet distance of the features of two samples: at least 0, in squared units of the features.
+    """Return the Frechet distance of the features of two samples: at least 0, lower is better.
 
-    It decreases with the number of images: compare only values for equal numbers, and compare with
-    :func:`frechet_floor`.
+    In squared units of the features. It decreases with the number of images: compare only values for equal
+    numbers, and compare with :func:`frechet_floor`.
 
     Raises:
         UsageError: the features cannot be compared, or there are fewer than 2 images.
