@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
@@ -72,7 +72,7 @@ class Monitor(Callback):
 
     def check(self, run: Run) -> Iterable[str]:
         if self.monitor not in run.monitors:
-            known = choices(self.monitor, sorted(run.monitors))
+            known = suggest(self.monitor, sorted(run.monitors))
             raise CallbackError(f"{self.name}: unknown monitor {self.monitor!r}; {known}")
         if self.target is None:
             self.mode = self.mode or run.better.get(self.monitor)

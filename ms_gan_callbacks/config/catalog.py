@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 from ms_gan_callbacks.config.plugins import find_recipe_file, list_plugins, pick
-from ms_gan_callbacks.errors import RecipeError, UsageError, choices, warn
+from ms_gan_callbacks.errors import RecipeError, UsageError, suggest, warn
 from ms_gan_callbacks.storage.files import decode_source, detect_encoding, list_folder
 
 _PACKAGE = Path(__file__).parent.parent
@@ -81,7 +81,7 @@ def locate(path: Path) -> Path:
     if is_name and not path.exists():
         here = [file.name for file in list_folder(Path()) if file.suffix == ".py"]
         names = dict.fromkeys([*recipes, *(one.name for one in list_plugins("recipes")), *here])
-        raise RecipeError(f"there is no recipe {path}; {choices(path.name, names)}")
+        raise RecipeError(f"there is no recipe {path}; {suggest(path.name, names)}")
     if path.stem in recipes and not path.exists():
         raise RecipeError(f"there is no recipe {path}; the built-in recipe is called {path.stem}")
     return path
@@ -97,7 +97,7 @@ def copy_text(name: str, path: Path) -> bytes:
     if name not in recipes:
         recipes = list_recipes()
     if name not in recipes:
-        raise UsageError(f"there is no recipe {name!r}; {choices(name, recipes)}")
+        raise UsageError(f"there is no recipe {name!r}; {suggest(name, recipes)}")
     quoted = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # for a docstring
     try:
         content = recipes[name].read_bytes()

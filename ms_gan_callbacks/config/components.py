@@ -22,7 +22,7 @@ from ms_gan_callbacks import callbacks, metrics
 from ms_gan_callbacks.config.conversion import bind
 from ms_gan_callbacks.config.parameters import Tunable, read_settings
 from ms_gan_callbacks.config.plugins import find_provider, list_plugins, load, pick
-from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
+from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, describe, suggest
 from ms_gan_callbacks.events.callback import Callback, is_callback_class
 from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.metrics.lenet import LeNet
@@ -160,7 +160,7 @@ def find(kind: str, name: str) -> Callable[..., Any]:
         raise UsageError(f"{name!r}: {rest!r} is not key=value")
     plugin = None if colon else pick(kind, name)
     if plugin is None and not colon:
-        raise UsageError(f"unknown {what} {name!r}; {choices(name, known)}")
+        raise UsageError(f"unknown {what} {name!r}; {suggest(name, known)}")
     try:
         return load_component(kind, plugin.target if plugin else name)
     except UsageError as error:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.config.parameters import Tunable
-from ms_gan_callbacks.errors import RecipeError, choices
+from ms_gan_callbacks.errors import RecipeError, suggest
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -33,7 +33,7 @@ def bind(
     arguments = {name: tunable.default for name, tunable in tunables.items()}
     for name, value in given.items():
         if name not in tunables:
-            raise RecipeError(f"{owner} has no {kind} {name!r}; {choices(name, tunables)}")
+            raise RecipeError(f"{owner} has no {kind} {name!r}; {suggest(name, tunables)}")
         arguments[name] = take(tunables[name], value)
     return arguments
 

@@ -15,7 +15,7 @@ from ms_gan_callbacks.config.conversion import bind, encode_arguments
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.parameters import Tunable, read_parameters
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
+from ms_gan_callbacks.errors import GanError, RecipeError, describe, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.models.settings import Method, check_whole_number
@@ -197,7 +197,7 @@ def _read(path: Path) -> tuple[bytes, str]:
         if not path.parent.is_dir():
             raise RecipeError(f"there is no recipe {path}: there is no folder {path.parent}")
         beside = [entry.name for entry in list_folder(path.parent) if entry.suffix == ".py"]
-        raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
+        raise RecipeError(f"there is no recipe {path}; " + suggest(path.name, beside))
     try:
         content = path.read_bytes()
         return content, decode_source(content)

@@ -13,7 +13,7 @@ from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import list_data, name_some, require_folder
 from ms_gan_callbacks.data.idx import read_idx
 from ms_gan_callbacks.data.protocol import check_whole
-from ms_gan_callbacks.errors import DataError, RecipeError, choices, warn
+from ms_gan_callbacks.errors import DataError, RecipeError, suggest, warn
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
@@ -139,7 +139,7 @@ def fashion_mnist(
 
 def _load(root: str | os.PathLike[str], split: str, batch_size: int, prefix: str, hint: str) -> ArraySource:
     if split not in _STEMS:
-        raise RecipeError(f"unknown split {split!r} of IDX files: {choices(str(split), _STEMS)}")
+        raise RecipeError(f"unknown split {split!r} of IDX files: {suggest(str(split), _STEMS)}")
     check_whole("batch_size", batch_size, least=1)
     files = IdxSplit(split, tuple(prefix + stem for stem in _STEMS[split]), ("", "raw"), hint)
     images, labels = read_split(*files.find(root, needs_labels=bool(hint)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.idx_folder import IdxSplit, read_split
 from ms_gan_callbacks.data.protocol import check_whole, make_pixels
-from ms_gan_callbacks.errors import DataError, RecipeError, choices
+from ms_gan_callbacks.errors import DataError, RecipeError, suggest
 
 PACKAGED = Path(__file__).parent / "mnist_files"
 """Folder of the complete MNIST dataset included in the package."""
@@ -50,7 +50,7 @@ def mnist(
         DataError: the folder is missing, incomplete or damaged; the images do not fill a batch.
     """
     if split not in _FILES:
-        raise RecipeError(f"unknown split {split!r} of MNIST: {choices(str(split), _FILES)}")
+        raise RecipeError(f"unknown split {split!r} of MNIST: {suggest(str(split), _FILES)}")
     check_whole("batch_size", batch_size, least=1)
     if size is not None:
         size = check_whole("mnist(size=...)", size, least=_SIDE)

@@ -15,7 +15,7 @@ from ms_gan_callbacks.config.conversion import restore
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import require_labels
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, choices
+from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, suggest
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
@@ -75,7 +75,7 @@ def recipe_of(
     names = [typed.name for typed in attached]
     for name in without:
         if name not in names:
-            raise UsageError(f"{name!r} is not attached to this run; {choices(name, names)}")
+            raise UsageError(f"{name!r} is not attached to this run; {suggest(name, names)}")
     kept = [typed for typed in attached if typed.name not in without]
     for typed in kept:
         try:
