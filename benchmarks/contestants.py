@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.data import WHOLE
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.errors import choices
+from ms_gan_callbacks.errors import suggest
 
 CONTESTANTS = {
     "tutorial": "benchmarks.tutorial:paced",
@@ -72,4 +72,4 @@ def check_names(names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
-            raise UsageError(f"there is nothing to measure named {name!r}; {choices(name, known)}")
+            raise UsageError(f"there is nothing to measure named {name!r}; {suggest(name, known)}")

@@ -39,13 +39,12 @@ from .interop.stock import MindSporeCallback
 from .metrics.classes import classifier_score, kl_to_uniform, modes
 from .metrics.direction import higher_is_better, lower_is_better
 from .metrics.diversity import diversity
-from .metrics.estimate import Estimate
 from .metrics.frechet import fld, frechet_floor
 from .metrics.kernel import kid
 from .metrics.manifold import coverage, density, precision, recall
 from .metrics.memorisation import copied, memorisation
 from .metrics.parzen import parzen
-from .metrics.sample import Sample
+from .metrics.sample import Estimate, Sample
 from .metrics.sampling import real_floor, sampling_noise
 from .metrics.sanity import sanity_rows
 from .metrics.stored import StoredFeatures

@@ -82,12 +82,12 @@ class GanWarning(UserWarning):
     """A setting or an event of a run that may be unintended."""
 
 
-def choices(wrong: str, known: Iterable[str]) -> str:
+def suggest(wrong: str, known: Iterable[str]) -> str:
     """Return a hint that lists the valid names, with the nearest match to ``wrong`` first.
 
-    >>> choices("epoch", ["epochs", "seed"])
+    >>> suggest("epoch", ["epochs", "seed"])
     "did you mean 'epochs'? Available: epochs, seed"
-    >>> choices("x", ["epochs", "seed"])
+    >>> suggest("x", ["epochs", "seed"])
     'available: epochs, seed'
     """
     names = list(known)

@@ -24,7 +24,7 @@ os.environ.setdefault("GLOG_v", "3")
 import click
 
 from ms_gan_callbacks.config.catalog import read_summary
-from ms_gan_callbacks.errors import choices
+from ms_gan_callbacks.errors import suggest
 from ms_gan_callbacks.storage.environment import get_cpu_name, list_versions
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
@@ -149,7 +149,7 @@ def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
     """Train RECIPES, all by default, and write the gallery."""
     for recipe in recipes:
         if recipe not in SETTINGS:
-            raise click.UsageError(f"the gallery has no {recipe!r}; {choices(recipe, SETTINGS)}")
+            raise click.UsageError(f"the gallery has no {recipe!r}; {suggest(recipe, SETTINGS)}")
     out.mkdir(parents=True, exist_ok=True)
     numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     for recipe in () if render else recipes or SETTINGS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.monitor import Monitor
@@ -41,10 +40,6 @@ class BestCheckpoint(Monitor):
             monitor, mode=mode, target=target, min_delta=min_delta, allow_raw_loss=allow_raw_loss, name=name
         )
         self.saved: int | None = None
-
-    def check(self, run: Run) -> Iterable[str]:
-        self.check_published(run)
-        return ()
 
     def handle_value(self, run: Run, value: float, better: bool) -> None:
         if better:

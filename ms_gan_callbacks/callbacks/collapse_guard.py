@@ -13,7 +13,7 @@ from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.metrics.classes import compute_class_shares
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels
-from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.lenet import load_lenet
 from ms_gan_callbacks.metrics.sample import Sample
 
 LEAST_DIVERSITY = 0.25
@@ -116,7 +116,7 @@ class CollapseGuard(Guard):
         if self._real is None:
             real = run.real(self.samples)
             grey_28 = real.shape[1:] == (1, 28, 28)
-            self._real = Sample(real, self.features or (lenet() if grey_28 else pixels))
+            self._real = Sample(real, self.features or (load_lenet() if grey_28 else pixels))
         return self._real
 
     def _examine_images(self, values: dict[str, float], real: Sample) -> str | None:

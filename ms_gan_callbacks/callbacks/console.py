@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
-from types import TracebackType
 
 from rich.console import Console as Terminal
 from rich.console import Group
@@ -42,9 +41,7 @@ class Console(Callback):
         # Speed is measured from the end of the first step, which includes the compilation.
         self._counted_from: tuple[int, float] | None = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()

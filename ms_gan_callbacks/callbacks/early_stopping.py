@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from ms_gan_callbacks.callbacks.best_checkpoint import BestCheckpoint
@@ -53,12 +52,11 @@ class EarlyStopping(Monitor):
         super().__init__(
             monitor, mode=mode, target=target, min_delta=min_delta, allow_raw_loss=allow_raw_loss, name=name
         )
-        if not is_whole(patience, 1):
-            raise CallbackError(
-                f"{name}({monitor!r}): patience must be an integer of at least 1, got {patience!r}"
-            )
-        if not is_whole(warm_up, 0):
-            raise CallbackError(f"{name}({monitor!r}): warm_up must be an integer of at least 0, got {warm_up!r}")
+        for what, number, least in (("patience", patience, 1), ("warm_up", warm_up, 0)):
+            if not is_whole(number, least):
+                raise CallbackError(
+                    f"{name}({monitor!r}): {what} must be an integer of at least {least}, got {number!r}"
+                )
         self.patience, self.warm_up, self.waited = patience, warm_up, 0
         self._keeper: BestCheckpoint | None = None
         if restore_best:
@@ -66,10 +64,6 @@ class EarlyStopping(Monitor):
                 monitor, mode=mode, target=target, allow_raw_loss=allow_raw_loss, name=f"{name}'s best"
             )
             self.companions = (self._keeper,)
-
-    def check(self, run: Run) -> Iterable[str]:
-        self.check_published(run)
-        return ()
 
     def on_train_begin(self, run: Run) -> None:
         # Not in check: the step of a resumed run and the state of this callback are restored after it.

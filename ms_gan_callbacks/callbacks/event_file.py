@@ -87,11 +87,7 @@ def drop_events_after(folder: Path, step: int) -> None:
 
 
 def _read_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the records and frames of a TFRecord file: length (8 bytes), its checksum (4), record, checksum (4).
-
-    Raises:
-        ValueError: a length does not match its checksum.
-    """
+    """Yield the records and frames of a TFRecord file: length (8 bytes), checksum (4), record, checksum (4)."""
     start = 0
     while start + 12 <= len(content):
         length, checksum = struct.unpack_from("<QI", content, start)

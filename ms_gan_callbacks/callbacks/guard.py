@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ms_gan_callbacks.errors import CallbackError, choices, is_whole, pluralize, warn
+from ms_gan_callbacks.errors import CallbackError, is_whole, pluralize, suggest, warn
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
@@ -48,7 +48,7 @@ class Guard(Callback, ABC):
         if not isinstance(every, Every):
             raise CallbackError(f"{name}: every must be a schedule such as Every.steps(500), not {every!r}")
         if action not in actions:
-            raise CallbackError(f"{name} has no action {action!r}; {choices(str(action), actions)}")
+            raise CallbackError(f"{name} has no action {action!r}; {suggest(str(action), actions)}")
         for number, what in ((patience, "patience"), (tries, "tries")):
             if not is_whole(number, 1):
                 raise CallbackError(f"{name}: {what} must be an integer of at least 1, got {number!r}")

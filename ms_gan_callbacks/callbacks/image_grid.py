@@ -12,7 +12,6 @@ from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
 
 COLUMNS = 5
-TAKEN = ("checkpoints",)
 
 
 class ImageGrid(Periodic):
@@ -48,12 +47,8 @@ class ImageGrid(Periodic):
         for name, value in (("rows", rows), ("columns", columns), ("scale", scale)):
             if not is_whole(value, 1) and (value is not None or name == "rows"):
                 raise CallbackError(f"ImageGrid({name}=...) must be an integer of at least 1, got {value!r}")
-        if (
-            not Path(folder).parts
-            or Path(folder).is_absolute()
-            or ".." in Path(folder).parts
-            or Path(folder).parts[0] in TAKEN
-        ):
+        parts = Path(folder).parts
+        if not parts or Path(folder).is_absolute() or ".." in parts or parts[0] == "checkpoints":
             raise CallbackError(
                 f"ImageGrid(folder=...) must be a separate folder in the run directory, not {folder!r}"
             )

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import TextIOBase
-from types import TracebackType
 from typing import Any
 
 from ms_gan_callbacks.events.callback import Writer
@@ -36,9 +35,7 @@ class MetricsLog(Writer):
     def check(self, run: Run) -> Iterable[str]:
         return ()  # its schedule is a default, so a run that is shorter needs no warning
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

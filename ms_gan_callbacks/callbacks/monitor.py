@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
@@ -19,17 +20,10 @@ class Monitor(Callback):
     A quality metric is checked after every evaluation. Other numbers are checked after every epoch: the epoch mean
     of a scalar, or the last value logged by a callback.
 
-    Args:
-        monitor: name of a metric or scalar.
-        mode: ``"min"`` if lower is better, ``"max"`` if higher is; optional for metrics that declare it.
-        target: alternative to ``mode``: values closer to the target are better, such as 0.5 for D(x).
-        min_delta: minimum change that counts as an improvement, 0 or more, in the units of the number; None for
-            twice the standard error of a metric, or 0 for a scalar.
-        allow_raw_loss: allow a loss as ``monitor``, although GAN losses do not measure quality.
-        name: name in messages and checkpoints.
+    For its arguments see :class:`EarlyStopping`.
 
     Raises:
-        CallbackError: the settings are invalid, or (before the first step) ``monitor`` is unknown.
+        CallbackError: the settings are invalid, or (before the first step) the number or its direction is unknown.
     """
 
     order = 50  # after callbacks that log numbers to monitor
@@ -46,9 +40,8 @@ class Monitor(Callback):
         name: str,
     ) -> None:
         self.name = name
-        _check_goal(f"{name}({monitor!r})", monitor, mode, target)
-        _check_limits(f"{name}({monitor!r})", monitor, min_delta, allow_raw_loss)
         self.monitor, self.mode, self.target, self.min_delta = monitor, mode, target, min_delta
+        self._check_settings(allow_raw_loss)
         self.best: float | None = None
         self.best_epoch = 0
         self.newest: float | None = None
@@ -57,10 +50,29 @@ class Monitor(Callback):
         """Handle a new value; ``better`` is True if it is the best so far."""
         raise NotImplementedError
 
-    def check_published(self, run: Run) -> None:
-        """Raise CallbackError if the number or its direction is unknown."""
+    def _check_settings(self, allow_raw_loss: bool) -> None:
+        who, target, min_delta = f"{self.name}({self.monitor!r})", self.target, self.min_delta
+        if not isinstance(self.monitor, str) or not self.monitor:
+            raise CallbackError(
+                f"{self.name}: monitor must be the name of a metric or scalar, not {self.monitor!r}"
+            )
+        if self.mode is not None and target is not None:
+            raise CallbackError(f"{who}: pass either mode or target, not both")
+        if self.mode not in (None, "min", "max"):
+            raise CallbackError(f"{who}: mode must be 'min' or 'max', not {self.mode!r}")
+        if target is not None and not math.isfinite(target):
+            raise CallbackError(f"{who}: target must be finite, got {target!r}")
+        if min_delta is not None and not (math.isfinite(min_delta) and min_delta >= 0):
+            raise CallbackError(f"{who}: min_delta must be at least 0, got {min_delta!r}")
+        if self.monitor in RAW_LOSSES and not allow_raw_loss:
+            raise CallbackError(
+                f"{who}: GAN losses do not measure quality; "
+                "monitor d_real with target=0.5, or pass allow_raw_loss=True"
+            )
+
+    def check(self, run: Run) -> Iterable[str]:
         if self.monitor not in run.monitors:
-            known = choices(self.monitor, sorted(run.monitors))
+            known = suggest(self.monitor, sorted(run.monitors))
             raise CallbackError(f"{self.name}: unknown monitor {self.monitor!r}; {known}")
         if self.target is None:
             self.mode = self.mode or run.better.get(self.monitor)
@@ -69,6 +81,7 @@ class Monitor(Callback):
                     f"{self.name}({self.monitor!r}) requires mode='min', mode='max' or target=<value>: "
                     f"{self.monitor} does not declare whether lower or higher is better"
                 )
+        return ()
 
     def count_checks(self, run: Run, after_epoch: int = 0, after_step: int = 0) -> int:
         """Return the maximum number of checks after an epoch and a step, up to the end of the run."""
@@ -80,18 +93,18 @@ class Monitor(Callback):
         return every.count(max(after_step, end), run.steps)
 
     def see_logged(self, run: Run) -> None:
-        self._note(run)
+        self.newest = run.newest_logged.get(self.monitor, self.newest)
 
     def on_train_step_end(self, run: Run) -> None:
-        self._note(run)
+        self.see_logged(run)
 
     def on_eval_end(self, run: Run) -> None:
-        self._note(run)
+        self.see_logged(run)
         if self.monitor in run.metrics:
             self._compare(run, run.metrics[self.monitor])
 
     def on_train_epoch_end(self, run: Run) -> None:
-        self._note(run)
+        self.see_logged(run)
         value = run.epoch_means.get(self.monitor, self.newest)
         if value is not None and self.monitor not in run.metrics:
             self._compare(run, value)
@@ -101,9 +114,6 @@ class Monitor(Callback):
         if better:
             self.best, self.best_epoch = value, run.epoch
         self.handle_value(run, value, better)
-
-    def _note(self, run: Run) -> None:
-        self.newest = run.newest_logged.get(self.monitor, self.newest)
 
     def _is_better(self, run: Run, value: float) -> bool:
         if self.best is None:
@@ -125,26 +135,3 @@ class Monitor(Callback):
         """Return the best value so far, as a clause."""
         goal = f", target {self.target:g}" if self.target is not None else ""
         return f"{self.monitor} was best at epoch {self.best_epoch}: {self.best:.4g}{goal}"
-
-
-def _check_goal(who: str, monitor: object, mode: str | None, target: float | None) -> None:
-    if not isinstance(monitor, str) or not monitor:
-        raise CallbackError(
-            f"{who.split('(', maxsplit=1)[0]}: monitor must be the name of a metric or scalar, not {monitor!r}"
-        )
-    if mode is not None and target is not None:
-        raise CallbackError(f"{who}: pass either mode or target, not both")
-    if mode not in (None, "min", "max"):
-        raise CallbackError(f"{who}: mode must be 'min' or 'max', not {mode!r}")
-    if target is not None and not math.isfinite(target):
-        raise CallbackError(f"{who}: target must be finite, got {target!r}")
-
-
-def _check_limits(who: str, monitor: str, min_delta: float | None, allow_raw_loss: bool) -> None:
-    if min_delta is not None and not (math.isfinite(min_delta) and min_delta >= 0):
-        raise CallbackError(f"{who}: min_delta must be at least 0, got {min_delta!r}")
-    if monitor in RAW_LOSSES and not allow_raw_loss:
-        raise CallbackError(
-            f"{who}: GAN losses do not measure quality; "
-            "monitor d_real with target=0.5, or pass allow_raw_loss=True"
-        )

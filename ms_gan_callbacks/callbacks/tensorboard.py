@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -58,9 +57,7 @@ class TensorBoard(Writer):
         self._rates: dict[str, float] = {}
         self._seen: tuple[int, float] | None = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
@@ -106,10 +103,8 @@ class TensorBoard(Writer):
 
     def write_images(self, run: Run, images: Mapping[str, NDArray[np.uint8]]) -> None:
         if self._file is not None:
-            found = images.items()
-            self._file.add(
-                [summary.image(name, image, dataformats="HWC"[: image.ndim]) for name, image in found], run.step
-            )
+            parts = [summary.image(name, one, dataformats="HWC"[: one.ndim]) for name, one in images.items()]
+            self._file.add(parts, run.step)
 
     def _add(self, run: Run, values: Mapping[str, float]) -> None:
         if self._file is not None:

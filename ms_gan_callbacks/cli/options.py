@@ -75,20 +75,15 @@ def load(
     """Return the recipe with a path or name, with the parameters, callbacks and metrics of the command line."""
     path = locate(path)  # before MindSpore is imported
     from ms_gan_callbacks.config.attach import attach
-    from ms_gan_callbacks.config.components import typed
+    from ms_gan_callbacks.config.components import parse_components
     from ms_gan_callbacks.config.recipe import RecipeFile
 
     file = RecipeFile.open(path)
-    return attach(file.build(add_seed(file, overrides, seed)), typed(callbacks, metrics))
+    return attach(file.build(add_seed(file, overrides, seed)), parse_components(callbacks, metrics))
 
 
 def add_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> dict[str, str]:
-    """Return overrides that include ``--seed``, if given.
-
-    Raises:
-        RecipeError: the recipe does not have a parameter ``seed``.
-        UsageError: ``--set`` contains a seed, too.
-    """
+    """Return overrides that include ``--seed``; raise UsageError if it is not a parameter or set twice."""
     if seed is None:
         return overrides
     if "seed" not in file.tunables:

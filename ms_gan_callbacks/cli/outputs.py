@@ -21,28 +21,21 @@ OF_A_RUN = {".lock", "metrics.jsonl", "recipe.py", "run.json", "samples", "tenso
 CHECKPOINTS = "checkpoints"
 
 
-class OutputFile(click.Path):
-    """Parameter type of ``-o``: the path of a file."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Return the path."""
-        typed = os.fspath(value)
-        if typed == "-":
-            self.fail("- (standard output) is not supported; give the name of a file", parameter, context)
-        if not typed or typed.endswith(("/", os.sep)):
-            self.fail(f"{typed or 'an empty name'!r} is not the name of a file", parameter, context)
-        return super().convert(value, parameter, context)
+def _parse_file(_: click.Context, __: click.Parameter, text: str | None) -> Path | None:
+    if text == "-":
+        raise click.BadParameter("- (standard output) is not supported; give the name of a file")
+    if text is not None and (not text or text.endswith(("/", os.sep))):
+        raise click.BadParameter(f"{text or 'an empty name'!r} is not the name of a file")
+    return None if text is None else Path(text)
 
 
-def out_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def attach_output(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``-o FILE`` and ``--overwrite`` to a command."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")(command)
-        return click.option("-o", "--out", type=OutputFile(), metavar="FILE", help=help)(command)
+        option = click.option("-o", "--out", type=click.Path(), callback=_parse_file, metavar="FILE", help=help)
+        return option(command)
 
     return decorate
 
@@ -71,32 +64,25 @@ class Output:
         return self.path.suffix.lower()
 
     def check(self) -> None:
-        """Check that the file can be written, before any expensive work.
-
-        Raises:
-            UsageError: the file exists, its name is invalid, or its folder is missing or not writable.
-        """
+        """Raise UsageError unless the file can be written; called before any expensive work."""
         if self.path.name.lower() in self.endings:
             raise UsageError(f"{self.path} is a suffix without a name")
         if self.endings and self.ending not in self.endings:
-            last = self.endings[-1]
-            ways = f"{', '.join(self.endings[:-1])} or {last}" if len(self.endings) > 1 else last
-            raise UsageError(f"{self.path} must end in {ways}")
+            raise UsageError(f"{self.path} must end in {', '.join(self.endings[:-1])} or {self.endings[-1]}")
         with _report_os_errors(self.path):
-            _check_folder(self.path)
-            _check_reserved(self.path)
-            if self.overwrite:
-                _check_replaceable(self.path)
-            elif not self.numbered and (what := _describe(self.path)):
+            folder = self.path.parent
+            if not folder.is_dir():
+                what = _describe(folder)
+                fault = f"{folder} is {what}" if what else f"there is no folder {folder}"
+                raise UsageError(f"{self.path} cannot be written: {fault}")
+            _check_allowed(self.path, self.overwrite)
+            if not self.overwrite and not self.numbered and (what := _describe(self.path)):
                 raise self._refuse(what)
             with _open_draft(self.path):  # fails if the folder is not writable
                 pass
 
     def write(self, fill: Callable[[IO[bytes]], object]) -> Path:
-        """Write the file and return its path, which differs from ``path`` if a number was added.
-
-        Args:
-            fill: writes the content to an open file.
+        """Write the file with ``fill``, and return its path, which differs from ``path`` if a number was added.
 
         Raises:
             UsageError: the file was created in the meantime, or cannot be written.
@@ -107,7 +93,7 @@ class Output:
             os.fsync(file.fileno())
             file.close()
             if self.overwrite:
-                _check_replaceable(self.path)
+                _check_allowed(self.path, self.overwrite)
                 draft.replace(self.path)
                 return self.path
             for path in _list_names(self.path) if self.numbered else (self.path,):
@@ -154,11 +140,7 @@ def _open_draft(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
 
 
 def _publish(draft: Path, path: Path) -> None:
-    """Move a temporary file to a path that does not exist.
-
-    Raises:
-        FileExistsError: the path exists.
-    """
+    """Move a temporary file to a path; raise FileExistsError if the path exists."""
     try:
         os.link(draft, path)  # unlike a rename, it does not replace a file
     except FileExistsError:
@@ -183,36 +165,14 @@ def _describe(path: Path) -> str:
     return "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "a special file"
 
 
-def _check_folder(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        what = _describe(folder)
-        fault = f"{folder} is {what}" if what else f"there is no folder {folder}"
-        raise UsageError(f"{path} cannot be written: {fault}")
-
-
-def _find_run(path: Path) -> tuple[Path, tuple[str, ...]] | None:
-    """Return the run directory that contains a path, and the parts of the path relative to it."""
+def _check_allowed(path: Path, overwrite: bool) -> None:
+    """Check that a path is not reserved by a run and, to overwrite it, that it is a replaceable file."""
     real = Path(os.path.realpath(path.parent)) / path.name
-    for folder in real.parents:
-        if (folder / "run.json").is_file():
-            return folder, real.relative_to(folder).parts
-    return None
-
-
-def _check_reserved(path: Path) -> None:
-    run = _find_run(path)
-    if run is None:
-        return
-    folder, parts = run
-    if parts[0].lower() == CHECKPOINTS or (len(parts) == 1 and parts[0].lower() in OF_A_RUN):
-        raise UsageError(f"{path} belongs to the run in {folder} and cannot be replaced; choose another name")
-
-
-def _check_replaceable(path: Path) -> None:
-    what = _describe(path)
-    if what in ("a folder", "a special file") or (path.is_symlink() and path.is_dir()):
+    run = next((folder for folder in real.parents if (folder / "run.json").is_file()), None)
+    first, *inner = real.relative_to(run).parts if run else ("",)
+    reserved = first.lower() == CHECKPOINTS or (not inner and first.lower() in OF_A_RUN)
+    what = _describe(path) if overwrite else ""
+    if not reserved and what and (what == "a special file" or path.is_dir()):
         raise UsageError(f"{path} is {what} and cannot be replaced; choose another name")
-    run = _find_run(path)
-    if what and run is not None and len(run[1]) > 1:
-        raise UsageError(f"{path} belongs to the run in {run[0]} and cannot be replaced; choose another name")
+    if reserved or (what and inner):
+        raise UsageError(f"{path} belongs to the run in {run} and cannot be replaced; choose another name")

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ms_gan_callbacks.config.components import Typed, typed
-from ms_gan_callbacks.config.recipe import Origin, Recipe
+from ms_gan_callbacks.config.components import Typed, parse_components
+from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.storage.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class AttachedOrigin(Origin):
-    """Origin of a recipe with attached callbacks and metrics.
-
-    Attributes:
-        callbacks: attached callbacks, as written on the command line.
-        metrics: attached metrics, as written on the command line.
-        packages: versions of the packages that provide them.
-    """
-
-    callbacks: Sequence[str] = ()
-    metrics: Sequence[str] = ()
-    packages: Mapping[str, str] = field(default_factory=dict)
-
-    def facts(self) -> dict[str, Any]:
-        """Return the entries for ``run.json``."""
-        attached = {"callbacks": list(self.callbacks), "metrics": list(self.metrics)}
-        return {
-            **super().facts(),
-            **{kind: texts for kind, texts in attached.items() if texts},
-            "plugins": dict(self.packages),
-        }
 
 
 def attach(recipe: Recipe, wanted: Sequence[Typed]) -> Recipe:
@@ -45,38 +21,35 @@ def attach(recipe: Recipe, wanted: Sequence[Typed]) -> Recipe:
     """
     if not wanted:
         return recipe
+    chosen = {kind: [one for one in wanted if one.kind == kind] for kind in ("callbacks", "metrics")}
     measured: dict[str, Any] = {}
-    for one in _select("metrics", wanted):
+    for one in chosen["metrics"]:
         if one.short_name in {*recipe.metrics, *measured}:
             raise UsageError(f"metric {one.short_name} is already in use; remove --metric {one.text}")
         measured[one.short_name] = one.make()
-    callbacks = [one.make() for one in _select("callbacks", wanted)]
     return replace(
         recipe,
-        callbacks=[*adapt_callbacks(recipe.callbacks), *callbacks],
+        callbacks=[*adapt_callbacks(recipe.callbacks), *(one.make() for one in chosen["callbacks"])],
         metrics={**recipe.metrics, **measured},
         origin=recipe.origin
-        and AttachedOrigin(
-            **{one.name: getattr(recipe.origin, one.name) for one in fields(Origin)},
-            callbacks=[one.text for one in _select("callbacks", wanted)],
-            metrics=[one.text for one in _select("metrics", wanted)],
-            packages=dict(filter(None, (one.package() for one in wanted))),
+        and replace(
+            recipe.origin,
+            attached={kind: [one.text for one in ones] for kind, ones in chosen.items() if ones},
+            packages=dict(filter(None, (one.find_package() for one in wanted))),
         ),
     )
 
 
-def _select(kind: str, wanted: Sequence[Typed]) -> list[Typed]:
-    return [one for one in wanted if one.kind == kind]
-
-
 def read_attached(manifest: Manifest) -> list[Typed]:
     """Return the components that are attached to a run, from its ``run.json``."""
-    return typed(manifest.callbacks or (), manifest.metrics or ())
+    return parse_components(manifest.callbacks or (), manifest.metrics or ())
 
 
 def attach_metrics(recipe: Recipe, manifest: Manifest) -> Recipe:
     """Return a recipe with the metrics attached to a run; skip those that are not installed, with a warning."""
-    for one in _select("metrics", read_attached(manifest)):
+    for one in read_attached(manifest):
+        if one.kind != "metrics":
+            continue
         try:
             recipe = attach(recipe, [one])
         except UsageError as error:

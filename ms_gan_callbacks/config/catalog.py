@@ -9,8 +9,8 @@ import ast
 import shlex
 from pathlib import Path
 
-from ms_gan_callbacks.config.plugins import find_recipe_file, pick, plugins
-from ms_gan_callbacks.errors import RecipeError, UsageError, choices, warn
+from ms_gan_callbacks.config.plugins import find_recipe_file, list_plugins, pick
+from ms_gan_callbacks.errors import RecipeError, UsageError, suggest, warn
 from ms_gan_callbacks.storage.files import decode_source, detect_encoding, list_folder
 
 _PACKAGE = Path(__file__).parent.parent
@@ -26,12 +26,11 @@ def list_built_in() -> dict[str, Path]:
 def list_recipes() -> dict[str, Path]:
     """Return the built-in recipes and those of plugins by name; a warning is issued for missing files."""
     recipes = list_built_in()
-    for plugin in plugins("recipes"):
-        found = find_recipe_file(plugin)
-        if found.fault:
-            warn(f"recipe {plugin.name} of {plugin.provider} is skipped: {found.fault}")
-        else:
-            recipes.setdefault(plugin.name, found.thing)
+    for plugin in list_plugins("recipes"):
+        try:
+            recipes.setdefault(plugin.name, find_recipe_file(plugin))
+        except UsageError as error:
+            warn(f"recipe {plugin.name} of {plugin.provider} is skipped: {error}")
     return recipes
 
 
@@ -75,14 +74,14 @@ def locate(path: Path) -> Path:
     if is_name and path.name in recipes:
         return recipes[path.name]
     if is_name and (plugin := pick("recipes", path.name)):
-        found = find_recipe_file(plugin)
-        if found.fault:
-            raise RecipeError(f"recipe {path.name} of {plugin.provider} cannot be found: {found.fault}")
-        return Path(found.thing)
+        try:
+            return find_recipe_file(plugin)
+        except UsageError as error:
+            raise RecipeError(f"recipe {path.name} of {plugin.provider} cannot be found: {error}") from error
     if is_name and not path.exists():
         here = [file.name for file in list_folder(Path()) if file.suffix == ".py"]
-        names = dict.fromkeys([*recipes, *(one.name for one in plugins("recipes")), *here])
-        raise RecipeError(f"there is no recipe {path}; {choices(path.name, names)}")
+        names = dict.fromkeys([*recipes, *(one.name for one in list_plugins("recipes")), *here])
+        raise RecipeError(f"there is no recipe {path}; {suggest(path.name, names)}")
     if path.stem in recipes and not path.exists():
         raise RecipeError(f"there is no recipe {path}; the built-in recipe is called {path.stem}")
     return path
@@ -98,7 +97,7 @@ def copy_text(name: str, path: Path) -> bytes:
     if name not in recipes:
         recipes = list_recipes()
     if name not in recipes:
-        raise UsageError(f"there is no recipe {name!r}; {choices(name, recipes)}")
+        raise UsageError(f"there is no recipe {name!r}; {suggest(name, recipes)}")
     quoted = shlex.quote(path.as_posix()).replace("\\", "\\\\").replace('"', '\\"')  # for a docstring
     try:
         content = recipes[name].read_bytes()

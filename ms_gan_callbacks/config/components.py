@@ -20,20 +20,21 @@ from typing import Any
 import ms_gan_callbacks
 from ms_gan_callbacks import callbacks, metrics
 from ms_gan_callbacks.config.conversion import bind
-from ms_gan_callbacks.config.parameters import Tunable, settings
-from ms_gan_callbacks.config.plugins import Loaded, load, pick, plugins, provider_of
-from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, choices, describe
+from ms_gan_callbacks.config.parameters import Tunable, read_settings
+from ms_gan_callbacks.config.plugins import find_provider, list_plugins, load, pick
+from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageError, describe, suggest
 from ms_gan_callbacks.events.callback import Callback, is_callback_class
-from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.metrics.lenet import LeNet
 from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
-METRIC = "a metric is a function of a real and a fake Sample"
 EXTRACTOR = "a feature extractor is a function of images (N, C, H, W)"
 WHAT = {"callbacks": "callback", "metrics": "metric", "features": "feature extractor"}
+INPUTS = {"metrics": ("real", "fake"), "features": ("images",)}
+"""The arguments that functions of a kind are called with; their other parameters are settings."""
 
 
-def _public(room: ModuleType, wanted: Callable[[Any], bool]) -> dict[str, Callable[..., Any]]:
+def _list_public(room: ModuleType, wanted: Callable[[Any], bool]) -> dict[str, Callable[..., Any]]:
     """Return the public objects of a kind that are defined in the modules of a package, by name."""
     modules = (
         importlib.import_module(f"{room.__name__}.{one.name}") for one in pkgutil.iter_modules(room.__path__)
@@ -46,13 +47,12 @@ def _public(room: ModuleType, wanted: Callable[[Any], bool]) -> dict[str, Callab
     }
 
 
-def _is_built_in_callback(thing: Any) -> bool:
-    return isinstance(thing, type) and issubclass(thing, Callback) and not inspect.isabstract(thing)
-
-
 BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "callbacks": _public(callbacks, _is_built_in_callback),
-    "metrics": _public(metrics, lambda thing: mode_of(thing) is not None),
+    "callbacks": _list_public(
+        callbacks,
+        lambda thing: isinstance(thing, type) and issubclass(thing, Callback) and not inspect.isabstract(thing),
+    ),
+    "metrics": _list_public(metrics, lambda thing: read_mode(thing) is not None),
     "features": {"lenet": LeNet, "thumbnails": thumbnails},
 }
 """Components with a plain name: public callbacks, and public metrics with a direction."""
@@ -76,11 +76,7 @@ class Typed:
 
     @classmethod
     def parse(cls, kind: str, text: str) -> Typed:
-        """Parse a text.
-
-        Raises:
-            UsageError: it is not NAME or NAME:key=value,key=value.
-        """
+        """Parse a text; raise UsageError unless it is NAME or NAME:key=value,key=value."""
         parts = re.fullmatch(r"(?P<name>[^:=]+(:[^:=]+)?)(:(?P<rest>[^=]*=.*))?", text.strip(), re.DOTALL)
         if parts is None:
             raise UsageError(f"{text!r} is not NAME, or NAME:key=value,key=value")
@@ -104,12 +100,12 @@ class Typed:
         """The command line option of the kind."""
         return "--features" if self.kind == "features" else "--" + self.kind.removesuffix("s")
 
-    def package(self) -> tuple[str, str] | None:
+    def find_package(self) -> tuple[str, str] | None:
         """Return the name and version of the package that provides it; None if built in or unknown."""
         if self.name in BUILT_IN[self.kind]:
             return None
         plugin = None if ":" in self.name else pick(self.kind, self.name)
-        return (plugin.distribution, plugin.version) if plugin else provider_of(self.name.partition(":")[0])
+        return (plugin.distribution, plugin.version) if plugin else find_provider(self.name.partition(":")[0])
 
     def make(self) -> Any:
         """Return the callback, metric or feature extractor with its settings.
@@ -118,8 +114,9 @@ class Typed:
             UsageError: the name is unknown, it cannot be loaded, or a setting does not fit.
         """
         thing = find(self.kind, self.name)
-        arguments = self._arguments(thing)
-        if self.kind == "metrics" or (self.kind == "features" and not isinstance(thing, type)):
+        inputs = _list_inputs(self.kind, thing)
+        arguments = self._bind(thing, len(inputs))
+        if inputs:
             return partial(thing, **arguments) if arguments else thing
         try:
             made = thing(**arguments)
@@ -134,12 +131,8 @@ class Typed:
             raise CallbackError(f"{self.option} {self.name} returns {made!r}, which is not a Callback")
         return made
 
-    def _arguments(self, thing: Callable[..., Any]) -> dict[str, Any]:
-        known = settings(thing)
-        if self.kind == "metrics":
-            known = dict([*known.items()][2:])  # the samples
-        elif self.kind == "features" and not isinstance(thing, type):
-            known = dict([*known.items()][1:])  # the images
+    def _bind(self, thing: Callable[..., Any], inputs: int) -> dict[str, Any]:
+        known = dict([*read_settings(thing).items()][inputs:])
         try:
             bound = bind(self.name, known, self.settings, "setting")
         except RecipeError as error:
@@ -150,69 +143,53 @@ class Typed:
         return {key: bound[key] for key in self.settings}
 
 
-def typed(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
-    """Parse the values of ``--callback`` and ``--metric``.
-
-    Raises:
-        UsageError: as :meth:`Typed.parse` does.
-    """
+def parse_components(callbacks: Sequence[str], metrics: Sequence[str]) -> list[Typed]:
+    """Parse the values of ``--callback`` and ``--metric``, see :meth:`Typed.parse`."""
     given = {"callbacks": callbacks, "metrics": metrics}
     return [Typed.parse(kind, text) for kind, texts in given.items() for text in texts]
 
 
 def find(kind: str, name: str) -> Callable[..., Any]:
-    """Return the class, factory or metric of a name.
-
-    Raises:
-        UsageError: the name is unknown or ambiguous, or the object cannot be used.
-    """
+    """Return the class, factory or metric of a name; raise UsageError if that is not possible."""
     what = WHAT[kind]
     if name in BUILT_IN[kind]:
         return BUILT_IN[kind][name]
-    known = dict.fromkeys([*BUILT_IN[kind], *(plugin.name for plugin in plugins(kind))])
+    known = dict.fromkeys([*BUILT_IN[kind], *(plugin.name for plugin in list_plugins(kind))])
     module, colon, rest = name.partition(":")
     if colon and module in known:
         raise UsageError(f"{name!r}: {rest!r} is not key=value")
     plugin = None if colon else pick(kind, name)
     if plugin is None and not colon:
-        raise UsageError(f"unknown {what} {name!r}; {choices(name, known)}")
-    loaded = checked(kind, load(plugin.target if plugin else name))
-    if loaded.fault:
-        owner = f" of {plugin.provider}" if plugin else ""
-        hint = (
-            _lies_here(module)
-            if not plugin and f"No module named {module.split('.')[0]!r}" in loaded.fault
-            else ""
-        )
-        raise UsageError(f"the {what} {name}{owner} cannot be used: {loaded.fault}{hint}")
-    return loaded.thing  # type: ignore[no-any-return]
-
-
-def checked(kind: str, loaded: Loaded) -> Loaded:
-    """Return a loaded object, or a fault if it is not of its kind."""
-    if loaded.fault is None and (fault := _unlike(kind, loaded.thing)):
-        return Loaded(fault=fault)
-    return loaded
-
-
-def _unlike(kind: str, thing: Any) -> str | None:
-    if not callable(thing):
-        return f"it is {thing!r}, which is not callable"
-    if kind == "callbacks" and isinstance(thing, type) and not is_callback_class(thing):
-        return f"{thing.__name__} is not a Callback"
+        raise UsageError(f"unknown {what} {name!r}; {suggest(name, known)}")
     try:
-        signature = inspect.signature(thing)
-        if kind == "metrics":
-            signature.bind_partial("real", "fake")
-        elif kind == "features" and not isinstance(thing, type):
-            signature.bind_partial("images")
+        return load_component(kind, plugin.target if plugin else name)
+    except UsageError as error:
+        owner, hint = f" of {plugin.provider}" if plugin else "", ""
+        file = Path(module.replace(".", "/") + ".py")
+        if not plugin and f"No module named {module.split('.')[0]!r}" in str(error) and file.is_file():
+            hint = f"; {file} exists here but is not on the path: set PYTHONPATH=. to import it"
+        raise UsageError(f"the {what} {name}{owner} cannot be used: {error}{hint}") from error
+
+
+def load_component(kind: str, target: str) -> Callable[..., Any]:
+    """Import ``module:attribute``; raise UsageError if that fails, or the object is not of the kind."""
+    thing: Callable[..., Any] = load(target)
+    if not callable(thing):
+        raise UsageError(f"it is {thing!r}, which is not callable")
+    if kind == "callbacks" and isinstance(thing, type) and not is_callback_class(thing):
+        raise UsageError(f"{thing.__name__} is not a Callback")
+    misfit = EXTRACTOR if kind == "features" else "a metric is a function of a real and a fake Sample"
+    try:
+        inspect.signature(thing).bind_partial(*_list_inputs(kind, thing))
     except ValueError as error:  # a C function without a signature
-        return describe(error)
-    except TypeError:
-        return EXTRACTOR if kind == "features" else METRIC
-    return METRIC if kind == "metrics" and isinstance(thing, type) else None
+        raise UsageError(describe(error)) from error
+    except TypeError as error:
+        raise UsageError(misfit) from error
+    if kind == "metrics" and isinstance(thing, type):
+        raise UsageError(misfit)
+    return thing
 
 
-def _lies_here(module: str) -> str:
-    file = Path(module.replace(".", "/") + ".py")
-    return f"; {file} exists here but is not on the path: set PYTHONPATH=. to import it" if file.is_file() else ""
+def _list_inputs(kind: str, thing: Callable[..., Any]) -> tuple[str, ...]:
+    is_factory = kind == "features" and isinstance(thing, type)
+    return () if is_factory else INPUTS.get(kind, ())

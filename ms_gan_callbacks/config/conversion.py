@@ -7,7 +7,7 @@ import json
 import math
 import os
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.config.parameters import Tunable
-from ms_gan_callbacks.errors import RecipeError, choices
+from ms_gan_callbacks.errors import RecipeError, suggest
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def bind(
@@ -23,11 +25,7 @@ def bind(
 ) -> dict[str, Any]:
     """Return a value for each parameter: the given one, converted, or the default.
 
-    Args:
-        owner: the owner of the parameters, for messages.
-        tunables: the parameters.
-        given: values or text, by name.
-        kind: the word for a parameter in messages.
+    Messages contain the parameters' owner and kind.
 
     Raises:
         RecipeError: a name is unknown, or a value does not fit its parameter.
@@ -35,27 +33,23 @@ def bind(
     arguments = {name: tunable.default for name, tunable in tunables.items()}
     for name, value in given.items():
         if name not in tunables:
-            raise RecipeError(f"{owner} has no {kind} {name!r}; {choices(name, tunables)}")
+            raise RecipeError(f"{owner} has no {kind} {name!r}; {suggest(name, tunables)}")
         arguments[name] = take(tunables[name], value)
     return arguments
 
 
 def convert(tunable: Tunable, text: str) -> Any:
-    """Convert text to a value of the parameter's type.
-
-    Raises:
-        RecipeError: the text is not such a value.
-    """
+    """Convert text to a value of the parameter's type; raise RecipeError if it is not one."""
     if types.NoneType in tunable.kinds and text.strip().lower() in ("none", ""):
         return None
     for kind in tunable.kinds:
         try:
-            value = _as(kind, text)
+            value = _read(kind, text)
         except (ValueError, SyntaxError, TypeError):
             continue
         if tunable.allows(value):
             return value
-    raise RecipeError(f"{tunable.name} takes {_wanted(tunable)}, not {text!r}")
+    raise RecipeError(f"{tunable.name} takes {_describe_wanted(tunable)}, not {text!r}")
 
 
 def take(tunable: Tunable, value: Any) -> Any:
@@ -73,21 +67,17 @@ def take(tunable: Tunable, value: Any) -> Any:
     if isinstance(value, os.PathLike) and str in tunable.kinds and not isinstance(value, tunable.kinds):
         value = os.fspath(value)
     if not tunable.allows(value):
-        raise RecipeError(f"{tunable.name} takes {_wanted(tunable)}, not {value!r}")
+        raise RecipeError(f"{tunable.name} takes {_describe_wanted(tunable)}, not {value!r}")
     return value
 
 
 def encode_arguments(tunables: Mapping[str, Tunable], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON values, without defaults that JSON cannot represent.
-
-    Raises:
-        RecipeError: another argument cannot be restored from JSON.
-    """
+    """Return arguments as JSON values, without defaults that are not; raise RecipeError if another one is not."""
     encoded = {}
     for name, value in arguments.items():
         tunable = tunables[name]
-        for form in _forms(value):
-            if _comes_back(tunable, form, value):
+        for form in _list_forms(value):
+            if _can_restore(tunable, form, value):
                 encoded[name] = form
                 break
         else:
@@ -99,7 +89,7 @@ def encode_arguments(tunables: Mapping[str, Tunable], arguments: Mapping[str, An
     return encoded
 
 
-def _forms(value: Any) -> Iterator[Any]:
+def _list_forms(value: Any) -> Iterator[Any]:
     """Yield candidates for a value's JSON form: the value, and its text."""
     if isinstance(value, Enum):
         yield value.name
@@ -110,9 +100,9 @@ def _forms(value: Any) -> Iterator[Any]:
     yield str(value) if callable(getattr(type(value), "parse", None)) else repr(value)
 
 
-def _comes_back(tunable: Tunable, form: Any, value: Any) -> bool:
+def _can_restore(tunable: Tunable, form: Any, value: Any) -> bool:
     try:
-        return _is_same(as_was(tunable, json.loads(json.dumps(form))), value)
+        return _is_same(restore(tunable, json.loads(json.dumps(form))), value)
     except Exception:  # JSON, parsers and comparisons may raise anything for unknown types
         return False
 
@@ -129,20 +119,22 @@ def _is_same(left: Any, right: Any) -> bool:
         return False
 
 
-def as_was(tunable: Tunable, value: Any) -> Any:
+def restore(tunable: Tunable, value: Any) -> Any:
     """Restore a value from JSON: text becomes a path, for example, and a list a tuple."""
     if isinstance(value, str) and (str not in tunable.kinds or not tunable.allows(value)):
         return convert(tunable, value)
     return tuple(value) if isinstance(value, list) and tuple in tunable.kinds else value
 
 
-def _as(kind: type, text: str) -> Any:
-    if kind in _READERS:
-        return _READERS[kind](text)
-    if issubclass(kind, Path):
+def _read(kind: type, text: str) -> Any:
+    if kind is float and not math.isfinite(float(text)):
+        raise ValueError(text)
+    if kind in (str, int, float) or issubclass(kind, Path):
         return kind(text)
+    if kind is bool:
+        return _get_named(_TRUTH, text.lower())
     if issubclass(kind, Enum):
-        return _member(kind, text)
+        return _get_named({**{str(member.value): member for member in kind}, **kind.__members__}, text)
     if callable(parse := getattr(kind, "parse", None)):  # a type with its own text format
         return parse(text)
     value = ast.literal_eval(text)
@@ -151,33 +143,13 @@ def _as(kind: type, text: str) -> Any:
     return value
 
 
-def _member(kind: type[Enum], text: str) -> Enum:
-    """Return a member by its name or by the text of its value."""
-    names = {**{str(member.value): member for member in kind}, **kind.__members__}
-    if text not in names:
-        raise ValueError(text)
-    return names[text]
+def _get_named(values: Mapping[str, Any], name: str) -> Any:
+    if name not in values:
+        raise ValueError(name)
+    return values[name]
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _truth(text: str) -> bool:
-    if text.lower() in ("true", "yes", "1"):
-        return True
-    if text.lower() in ("false", "no", "0"):
-        return False
-    raise ValueError(text)
-
-
-_READERS: Mapping[type, Callable[[str], Any]] = {str: str, bool: _truth, int: int, float: _finite}
-
-
-def _wanted(tunable: Tunable) -> str:
+def _describe_wanted(tunable: Tunable) -> str:
     words = {
         object: "a Python literal",
         int: "a whole number",

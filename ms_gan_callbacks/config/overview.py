@@ -15,29 +15,19 @@ from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.models.networks import build_network
 
 
-def show_parameters(file: RecipeFile, arguments: Mapping[str, Any], terminal: Terminal | None = None) -> None:
-    """Print the parameters of a recipe without building it: types, defaults and values.
-
-    Args:
-        file: the recipe's file.
-        arguments: return value of :meth:`RecipeFile.bind`.
-        terminal: output; by default the standard output.
-    """
+def show_parameters(file: RecipeFile, arguments: Mapping[str, Any]) -> None:
+    """Print the parameters of a recipe without building it: types, defaults and values."""
     table = _make_table(f"Parameters of {file.path}", "--set", "type", "default", "value")
     for name, tunable in file.tunables.items():
         value = arguments[name]
         default = "required" if tunable.default is tunable.REQUIRED else repr(tunable.default)
         table.add_row(name, tunable.type_name, default, "" if value == tunable.default else repr(value))
-    (terminal or Terminal(highlight=False)).print(table)
+    Terminal(highlight=False).print(table)
 
 
-def show_recipe(recipe: Recipe, terminal: Terminal | None = None) -> None:
-    """Print the networks, settings and callbacks of a recipe.
-
-    Raises:
-        RecipeError: a network cannot be built.
-    """
-    terminal = terminal or Terminal(highlight=False)
+def show_recipe(recipe: Recipe) -> None:
+    """Print the networks, settings and callbacks of a recipe; raise RecipeError if a network cannot be built."""
+    terminal = Terminal(highlight=False)
     for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
         terminal.print(_tabulate_network(player, build_network(factory, player, recipe.seed)))
     facts = {name: value for name, value in recipe.facts().items() if value is not None}

@@ -53,50 +53,54 @@ class Tunable:
         return any(type(value) is type(choice) and value == choice for choice in self.choices)
 
 
-def tunables(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
+def read_parameters(function: Callable[..., Any], path: Path) -> dict[str, Tunable]:
     """Return the parameters of a recipe's function, in the order of its signature.
 
     Raises:
         RecipeError: a parameter has neither a default nor an annotation, or cannot be passed by name.
     """
-    hints = _hints(function)
-    found = {}
+    found = _read_signature(function)
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        if name not in found:
             raise RecipeError(f"{path}: recipe({parameter}) cannot be set by name; write its parameters out")
-        found[name] = _tunable(parameter, hints.get(name))
         if not found[name].kinds:
             raise RecipeError(f"{path}: parameter {name} of recipe(...) needs a default or a type")
     return found
 
 
-def settings(function: Callable[..., Any]) -> dict[str, Tunable]:
+def read_settings(function: Callable[..., Any]) -> dict[str, Tunable]:
     """Return the parameters of any function or class that can be passed by name.
 
     A required parameter of unknown type takes a Python literal, or otherwise text.
     """
-    hints = _hints(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]
-    found = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            tunable = _tunable(parameter, hints.get(name))
-            found[name] = tunable if tunable.kinds else replace(tunable, kinds=(object, str))
-    return found
+    found = _read_signature(function)
+    return {name: one if one.kinds else replace(one, kinds=(object, str)) for name, one in found.items()}
 
 
-def _tunable(parameter: inspect.Parameter, hint: Any) -> Tunable:
-    required = parameter.default is parameter.empty
-    default = Tunable.REQUIRED if required else parameter.default
-    if hint is None:
-        return Tunable(parameter.name, () if required else _kinds_of(parameter.default), default)
-    parts = _parts(hint)
-    choices = tuple(choice for part in parts if _is_literal(part) for choice in typing.get_args(part))
-    free = tuple(kind for part in parts if not _is_literal(part) for kind in _kinds(part))
-    kinds = tuple(dict.fromkeys(kind for part in parts for kind in _kinds(part)))
-    return Tunable(parameter.name, kinds, default, choices, free)
+def _read_signature(function: Callable[..., Any]) -> dict[str, Tunable]:
+    """Return the parameters that can be passed by name; those of unknown type do not have kinds."""
+    hints = _read_hints(function.__init__ if isinstance(function, type) else function)  # type: ignore[misc]
+    return {
+        name: _make_tunable(parameter, hints.get(name))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
 
 
-def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+def _make_tunable(parameter: inspect.Parameter, hint: Any) -> Tunable:
+    default = Tunable.REQUIRED if parameter.default is parameter.empty else parameter.default
+    if hint is not None:
+        parts = _split_union(hint)
+        choices = tuple(choice for part in parts if _is_literal(part) for choice in typing.get_args(part))
+        free = tuple(kind for part in parts if not _is_literal(part) for kind in _list_kinds(part))
+        kinds = tuple(dict.fromkeys(kind for part in parts for kind in _list_kinds(part)))
+        return Tunable(parameter.name, kinds, default, choices, free)
+    if default is Tunable.REQUIRED:
+        return Tunable(parameter.name, (), default)
+    return Tunable(parameter.name, (str, types.NoneType) if default is None else (type(default),), default)
+
+
+def _read_hints(function: Callable[..., Any]) -> Mapping[str, Any]:
     """Return the annotations that can be evaluated, each separately.
 
     An annotation that is only valid for a type checker must not affect the others. The names of ``typing`` are
@@ -113,10 +117,9 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
     return hints
 
 
-def _parts(hint: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the single type."""
+def _split_union(hint: Any) -> tuple[Any, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return tuple(part for each in typing.get_args(hint) for part in _parts(each))
+        return tuple(part for each in typing.get_args(hint) for part in _split_union(each))
     return (hint,)
 
 
@@ -124,13 +127,9 @@ def _is_literal(hint: Any) -> bool:
     return typing.get_origin(hint) is typing.Literal
 
 
-def _kinds(part: Any) -> tuple[type, ...]:
+def _list_kinds(part: Any) -> tuple[type, ...]:
     if _is_literal(part):
         return tuple(dict.fromkeys(type(choice) for choice in typing.get_args(part)))
     origin = typing.get_origin(part) or part
     # Any is a class on some versions of Python, but nothing is an instance of it.
     return (origin,) if isinstance(origin, type) and origin is not Any else (object,)
-
-
-def _kinds_of(default: Any) -> tuple[type, ...]:
-    return (str, types.NoneType) if default is None else (type(default),)

@@ -5,8 +5,7 @@
     [project.entry-points."ms_gan_callbacks.callbacks"]
     InkLog = "ms_gan_ink:InkLog"
 
-Listing plugins reads metadata only and does not import them. Invalid metadata and failed imports are returned as
-``fault``, not raised.
+Plugins are listed by their metadata and not imported. Invalid metadata becomes ``fault``, not an exception.
 """
 
 from __future__ import annotations
@@ -50,15 +49,7 @@ class Plugin:
         return f"{self.distribution} {self.version}".strip() or "an unnamed package"
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """An imported object or a path, or the reason why loading failed."""
-
-    thing: Any = None
-    fault: str | None = None
-
-
-def plugins(kind: str | None = None) -> list[Plugin]:
+def list_plugins(kind: str | None = None) -> list[Plugin]:
     """Return the installed plugins of one kind or of all, sorted by kind and name."""
     seen: set[str] = set()
     found: list[Plugin] = []
@@ -76,12 +67,8 @@ def plugins(kind: str | None = None) -> list[Plugin]:
 
 
 def pick(kind: str, name: str) -> Plugin | None:
-    """Return the plugin with a name, or None.
-
-    Raises:
-        UsageError: several packages provide a plugin with this name.
-    """
-    candidates = [plugin for plugin in plugins(kind) if plugin.name == name and plugin.fault is None]
+    """Return the plugin with a name, or None; raise UsageError if several packages provide one."""
+    candidates = [plugin for plugin in list_plugins(kind) if plugin.name == name and plugin.fault is None]
     if len(candidates) > 1:
         ways = "the path of its file" if kind == "recipes" else " or ".join(plugin.target for plugin in candidates)
         providers = " and ".join(plugin.provider for plugin in candidates)
@@ -89,28 +76,28 @@ def pick(kind: str, name: str) -> Plugin | None:
     return candidates[0] if candidates else None
 
 
-def load(target: str) -> Loaded:
-    """Import ``module:attribute``; any exception is returned as a fault."""
+def load(target: str) -> Any:
+    """Import ``module:attribute``; any exception is raised as UsageError."""
     if not EntryPoint.pattern.fullmatch(target):
-        return Loaded(fault=f"{target!r} is not module:attribute")
+        raise UsageError(f"{target!r} is not module:attribute")
     try:
-        return Loaded(EntryPoint("", target, "").load())
+        return EntryPoint("", target, "").load()
     except (Exception, SystemExit) as error:
-        return Loaded(fault=describe(error))
+        raise UsageError(describe(error)) from error
 
 
-def find_recipe_file(plugin: Plugin) -> Loaded:
-    """Find the file of a recipe, without importing the recipe or its package."""
+def find_recipe_file(plugin: Plugin) -> Path:
+    """Return the file of a recipe, without importing it or its package; any exception is raised as UsageError."""
     module, _, function = plugin.target.partition(":")
     if function.strip() not in ("", "recipe"):
-        return Loaded(fault=f"{plugin.target} must be a module with a function recipe(...)")
+        raise UsageError(f"{plugin.target} must be a module with a function recipe(...)")
     try:
-        return Loaded(_find_file(module.strip()))
+        return _find_file(module.strip())
     except (Exception, SystemExit) as error:
-        return Loaded(fault=describe(error))
+        raise UsageError(describe(error)) from error
 
 
-def provider_of(module: str) -> tuple[str, str] | None:
+def find_provider(module: str) -> tuple[str, str] | None:
     """Return the name and version of the installed package that contains a module, or None."""
     for name in packages_distributions().get(module.partition(".")[0], ()):
         return name, Distribution.from_name(name).version

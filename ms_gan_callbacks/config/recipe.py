@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ms_gan_callbacks.config.conversion import bind, encode_arguments
 from ms_gan_callbacks.config.evaluation import Evaluation
-from ms_gan_callbacks.config.parameters import Tunable, tunables
-from ms_gan_callbacks.data.sources import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, choices, describe
+from ms_gan_callbacks.config.parameters import Tunable, read_parameters
+from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.errors import GanError, RecipeError, describe, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.models.settings import Method, check_whole_number
@@ -31,43 +31,6 @@ if TYPE_CHECKING:
 
 MODULE_PREFIX = "ms_gan_recipe_"
 """Prefix of the module names under which recipes are imported."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The file and the arguments that a recipe was made from.
-
-    Attributes:
-        path: the file.
-        source: the file's text.
-        arguments: every argument of the function's call.
-        content: the file's bytes.
-        tunables: the function's parameters.
-    """
-
-    path: Path
-    source: str
-    arguments: Mapping[str, Any]
-    content: bytes = field(repr=False)
-    tunables: Mapping[str, Tunable] = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
-
-    def facts(self) -> dict[str, Any]:
-        """Return the entries of ``run.json`` about the recipe.
-
-        Raises:
-            RecipeError: an argument cannot be restored from JSON.
-        """
-        return {
-            "recipe": str(self.path),
-            "recipe_sha256": sha256_of(self.source),
-            "arguments": encode_arguments(self.tunables, self.arguments),
-            "git_revision": git_revision(self.path.parent),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +97,13 @@ def _check_factory(name: str, factory: object) -> None:
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """An imported recipe file, whose function has not been called yet."""
+    """An imported recipe file: its bytes, its text, its function and the function's parameters."""
 
     path: Path
-    content: bytes
+    content: bytes = field(repr=False)
     source: str
     function: Callable[..., Any]
-    tunables: Mapping[str, Tunable]
+    tunables: Mapping[str, Tunable] = field(repr=False)
 
     @classmethod
     def open(cls, path: str | Path) -> RecipeFile:
@@ -156,14 +119,10 @@ class RecipeFile:
         if not inspect.isfunction(function):
             found = "has no function recipe(...)" if function is None else f"has a recipe that is {function!r}"
             raise RecipeError(f"{path} {found}; a recipe is a function that returns a Recipe")
-        return cls(path, content, source, function, tunables(function, path))
+        return cls(path, content, source, function, read_parameters(function, path))
 
     def bind(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return every argument: the override, the default, or ``Tunable.REQUIRED`` without either.
-
-        Raises:
-            RecipeError: an override is unknown or cannot be converted.
-        """
+        """Return every argument: the override, the default, or ``Tunable.REQUIRED``; see :func:`bind`."""
         return bind(self.path.name, self.tunables, overrides or {})
 
     def build(self, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -187,7 +146,39 @@ class RecipeFile:
             raise RecipeError(f"recipe(...) raised {describe(error)}") from error
         if not isinstance(made, Recipe):
             raise RecipeError(f"recipe(...) in {self.path} returns {type(made).__name__}, not a Recipe")
-        return replace(made, origin=Origin(self.path, self.source, arguments, self.content, self.tunables))
+        origin = Origin(self.path, self.content, self.source, self.function, self.tunables, arguments)
+        return replace(made, origin=origin)
+
+
+@dataclass(frozen=True)
+class Origin(RecipeFile):
+    """The file and the arguments that a recipe was made from.
+
+    Attributes:
+        arguments: every argument of the function's call.
+        attached: the attached callbacks and metrics by kind, as written on the command line.
+        packages: versions of the packages that provide them.
+    """
+
+    arguments: Mapping[str, Any]
+    attached: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    def facts(self) -> dict[str, Any]:
+        """Return the entries of ``run.json`` about the recipe; see :func:`encode_arguments`."""
+        return {
+            "recipe": str(self.path),
+            "recipe_sha256": sha256_of(self.source),
+            "arguments": encode_arguments(self.tunables, self.arguments),
+            "git_revision": git_revision(self.path.parent),
+            **self.attached,
+            "plugins": self.packages,
+        }
 
 
 def load_recipe(path: str | Path, /, **overrides: Any) -> Recipe:
@@ -206,7 +197,7 @@ def _read(path: Path) -> tuple[bytes, str]:
         if not path.parent.is_dir():
             raise RecipeError(f"there is no recipe {path}: there is no folder {path.parent}")
         beside = [entry.name for entry in list_folder(path.parent) if entry.suffix == ".py"]
-        raise RecipeError(f"there is no recipe {path}; " + choices(path.name, beside))
+        raise RecipeError(f"there is no recipe {path}; " + suggest(path.name, beside))
     try:
         content = path.read_bytes()
         return content, decode_source(content)
@@ -232,13 +223,13 @@ def _import(path: Path, source: str) -> ModuleType:
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, Exception) and not isinstance(error, GanError):
-            raise RecipeError(_why_not_imported(error, path)) from error
+            raise RecipeError(_explain_failure(error, path)) from error
         raise
     pin_sources()
     return module
 
 
-def _why_not_imported(error: Exception, path: Path) -> str:
+def _explain_failure(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{path}, line {error.lineno}: {error.msg}"
     if isinstance(error, ModuleNotFoundError) and (path.parent / f"{error.name}.py").exists():

@@ -95,7 +95,6 @@ class FileTree:
         self.folders.sort()
 
     def _take(self, entry: Path, status: os.stat_result | None) -> None:
-        """Add an entry to the files, or record why it is ignored."""
         wanted = entry.suffix.lower() in self._suffixes
         if entry.name.startswith("."):
             self._ignore(_HIDDEN, entry)

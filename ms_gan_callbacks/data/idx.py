@@ -23,38 +23,26 @@ from ms_gan_callbacks.errors import DataError
 
 LARGEST = 1 << 30  # bytes of content; EMNIST has 0.6 GB
 _CHUNK = 1 << 20
-_KINDS = {0x00000803: "images", 0x00000801: "labels"}
+_MAGIC = {"images": 0x00000803, "labels": 0x00000801}
 
 
-def read_images(path: Path) -> NDArray[np.uint8]:
-    """Return the images of an IDX file, uint8 ``(count, rows, columns)``; raise DataError if it is damaged."""
-    return _read(path, 0x00000803)
-
-
-def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Return the labels of an IDX file, uint8 ``(count,)``; raise DataError if it is damaged."""
-    return _read(path, 0x00000801)
-
-
-def _read(path: Path, magic: int) -> NDArray[np.uint8]:
+def read_idx(path: Path, kind: str) -> NDArray[np.uint8]:
+    """Return "images" (count, rows, columns) or "labels" (count,); raise DataError if the file is damaged."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe could block forever
             raise DataError(f"{path}: cannot be read (not a regular file)")
         with path.open("rb") as plain:
-            if plain.read(2) != b"\x1f\x8b":  # gzip is detected by content, not by name
-                plain.seek(0)
-                return _parse(plain, path, magic)
+            is_packed = plain.read(2) == b"\x1f\x8b"  # gzip is detected by content, not by name
             plain.seek(0)
-            with gzip.GzipFile(fileobj=plain) as unpacked:
-                return _parse(unpacked, path, magic)
+            return _parse(gzip.GzipFile(fileobj=plain) if is_packed else plain, path, kind)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip file ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _parse(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> NDArray[np.uint8]:
-    shape = _read_header(file, path, magic)
+def _parse(file: BinaryIO | gzip.GzipFile, path: Path, kind: str) -> NDArray[np.uint8]:
+    shape = _read_header(file, path, kind)
     expected = math.prod(shape)
     size = f"{' x '.join(f'{length:,}' for length in shape)} = {expected:,} bytes"
     if not 0 < expected <= LARGEST:
@@ -66,15 +54,17 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> NDArray[np
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, magic: int) -> tuple[int, ...]:
+def _read_header(file: BinaryIO | gzip.GzipFile, path: Path, kind: str) -> tuple[int, ...]:
     """Check the magic number; return the sizes declared by the header."""
-    wanted = f"expected {_KINDS[magic]} (0x{magic:08x})"
+    magic = _MAGIC[kind]
+    wanted = f"expected {kind} (0x{magic:08x})"
     start = file.read(4)
     if len(start) < 4:
         raise DataError(f"{path}: holds {len(start)} bytes, {wanted}")
     found = int.from_bytes(start, "big")
-    if found in _KINDS and found != magic:
-        raise DataError(f"{path}: holds {_KINDS[found]} (0x{found:08x}), {wanted}")
+    for other in _MAGIC.keys() - {kind}:
+        if found == _MAGIC[other]:
+            raise DataError(f"{path}: holds {other} (0x{found:08x}), {wanted}")
     if found != magic:
         raise DataError(f"{path}: is not an IDX file of bytes, it starts with 0x{found:08x}, {wanted}")
     dimensions = magic & 0xFF

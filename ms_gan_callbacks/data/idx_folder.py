@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.folders import list_data, name_some, require_folder
-from ms_gan_callbacks.data.idx import read_images, read_labels
+from ms_gan_callbacks.data.idx import read_idx
 from ms_gan_callbacks.data.protocol import check_whole
-from ms_gan_callbacks.errors import DataError, RecipeError, choices, warn
+from ms_gan_callbacks.errors import DataError, RecipeError, suggest, warn
 
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
-_DIMENSIONS = {"images": 3, "labels": 1}
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Folder of Debian's package dataset-fashion-mnist."""
@@ -45,7 +44,7 @@ class IdxSplit:
 
     def list_names(self, kind: str) -> list[str]:
         """Return all accepted file names of "images" or "labels"."""
-        ends = [f"{kind}{dot}idx{_DIMENSIONS[kind]}-ubyte" for dot in "-."]
+        ends = [f"{kind}{dot}idx{3 if kind == 'images' else 1}-ubyte" for dot in "-."]
         return [f"{stem}-{end}{packed}" for stem in self.stems for end in ends for packed in ("", ".gz")]
 
     def find(self, root: str | os.PathLike[str], *, needs_labels: bool) -> tuple[Path, Path | None]:
@@ -89,10 +88,11 @@ class IdxSplit:
             warn(f"{base}: read {used}; left out {len(passed):,} other files of the {self.split} split: {named}")
 
 
-def read_split(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return images (N, rows, columns) and labels (N,); raise DataError if their numbers differ."""
-    images, labels = read_images(images_path), read_labels(labels_path)
-    if len(images) != len(labels):
+def read_split(images_path: Path, labels_path: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Return images (N, rows, columns) and labels (N,), if any; raise DataError if their numbers differ."""
+    images = read_idx(images_path, "images")
+    labels = None if labels_path is None else read_idx(labels_path, "labels")
+    if labels is not None and len(images) != len(labels):
         raise DataError(f"{images_path.parent}: {len(images):,} images but {len(labels):,} labels")
     return images, labels
 
@@ -139,12 +139,9 @@ def fashion_mnist(
 
 def _load(root: str | os.PathLike[str], split: str, batch_size: int, prefix: str, hint: str) -> ArraySource:
     if split not in _STEMS:
-        raise RecipeError(f"unknown split {split!r} of IDX files: {choices(str(split), _STEMS)}")
+        raise RecipeError(f"unknown split {split!r} of IDX files: {suggest(str(split), _STEMS)}")
     check_whole("batch_size", batch_size, least=1)
     files = IdxSplit(split, tuple(prefix + stem for stem in _STEMS[split]), ("", "raw"), hint)
-    images_path, labels_path = files.find(root, needs_labels=bool(hint))
+    images, labels = read_split(*files.find(root, needs_labels=bool(hint)))
     name = f"{Path(root).expanduser().resolve().name} {prefix}{split}"
-    if labels_path is None:
-        return ArraySource(read_images(images_path), batch_size, name=name)
-    images, labels = read_split(images_path, labels_path)
     return ArraySource(images, batch_size, labels=labels, name=name)

@@ -87,10 +87,7 @@ def _check_enough(name: str, folder: Path, tree: FileTree, batch_size: int) -> N
 
 
 def _label(files: Sequence[Path], folders: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str]]:
-    """Return the label of each image, and the subfolders without images.
-
-    Without classes, when some images are not in a subfolder, the labels are None.
-    """
+    """Return the label of each image, None if some are not in a subfolder, and the subfolders without images."""
     if any(len(file.parts) == 1 for file in files):
         return None, []
     numbers = {name: number for number, name in enumerate(folders)}

@@ -30,15 +30,6 @@ def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
 
 
-def choose_scale(height: int, width: int) -> int:
-    """Return the factor that enlarges the longer side of an image to at least 84 pixels.
-
-    >>> choose_scale(28, 28), choose_scale(32, 32), choose_scale(64, 64), choose_scale(128, 128)
-    (3, 3, 2, 1)
-    """
-    return max(1, -(-READABLE // max(height, width)))
-
-
 def image_grid(images: NDArray[Any], columns: int, padding: int = 2, scale: int | None = 1) -> NDArray[np.uint8]:
     """Arrange images in rows on a black background.
 
@@ -79,14 +70,11 @@ def compute_grid_shape(
 ) -> tuple[int, int]:
     """Return the height and width of an :func:`image_grid` in pixels."""
     rows = -(-count // columns)
-    return (
-        rows * (scale * height + padding) + padding,
-        columns * (scale * width + padding) + padding,
-    )
+    return rows * (scale * height + padding) + padding, columns * (scale * width + padding) + padding
 
 
 def _fit_scale(count: int, columns: int, height: int, width: int, padding: int) -> int:
-    scale = choose_scale(height, width)
+    scale = max(1, -(-READABLE // max(height, width)))
     while scale > 1 and math.prod(compute_grid_shape(count, columns, height, width, padding, scale)) > MOST_PIXELS:
         scale -= 1
     return scale
@@ -95,11 +83,7 @@ def _fit_scale(count: int, columns: int, height: int, width: int, padding: int) 
 def write_npz(file: IO[bytes], name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]) -> None:
     """Write an array as a compressed .npz, part by part, so that it does not need to fit into memory.
 
-    Args:
-        file: output file.
-        name: name of the array in the file.
-        shape: shape of the complete array.
-        parts: consecutive blocks of rows, all of one type.
+    The parts are consecutive blocks of the rows of an array of this shape, all of one type.
     """
     with ZipFile(file, "w", ZIP_DEFLATED) as archive, archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
         for number, part in enumerate(parts):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.idx_folder import IdxSplit, read_split
 from ms_gan_callbacks.data.protocol import check_whole, make_pixels
-from ms_gan_callbacks.errors import DataError, RecipeError, choices
+from ms_gan_callbacks.errors import DataError, RecipeError, suggest
 
 PACKAGED = Path(__file__).parent / "mnist_files"
 """Folder of the complete MNIST dataset included in the package."""
@@ -50,7 +50,7 @@ def mnist(
         DataError: the folder is missing, incomplete or damaged; the images do not fill a batch.
     """
     if split not in _FILES:
-        raise RecipeError(f"unknown split {split!r} of MNIST: {choices(str(split), _FILES)}")
+        raise RecipeError(f"unknown split {split!r} of MNIST: {suggest(str(split), _FILES)}")
     check_whole("batch_size", batch_size, least=1)
     if size is not None:
         size = check_whole("mnist(size=...)", size, least=_SIDE)
@@ -80,8 +80,8 @@ def _read_packaged(split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def _read(root: str | os.PathLike[str], split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     images_path, labels_path = _FILES[split].find(root, needs_labels=True)
-    assert labels_path is not None
     images, labels = read_split(images_path, labels_path)
+    assert labels is not None
     if images.shape[1:] != (_SIDE, _SIDE):
         raise DataError(f"{images_path}: images are {images.shape[1]} x {images.shape[2]}, expected 28 x 28")
     if labels.max() > 9:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,15 +44,6 @@ if TYPE_CHECKING:
 
 _NO_END = 1_000_000  # epochs
 _MOST_PASSES = 2**31 - 1  # epochs times repeats: MindSpore hangs or crashes above it
-
-
-class _Parked(NamedTuple):
-    """An unused iterator and its position."""
-
-    seed: int
-    epoch: int
-    step: int
-    rows: Iterator[Any]
 
 
 class DatasetSource:
@@ -89,7 +80,8 @@ class DatasetSource:
         with _convert_errors(self.name):
             self._inspect(dataset, column, labels)
         self._dataset = dataset
-        self._parked: _Parked | None = None
+        # An unused iterator, and its seed, epoch and step.
+        self._parked: tuple[tuple[int, int, int], Iterator[Any]] | None = None
         self._range_checked = False
 
     def _inspect(self, dataset: Dataset, column: int | str, labels: int | str | None) -> None:
@@ -166,21 +158,31 @@ class DatasetSource:
                 done += 1
                 yield batch, row or []
         except GeneratorExit:
-            self._parked = _Parked(seed, epoch, done, rows)
+            self._parked = (seed, epoch, done), rows
             raise
         for _ in rows:  # consume the short batch and the end-of-epoch marker
             pass
-        self._parked = _Parked(seed, epoch + 1, 0, rows)
+        self._parked = (seed, epoch + 1, 0), rows
 
     def _take(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
         """Return the parked iterator if its position matches, else a new one at the position."""
         parked, self._parked = self._parked, None
-        if parked is not None and parked[:3] == (seed, epoch, start):
-            return parked.rows
-        step = (epoch - 1) * self._per_epoch + start
-        with _start_at(self._dataset, step), _seed_pipelines(int(stream(seed, "data", 0).integers(2**32))):
+        if parked is not None and parked[0] == (seed, epoch, start):
+            return parked[1]
+        from mindspore.dataset import config
+
+        before, pipelines = self._dataset.get_init_step(), config.get_seed()
+        python, numpy = random.getstate(), np.random.get_state()
+        try:
+            self._dataset.set_init_step((epoch - 1) * self._per_epoch + start)
+            config.set_seed(int(stream(seed, "data", 0).integers(2**32)))  # also reseeds Python and NumPy
             rows: Iterator[Any] = self._dataset.create_tuple_iterator(num_epochs=self._epochs, output_numpy=True)
-        return rows
+            return rows
+        finally:
+            self._dataset.set_init_step(before)
+            config.set_seed(pipelines)
+            random.setstate(python)
+            np.random.set_state(numpy)
 
     def _convert(self, row: list[Any] | None, step: int, *, first: bool) -> Batch:
         if row is None:
@@ -210,32 +212,6 @@ def _convert_errors(name: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise DataError(f"{name}: the pipeline failed: {describe(error).strip()}") from error
-
-
-@contextmanager
-def _start_at(dataset: Dataset, step: int) -> Iterator[None]:
-    """Temporarily make new iterators start at a global step."""
-    before = dataset.get_init_step()
-    dataset.set_init_step(step)
-    try:
-        yield
-    finally:
-        dataset.set_init_step(before)
-
-
-@contextmanager
-def _seed_pipelines(seed: int) -> Iterator[None]:
-    """Temporarily seed MindSpore's pipelines; its ``set_seed`` also reseeds Python and NumPy."""
-    from mindspore.dataset import config
-
-    pipelines, python, numpy = config.get_seed(), random.getstate(), np.random.get_state()
-    config.set_seed(seed)
-    try:
-        yield
-    finally:
-        config.set_seed(pipelines)
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def _find_column(name: str, column: int | str, columns: list[str]) -> int:

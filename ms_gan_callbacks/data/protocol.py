@@ -144,7 +144,6 @@ def check_batch(source: Source, images: object) -> None:
 
 
 def _diagnose_bytes(low: float, high: float) -> str | None:
-    """Return a warning about uint8 images of this range, or None."""
     if high <= _DARK:
         held = "only 0 and 1" if high == 1 else f"nothing above {high:g}"
         return (
@@ -157,8 +156,6 @@ def _diagnose_bytes(low: float, high: float) -> str | None:
 
 
 def _diagnose_floats(low: float, high: float) -> str | None:
-    """Return a warning about float images of this range, or None."""
-
     def spans(least: float, most: float) -> bool:
         return least - _SLACK <= low <= least + _NEAR and most - _NEAR <= high <= most + _SLACK
 

@@ -16,10 +16,8 @@ from ms_gan_callbacks.errors import RecipeError
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
-__all__ = ["ArraySource", "DatasetSource", "Source", "as_source"]
 
-
-def as_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> Source:
+def make_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> Source:
     """Convert training data to a source.
 
     Args:

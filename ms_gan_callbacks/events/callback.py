@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.events import Event, Every
 from ms_gan_callbacks.events.run import Run
 
@@ -46,7 +46,7 @@ class Callback:
         hooks = [event.value for event in Event]
         for method in vars(cls):
             if method.startswith("on_") and method not in hooks:
-                raise CallbackError(f"{cls.__name__}.{method} would never be called; {choices(method, hooks)}")
+                raise CallbackError(f"{cls.__name__}.{method} would never be called; {suggest(method, hooks)}")
 
     def listens(self, event: Event) -> bool:
         """Return whether to call the event's hook; by default whether the class overrides it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from mindspore.train import RunContext
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.run import Run
 
 Make = Callable[[], Any]
@@ -67,7 +67,7 @@ class Parameters(dict[str, Any]):
     def _explain_missing(self, key: str) -> str:
         if key == "net_outputs":
             return f"{self._asking} reads cb_params.net_outputs before the first step"
-        return f"{self._asking} reads cb_params.{key}, which a GAN's run does not provide; {choices(key, self)}"
+        return f"{self._asking} reads cb_params.{key}, which a GAN's run does not provide; {suggest(key, self)}"
 
 
 class Number(float):

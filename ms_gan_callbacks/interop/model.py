@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from mindspore.train import Callback as StockCallback
 
-from ms_gan_callbacks.errors import CallbackError, UsageError, choices, pluralize, warn
+from ms_gan_callbacks.errors import CallbackError, UsageError, pluralize, suggest, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback, Writer
 from ms_gan_callbacks.events.events import Event, Every
@@ -203,7 +203,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         for callback in () if warned else self._bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:
-                names = choices(monitor, sorted(known))
+                names = suggest(monitor, sorted(known))
                 warn(f"{callback.name}: monitor {monitor!r} was not measured in {when}; {names}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindspore import Parameter, train
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.run import Run
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _check_monitor(stock: MindSporeCallback, run: Run, ours: str) -> Iterator[st
             )
         return
     if monitor not in run.metric_names:
-        known = choices(monitor, ["loss", *sorted(run.metric_names)])
+        known = suggest(monitor, ["loss", *sorted(run.metric_names)])
         raise CallbackError(f"{name}: unknown monitor {monitor!r}; {known}")
     takes = "min" if callback.is_improvement(-1e30, 1e30) else "max"
     better = run.better.get(monitor)

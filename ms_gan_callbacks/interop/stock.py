@@ -25,7 +25,7 @@ import mindspore as ms
 import numpy as np
 from mindspore.train import Callback as StockCallback
 
-from ms_gan_callbacks.errors import CallbackError, choices
+from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
@@ -82,7 +82,7 @@ class MindSporeCallback(Callback):
             )
         self.name = name or type(callback).__name__
         if player not in (None, *OPTIMIZERS):
-            raise CallbackError(f"{self.name}: unknown player {player!r}; {choices(str(player), OPTIMIZERS)}")
+            raise CallbackError(f"{self.name}: unknown player {player!r}; {suggest(str(player), OPTIMIZERS)}")
         self.callback, self.loss, self.player = callback, loss or "g_loss", player or "generator"
         self.loss_chosen, self.player_chosen = loss is not None, player is not None
         self.optional = bool(getattr(callback, "optional", False))
@@ -111,7 +111,7 @@ class MindSporeCallback(Callback):
 
     def check(self, run: Run) -> Iterable[str]:
         if self.loss not in run.monitors:
-            known = choices(self.loss, sorted(run.monitors))
+            known = suggest(self.loss, sorted(run.monitors))
             raise CallbackError(f"{self.name}: unknown loss {self.loss!r}; {known}")
         for hook in NEVER:
             if self._quirks.evaluates and _overrides(self.callback, hook):

@@ -53,10 +53,5 @@ def classifier_score(real: Sample, fake: Sample) -> float:
     Raises:
         UsageError: the feature extractor does not classify.
     """
-    return score(fake.probabilities)
-
-
-def score(probabilities: NDArray[Any]) -> float:
-    """Return the classifier score of probabilities (N, K)."""
-    exact = probabilities.astype(np.float64)
+    exact = fake.probabilities.astype(np.float64)
     return float(np.exp(rel_entr(exact, exact.mean(axis=0)).sum(axis=1).mean()))

@@ -22,7 +22,7 @@ def higher_is_better(metric: M) -> M:
     return metric
 
 
-def mode_of(metric: Callable[..., Any]) -> Mode | None:
+def read_mode(metric: Callable[..., Any]) -> Mode | None:
     """Return the declared direction of a metric or of a partial of one, or None."""
     if isinstance(metric, partial):
         metric = metric.func

@@ -23,9 +23,7 @@ def split_rows(rows: int, columns: int) -> Iterator[slice]:
 def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield blocks (rows, d) with d[i, j] the squared Euclidean distance from ``a[rows][i]`` to ``b[j]``.
 
-    Args:
-        a: vectors (N, D).
-        b: vectors (M, D) of the same floating type, also the type of the distances.
+    The vectors, (N, D) and (M, D), are of one floating type, which is also that of the distances.
     """
     # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 is a matrix product; centring keeps it accurate.
     centre = b.mean(axis=0)

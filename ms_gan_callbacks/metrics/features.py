@@ -23,18 +23,18 @@ classes.
 """
 
 
-def feature_name(extractor: FeatureExtractor) -> str:
+def name_features(extractor: FeatureExtractor) -> str:
     """Return an extractor's ``name``, or the name of its function or type."""
     if isinstance(extractor, partial):
         given = [*map(repr, extractor.args), *(f"{name}={value!r}" for name, value in extractor.keywords.items())]
-        return f"{feature_name(extractor.func)}({', '.join(given)})"
+        return f"{name_features(extractor.func)}({', '.join(given)})"
     name = getattr(extractor, "name", None) or getattr(extractor, "__name__", None)
     return str(name or type(extractor).__name__)
 
 
 def extract(extractor: FeatureExtractor, images: Pixels) -> Features:
     """Return features (N, D); raise UsageError unless the extractor returns a row of finite floats per image."""
-    return _validate(extractor, _call(extractor, extractor, images), len(images), "features (N, D)")
+    return _apply(extractor, extractor, images, "features (N, D)")
 
 
 def classify(extractor: FeatureExtractor, features: Features) -> Features:
@@ -42,34 +42,34 @@ def classify(extractor: FeatureExtractor, features: Features) -> Features:
     method = getattr(extractor, "classify", None)
     if method is None:
         raise UsageError(
-            f"the features {feature_name(extractor)!r} have no classes, which this metric requires:"
+            f"the features {name_features(extractor)!r} have no classes, which this metric requires:"
             " add a method classify(features) -> probabilities (N, K) to the extractor"
         )
-    return _validate(extractor, _call(extractor, method, features), len(features), "probabilities (N, K)")
+    return _apply(extractor, method, features, "probabilities (N, K)")
 
 
-def _call(extractor: FeatureExtractor, function: Callable[[Any], Any], argument: NDArray[Any]) -> Any:
+def _apply(
+    extractor: FeatureExtractor, function: Callable[[Any], Any], argument: NDArray[Any], what: str
+) -> Features:
+    count, shape = len(argument), argument.shape
     try:
-        return function(argument)
+        returned = function(argument)
     except GanError:
         raise
     except Exception as error:
         raise UsageError(
-            f"the features {feature_name(extractor)!r} cannot be computed from an array of shape {argument.shape}:"
+            f"the features {name_features(extractor)!r} cannot be computed from an array of shape {shape}:"
             f" {describe(error)}"
         ) from error
-
-
-def _validate(extractor: FeatureExtractor, returned: Any, count: int, what: str) -> Features:
     try:
         array = np.asarray(returned)
     except Exception as error:
-        raise UsageError(f"{feature_name(extractor)!r} must return {what}: {describe(error)}") from error
+        raise UsageError(f"{name_features(extractor)!r} must return {what}: {describe(error)}") from error
     if array.ndim != 2 or len(array) != count or array.dtype.kind != "f":
         raise UsageError(
-            f"{feature_name(extractor)!r} must return {what} as floats, one row for each of {count:,} images,"
+            f"{name_features(extractor)!r} must return {what} as floats, one row for each of {count:,} images,"
             f" not {array.dtype} of shape {array.shape}"
         )
     if not np.isfinite(array).all():
-        raise UsageError(f"{feature_name(extractor)!r} returned {what} that are not finite (NaN or infinity)")
+        raise UsageError(f"{name_features(extractor)!r} returned {what} that are not finite (NaN or infinity)")
     return array

@@ -9,6 +9,7 @@ With the LeNet's features it is called ``fld``, Frechet LeNet distance. It is no
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.linalg import eigh, svdvals
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.direction import lower_is_better
 from ms_gan_callbacks.metrics.distances import Doubles
-from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
+from ms_gan_callbacks.metrics.sample import Sample, pair_features
 
 
 class Moments(NamedTuple):
@@ -39,37 +40,29 @@ def fit_moments(features: NDArray[Any]) -> Moments:
     """Fit a Gaussian to vectors (N, D), N of at least 2."""
     points = features.astype(np.float64, copy=False)
     covariance = np.atleast_2d(np.cov(points, rowvar=False))
-    return Moments(points.mean(axis=0), covariance, _compute_root(covariance))
-
-
-def compare_moments(real: Moments, fake: Moments) -> float:
-    """Return the Frechet distance between two Gaussians, at least 0, in squared units of the features."""
-    # The trace as the sum of the singular values of S_r^1/2 S_f^1/2: eigenvalues of the symmetric product would
-    # require square roots of rounding errors.
-    overlap = svdvals(real.root @ fake.root).sum()
-    shift = real.mean - fake.mean
-    distance = shift @ shift + np.trace(real.covariance) + np.trace(fake.covariance) - 2 * overlap
-    return max(float(distance), 0.0)
-
-
-def frechet_distance(real: NDArray[Any], fake: NDArray[Any]) -> float:
-    """Return the Frechet distance between two arrays of vectors, (N, D) and (M, D), N and M of at least 2."""
-    real, fake = pair(real, fake, least=2)
-    return compare_moments(fit_moments(real), fit_moments(fake))
+    values, vectors = eigh(covariance)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T  # eigenvalues may be negative by rounding
+    return Moments(points.mean(axis=0), covariance, root)
 
 
 @lower_is_better
 def fld(real: Sample, fake: Sample) -> float:
     """Return the Frechet distance of the features of two samples: at least 0, lower is better.
 
-    It decreases with the number of images: compare only values for equal numbers, and compare with
-    :func:`frechet_floor`.
+    In squared units of the features. It decreases with the number of images: compare only values for equal
+    numbers, and compare with :func:`frechet_floor`.
 
     Raises:
         UsageError: the features cannot be compared, or there are fewer than 2 images.
     """
     pair_features(real, fake, least=2)
-    return compare_moments(_fit_sample(real), _fit_sample(fake))
+    a, b = (sample.once("moments", partial(fit_moments, sample.features)) for sample in (real, fake))
+    # The trace as the sum of the singular values of S_r^1/2 S_f^1/2: eigenvalues of the symmetric product would
+    # require square roots of rounding errors.
+    overlap = svdvals(a.root @ b.root).sum()
+    shift = a.mean - b.mean
+    distance = shift @ shift + np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
+    return max(float(distance), 0.0)
 
 
 def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | None = None) -> float:
@@ -102,14 +95,3 @@ def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | Non
     alive = sums > 1e-12 * spread.max(initial=0.0)  # constant features do not contribute
     covariances = np.divide(variances, sums, out=np.zeros_like(sums), where=alive).sum()
     return float((1 / real_count + 1 / fake_count) * (spread.sum() + covariances / 2))
-
-
-def _fit_sample(sample: Sample) -> Moments:
-    return sample.once("moments", lambda: fit_moments(sample.features))
-
-
-def _compute_root(covariance: Doubles) -> Doubles:
-    """Return the symmetric square root of a covariance; eigenvalues negative by rounding are set to 0."""
-    values, vectors = eigh(covariance)
-    root: Doubles = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    return root

@@ -6,21 +6,11 @@ unbiased form (Binkowski et al. 2018): 0 on average for two samples of one distr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ms_gan_callbacks.metrics.direction import lower_is_better
 from ms_gan_callbacks.metrics.distances import Doubles, split_rows
-from ms_gan_callbacks.metrics.estimate import Estimate
-from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
-
-
-def kernel_distance(real: NDArray[Any], fake: NDArray[Any]) -> Estimate:
-    """Return the kernel distance between two arrays of vectors, (N, D) and (M, D), see :func:`kid`."""
-    real, fake = pair(real, fake, least=2)
-    return _combine(_average_within(real), _average_within(fake), _average_between(real, fake))
+from ms_gan_callbacks.metrics.sample import Estimate, Sample, pair_features
 
 
 @lower_is_better
@@ -35,22 +25,11 @@ def kid(real: Sample, fake: Sample) -> Estimate:
         UsageError: the features cannot be compared, or there are fewer than 2 images.
     """
     a, b = pair_features(real, fake, least=2)
-    of_real, of_fake = (
-        real.once("kernel", lambda: _average_within(a)),
-        fake.once("kernel", lambda: _average_within(b)),
+    between_a, between_b = _average_between(a, b)
+    terms = (
+        real.once("kernel", lambda: _average_within(a)) - between_a,
+        fake.once("kernel", lambda: _average_within(b)) - between_b,
     )
-    return _combine(of_real, of_fake, _average_between(a, b))
-
-
-class _Means(NamedTuple):
-    """The mean kernel value between each vector of one sample and all vectors of the other, for both samples."""
-
-    real: Doubles
-    fake: Doubles
-
-
-def _combine(real: Doubles, fake: Doubles, between: _Means) -> Estimate:
-    terms = real - between.real, fake - between.fake
     error = 2 * np.sqrt(sum(term.var(ddof=1) / len(term) for term in terms))
     return Estimate(float(terms[0].mean() + terms[1].mean()), float(error))
 
@@ -65,13 +44,14 @@ def _average_within(points: Doubles) -> Doubles:
     return means
 
 
-def _average_between(real: Doubles, fake: Doubles) -> _Means:
+def _average_between(real: Doubles, fake: Doubles) -> tuple[Doubles, Doubles]:
+    """Return the mean kernel value between each vector of one sample and all of the other, for both samples."""
     of_real, of_fake = np.empty(len(real)), np.zeros(len(fake))
     for rows in split_rows(len(real), len(fake)):
         block = _evaluate_kernel(real[rows], fake)
         of_real[rows] = block.mean(axis=1)
         of_fake += block.sum(axis=0)
-    return _Means(of_real, of_fake / len(real))
+    return of_real, of_fake / len(real)
 
 
 def _evaluate_kernel(a: Doubles, b: Doubles) -> Doubles:

@@ -85,8 +85,10 @@ class LeNet:
         # Channels last, because they are contiguous in the maps: copying patches dominates the time.
         flat = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernels[0].size)
         products = flat @ kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels))
+        maps = products.reshape(*patches.shape[:3], -1)
+        rows = np.maximum(maps[:, ::2], maps[:, 1::2])
         # Bias and ReLU commute with the pooling; after it there are four times fewer values.
-        return _relu(_pool(products.reshape(*patches.shape[:3], -1)) + bias)
+        return _relu(np.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias)
 
     def _apply_dense(self, layer: str, inputs: Floats) -> Floats:
         outputs: Floats = inputs @ self._weights[f"{layer}.weight"].T + self._weights[f"{layer}.bias"]
@@ -94,17 +96,10 @@ class LeNet:
 
 
 @lru_cache(maxsize=1)
-def lenet() -> LeNet:
+def load_lenet() -> LeNet:
     """Return the included LeNet, loaded once per process."""
     return LeNet()
 
 
 def _relu(values: Floats) -> Floats:
     return np.maximum(values, np.float32(0))
-
-
-def _pool(maps: Floats) -> Floats:
-    """Return the 2 x 2 max pooling of maps (N, H, W, C)."""
-    rows: Floats = np.maximum(maps[:, ::2], maps[:, 1::2])
-    pooled: Floats = np.maximum(rows[:, :, ::2], rows[:, :, 1::2])
-    return pooled

@@ -6,14 +6,13 @@ k-th nearest neighbour in the sample. All four metrics are computed together at 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
-from ms_gan_callbacks.metrics.distances import Doubles, measure_radii, squared_distances
-from ms_gan_callbacks.metrics.sample import Sample, pair, pair_features
+from ms_gan_callbacks.metrics.distances import measure_radii, squared_distances
+from ms_gan_callbacks.metrics.sample import Sample, pair_features
 
 K = 5  # neighbours, as in Naeem et al.
 
@@ -37,65 +36,47 @@ class Prdc(NamedTuple):
     coverage: float
 
 
-def compute_prdc(real: NDArray[Any], fake: NDArray[Any], k: int = K) -> Prdc:
-    """Return all four metrics for two arrays of vectors, (N, D) and (M, D).
-
-    Args:
-        real: vectors of real images.
-        fake: vectors of generated images.
-        k: the nearest neighbour that determines the radius, 1 or more.
-
-    Raises:
-        UsageError: the arrays differ in D, or N or M does not exceed k.
-    """
-    real, fake = pair(real, fake, least=k + 1)
-    return _count(real, fake, measure_radii(real, k), measure_radii(fake, k), k)
-
-
 @higher_is_better
 def precision(real: Sample, fake: Sample) -> float:
     """Return the share of fakes inside the manifold of the real images, 0 to 1 (Kynkaanniemi et al. 2019)."""
-    return _compute_once(real, fake).precision
+    return compute_prdc(real, fake).precision
 
 
 @higher_is_better
 def recall(real: Sample, fake: Sample) -> float:
     """Return the share of real images inside the manifold of the fakes, 0 to 1 (Kynkaanniemi et al. 2019)."""
-    return _compute_once(real, fake).recall
+    return compute_prdc(real, fake).recall
 
 
 @higher_is_better
 def density(real: Sample, fake: Sample) -> float:
     """Return the density of real images around the fakes, about 1 for real images (Naeem et al. 2020)."""
-    return _compute_once(real, fake).density
+    return compute_prdc(real, fake).density
 
 
 @higher_is_better
 def coverage(real: Sample, fake: Sample) -> float:
     """Return the share of real images with a fake nearby, 0 to 1 (Naeem et al. 2020)."""
-    return _compute_once(real, fake).coverage
+    return compute_prdc(real, fake).coverage
 
 
-def _compute_once(real: Sample, fake: Sample) -> Prdc:
+def compute_prdc(real: Sample, fake: Sample) -> Prdc:
+    """Return all four metrics; raise UsageError if the features cannot be compared or are of K images or fewer."""
     # Cached with the fakes, which are discarded first; the radii of the real images are reused.
-    return fake.once((_compute_once, real), lambda: _compute(real, fake))
+    return fake.once((compute_prdc, real), lambda: _compute(real, fake))
 
 
 def _compute(real: Sample, fake: Sample) -> Prdc:
     a, b = pair_features(real, fake, least=K + 1)
     real_radii = real.once("radii", lambda: measure_radii(a, K))
     fake_radii = fake.once("radii", lambda: measure_radii(b, K))
-    return _count(a, b, real_radii, fake_radii, K)
-
-
-def _count(real: Doubles, fake: Doubles, real_radii: Doubles, fake_radii: Doubles, k: int) -> Prdc:
     plausible, visits = 0, 0
-    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for rows, block in squared_distances(fake, real):
+    covered, recalled = np.zeros(len(a), bool), np.zeros(len(a), bool)
+    for rows, block in squared_distances(b, a):
         inside = block <= real_radii
         plausible += int(inside.any(axis=1).sum())
         visits += int(inside.sum())
         covered |= inside.any(axis=0)
         recalled |= (block <= fake_radii[rows, np.newaxis]).any(axis=0)
-    count = len(fake)
-    return Prdc(plausible / count, float(recalled.mean()), visits / (k * count), float(covered.mean()))
+    count = len(b)
+    return Prdc(plausible / count, float(recalled.mean()), visits / (K * count), float(covered.mean()))

@@ -39,13 +39,7 @@ class ParzenResult(NamedTuple):
 
 
 def compute_log_densities(points: NDArray[Any], centres: NDArray[Any], sigma: float) -> Doubles:
-    """Return the log density in nats, (N,), of points (N, D) under equal Gaussians at centres (M, D).
-
-    Args:
-        points: points at which to evaluate the density.
-        centres: means of the Gaussians.
-        sigma: standard deviation in every dimension, above 0.
-    """
+    """Return the log density in nats, (N,), of points (N, D) under Gaussians of width sigma at centres (M, D)."""
     found = np.empty(len(points))
     for rows, block in squared_distances(points, centres):
         found[rows] = _compute_log_density(block, sigma, points.shape[1])

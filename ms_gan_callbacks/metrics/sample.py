@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, SupportsFloat, TypeAlias, TypeVar
+from typing import Any, NamedTuple, SupportsFloat, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from ms_gan_callbacks.data.images import to_uint8
 from ms_gan_callbacks.data.protocol import Source, check_dtype, take_images
 from ms_gan_callbacks.errors import DataError, UsageError
 from ms_gan_callbacks.metrics.distances import Doubles
-from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, feature_name
-from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, name_features
+from ms_gan_callbacks.metrics.lenet import load_lenet
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Sample:
 
     def __init__(self, images: NDArray[Any], extractor: FeatureExtractor | None = None) -> None:
         self.images = _convert_pixels(images)
-        self.extractor: FeatureExtractor = lenet() if extractor is None else extractor
+        self.extractor: FeatureExtractor = load_lenet() if extractor is None else extractor
         self._cache: dict[Hashable, Any] = {}
 
     @classmethod
@@ -67,7 +67,7 @@ class Sample:
     @property
     def feature_name(self) -> str:
         """The name of the features; results of features with different names cannot be compared."""
-        return feature_name(self.extractor)
+        return name_features(self.extractor)
 
     @cached_property
     def features(self) -> Features:
@@ -101,6 +101,22 @@ class Sample:
             if name in self.__dict__:
                 part.__dict__[name] = self.__dict__[name][indices]
         return part
+
+
+class Estimate(NamedTuple):
+    """A metric value with its standard error; ``float(estimate)`` is the value.
+
+    Attributes:
+        value: the metric's value.
+        standard_error: standard deviation of the value over repeated draws of the samples.
+    """
+
+    value: float
+    standard_error: float
+
+    def __float__(self) -> float:
+        """Return the value."""
+        return float(self.value)
 
 
 Metric: TypeAlias = Callable[[Sample, Sample], SupportsFloat]

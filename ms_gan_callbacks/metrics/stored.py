@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -21,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, extract, feature_name
-from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, extract, name_features
+from ms_gan_callbacks.metrics.lenet import load_lenet
 from ms_gan_callbacks.storage.files import replace_file
 
 
@@ -38,9 +39,10 @@ class StoredFeatures:
     """
 
     def __init__(self, extractor: FeatureExtractor | None = None, folder: Path | None = None) -> None:
-        self._extractor: FeatureExtractor = lenet() if extractor is None else extractor
-        self._folder = _find_cache() if folder is None else folder
-        self.name = feature_name(self._extractor)
+        self._extractor: FeatureExtractor = load_lenet() if extractor is None else extractor
+        cache = Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False))
+        self._folder = cache / "features" if folder is None else folder
+        self.name = name_features(self._extractor)
         self._caches = bool(getattr(self._extractor, "name", None))
         if hasattr(self._extractor, "classify"):
             self.classify = self._extractor.classify
@@ -49,33 +51,25 @@ class StoredFeatures:
         """Return the features of images, from the cache if possible."""
         if not self._caches:
             return extract(self._extractor, images)
-        key = _hash_images(self.name, images)
+        key = _hash(f"{self.name}\n{images.shape}\n", images).hex()
         path = self._folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.name)[:40]}-{key[:32]}.safetensors"
         features = _read(path, key, len(images))
         if features is None:
             features = extract(self._extractor, images)
             with contextlib.suppress(OSError):
-                replace_file(
-                    path,
-                    save({"features": np.ascontiguousarray(features), "digest": _hash_features(key, features)}),
-                )
+                digest = _hash_features(key, features)
+                replace_file(path, save({"features": np.ascontiguousarray(features), "digest": digest}))
         return features
 
 
-def _find_cache() -> Path:
-    return Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False)) / "features"
-
-
-def _hash_images(name: str, images: Pixels) -> str:
-    digest = hashlib.sha256(f"{name}\n{images.shape}\n".encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
-
-
 def _hash_features(key: str, features: Features) -> NDArray[np.uint8]:
-    digest = hashlib.sha256(f"{key}\n{features.dtype.str}\n{features.shape}\n".encode())
-    digest.update(np.ascontiguousarray(features).data)
-    return np.frombuffer(digest.digest(), np.uint8)
+    return np.frombuffer(_hash(f"{key}\n{features.dtype.str}\n{features.shape}\n", features), np.uint8)
+
+
+def _hash(text: str, array: NDArray[Any]) -> bytes:
+    digest = hashlib.sha256(text.encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 def _read(path: Path, key: str, count: int) -> Features | None:

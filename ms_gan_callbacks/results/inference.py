@@ -10,7 +10,7 @@ import numpy as np
 
 from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data.rng import noise, stream
-from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, choices, warn
+from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, suggest, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
@@ -93,7 +93,7 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
         raise RunDirError(f"checkpoint must be 'last', 'best' or a step, not {checkpoint!r}")
     store = CheckpointStore(run_dir / "checkpoints")
     if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.steps()):
-        available = choices(checkpoint, map(str, steps))
+        available = suggest(checkpoint, map(str, steps))
         raise RunDirError(f"there is no checkpoint {store.path(int(checkpoint))}; {available}")
     last = store.newest(like, repair=False)  # the run may be training
     if last is None:

@@ -12,8 +12,7 @@ from ms_gan_callbacks.config.evaluation import PROBE, Evaluation
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.metrics.estimate import Estimate
-from ms_gan_callbacks.metrics.sample import Metric, Sample
+from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 

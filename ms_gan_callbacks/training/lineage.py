@@ -11,11 +11,11 @@ import mindspore as ms
 
 from ms_gan_callbacks.config.attach import attach, read_attached
 from ms_gan_callbacks.config.components import Typed, find
-from ms_gan_callbacks.config.conversion import as_was
+from ms_gan_callbacks.config.conversion import restore
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
 from ms_gan_callbacks.data.labels import require_labels
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, choices
+from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, suggest
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
@@ -75,7 +75,7 @@ def recipe_of(
     names = [typed.name for typed in attached]
     for name in without:
         if name not in names:
-            raise UsageError(f"{name!r} is not attached to this run; {choices(name, names)}")
+            raise UsageError(f"{name!r} is not attached to this run; {suggest(name, names)}")
     kept = [typed for typed in attached if typed.name not in without]
     for typed in kept:
         try:
@@ -103,7 +103,9 @@ def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
     if not path.is_file():
         raise RunDirError(f"{path} is missing: restore the recipe that the run was started with")
     file = RecipeFile.open(path)
-    then = {name: as_was(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables}
+    then = {
+        name: restore(file.tunables[name], value) for name, value in arguments.items() if name in file.tunables
+    }
     return file.build({**then, **overrides})
 
 

@@ -16,7 +16,7 @@ from ms_gan_callbacks.config.recipe import Recipe
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.data.rng import noise
-from ms_gan_callbacks.data.sources import as_source
+from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
@@ -199,7 +199,7 @@ class Runner:
         bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
         with self._folder.reserved(fresh):
-            loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
+            loop = self._prepare(epochs, make_source(data, batch_size), bus, evaluation or Evaluation())
         with self._interruption.deferred(), self._folder.held(fresh, bus.writes()):
             if fresh:
                 begin(loop, recipe)

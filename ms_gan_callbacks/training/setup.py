@@ -20,7 +20,7 @@ from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import EpochMeans
-from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import describe_run
@@ -105,7 +105,7 @@ def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) ->
     run.metric_names = frozenset(evaluation.metrics)
     run.monitors |= run.metric_names
     run.evaluate_every = evaluation.every
-    run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := mode_of(metric))}
+    run.better = {name: mode for name, metric in evaluation.metrics.items() if (mode := read_mode(metric))}
     for warning in bus.check(run):
         warn(warning)
     return evaluator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ms_gan_callbacks.config.attach import attach
-from ms_gan_callbacks.config.components import typed
+from ms_gan_callbacks.config.components import parse_components
 from ms_gan_callbacks.config.recipe import Recipe, load_recipe
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.events.callback import Callback
@@ -120,7 +120,7 @@ def train_part(
     """Train one run or its continuation; called in a separate process."""
     from ms_gan_callbacks.training.runner import Runner
 
-    recipe: Recipe = attach(load_recipe(path, **overrides), typed(callbacks, metrics))
+    recipe: Recipe = attach(load_recipe(path, **overrides), parse_components(callbacks, metrics))
     recipe = replace(recipe, callbacks=[*adapt_callbacks(recipe.callbacks), Ends(kill_at, stop_at)])
     Runner.from_recipe(recipe, out_dir, resume=resume).train(quiet=True)
 

@@ -12,7 +12,7 @@ import pytest
 from cli.test_resume_command import ms_gan
 from ms_gan_callbacks import Sample, UsageError, thumbnails
 from ms_gan_callbacks.config.components import Typed
-from ms_gan_callbacks.metrics.features import feature_name
+from ms_gan_callbacks.metrics.features import name_features
 from ms_gan_callbacks.results.inference import Trained
 from ms_gan_callbacks.results.report import Scorer
 
@@ -96,7 +96,7 @@ def test_features_have_settings_which_their_name_tells(run_dir: Path, moved: lis
     result = ms_gan("evaluate", str(run_dir), "-n", "100", *moved, "--features", typed, "-o", "all.json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(Path("all.json").read_text())["features"] == "thumbnails(size=2)"
-    assert feature_name(Typed.parse("features", "lenet").make()).startswith("lenet-")
+    assert name_features(Typed.parse("features", "lenet").make()).startswith("lenet-")
 
 
 MINE = """

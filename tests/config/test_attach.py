@@ -28,11 +28,11 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.config.attach import attach_metrics
-from ms_gan_callbacks.config.components import Typed, typed
+from ms_gan_callbacks.config.components import Typed, parse_components
 from ms_gan_callbacks.config.conversion import convert
-from ms_gan_callbacks.config.parameters import Tunable, settings
+from ms_gan_callbacks.config.parameters import Tunable, read_settings
 from ms_gan_callbacks.config.recipe import load_recipe
-from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.storage.manifest import Manifest
 
 TINY = """
@@ -177,7 +177,7 @@ def test_a_schedule_can_be_typed(text: str, every: Every) -> None:
     "text", ["", "50", "steps", "-1steps", "1.5epochs", "50 minutes", "Every.days(1)", "_steps"]
 )
 def test_what_is_no_schedule_says_what_one_is(text: str) -> None:
-    tunable = settings(ImageGrid)["every"]
+    tunable = read_settings(ImageGrid)["every"]
     with pytest.raises(UsageError, match=r"every takes a schedule such as 50steps or 2epochs, not "):
         convert(tunable, text)
 
@@ -210,8 +210,8 @@ def test_names_are_built_in_or_a_plugins_or_imported(site: Path) -> None:
     assert type(made("callbacks", "counts_plugin:makes:count=5")).__name__ == "Counts"
     assert made("metrics", "gap") is made("metrics", "counts_plugin:gap")
     scaled = made("metrics", "gap:scale=2")
-    assert callable(scaled) and mode_of(scaled) == "max"
-    assert mode_of(made("metrics", "fld")) == "min"  # type: ignore[arg-type]
+    assert callable(scaled) and read_mode(scaled) == "max"
+    assert read_mode(made("metrics", "fld")) == "min"  # type: ignore[arg-type]
 
 
 MISTAKES = {
@@ -444,7 +444,7 @@ def test_every_built_in_callback_and_metric_can_be_attached_by_its_name() -> Non
 
     for kind in ("callbacks", "metrics"):
         for name, thing in BUILT_IN[kind].items():
-            needed = [key for key, one in settings(thing).items() if one.default is Tunable.REQUIRED]
+            needed = [key for key, one in read_settings(thing).items() if one.default is Tunable.REQUIRED]
             if kind == "metrics":
                 assert needed == ["real", "fake"]
                 assert made(kind, name) is thing
@@ -454,9 +454,9 @@ def test_every_built_in_callback_and_metric_can_be_attached_by_its_name() -> Non
 
 
 def test_a_metric_of_ones_own_keeps_its_direction_when_settings_are_given(site: Path) -> None:
-    [one] = typed([], ["gap:scale=3"])
+    [one] = parse_components([], ["gap:scale=3"])
     assert one.short_name == "gap"
-    assert mode_of(lower_is_better(lambda real, fake: 0.0)) == "min"
+    assert read_mode(lower_is_better(lambda real, fake: 0.0)) == "min"
     with pytest.raises(CallbackError, match=r"gap has no setting 'real'; .*scale"):
         made("metrics", "gap:real=1")
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import Every, RecipeError
-from ms_gan_callbacks.config.conversion import as_was, convert, encode_arguments, take
-from ms_gan_callbacks.config.parameters import tunables
+from ms_gan_callbacks.config.conversion import convert, encode_arguments, restore, take
+from ms_gan_callbacks.config.parameters import read_parameters
 
 if TYPE_CHECKING:
     from typing import Literal as OnlyForTypes
@@ -63,7 +63,7 @@ def function(
     raise NotImplementedError
 
 
-FOUND = tunables(function, Path("r.py"))
+FOUND = read_parameters(function, Path("r.py"))
 
 
 def test_an_annotation_that_only_a_type_checker_sees_costs_the_others_nothing() -> None:
@@ -142,7 +142,7 @@ def test_what_an_annotation_rules_out_is_refused_typed_or_given(name: str, value
 )
 def test_what_is_written_comes_back_equal_with_its_type(name: str, value: object) -> None:
     encoded = json.loads(json.dumps(encode_arguments(FOUND, {name: value})))
-    back = as_was(FOUND[name], encoded[name])
+    back = restore(FOUND[name], encoded[name])
     assert back == value and type(back) is type(value) and repr(back) == repr(value)
     assert "Enum" not in str(type(encoded[name]))
 
@@ -164,7 +164,7 @@ def test_any_literal_comes_back_equal_or_is_refused(value: object) -> None:
     except RecipeError:
         assert not isinstance(value, (bool, int, str, bytes, type(None)))
         return
-    assert repr(as_was(FOUND["anything"], json.loads(json.dumps(encoded["anything"])))) == repr(value)
+    assert repr(restore(FOUND["anything"], json.loads(json.dumps(encoded["anything"])))) == repr(value)
 
 
 def test_a_default_that_json_cannot_keep_needs_no_writing_and_anything_else_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""ArraySource and as_source: scaling, order, resuming, and every wrong array in one line."""
+"""ArraySource and make_source: scaling, order, resuming, and every wrong array in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ms_gan_callbacks import GanWarning, folder_images, idx_images, mnist
 from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.protocol import Source, check_batch, check_usual_range
 from ms_gan_callbacks.data.rng import stream
-from ms_gan_callbacks.data.sources import as_source
+from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import DataError, GanError, RecipeError
 
 from .conftest import idx_bytes, one_line
@@ -221,9 +221,9 @@ def test_a_place_in_no_epoch_is_refused_at_once(epoch: int, start: int, told: st
 
 
 def test_as_source_takes_an_array_and_leaves_a_source() -> None:
-    source = as_source(numbered(6), batch_size=3)
+    source = make_source(numbered(6), batch_size=3)
     assert isinstance(source, ArraySource) and source.batch_size == 3
-    assert as_source(source) is source
+    assert make_source(source) is source
 
 
 def test_as_source_takes_any_source() -> None:
@@ -234,15 +234,15 @@ def test_as_source_takes_any_source() -> None:
         def batches(self, seed: int, epoch: int, start: int = 0): ...
 
     mine: Source = Mine()
-    assert as_source(mine) is mine
+    assert make_source(mine) is mine
     with pytest.raises(RecipeError, match="data of type type"):
-        as_source(Mine)  # type: ignore[arg-type]
+        make_source(Mine)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("data", [None, 3, "mnist", [[1]], object(), {"images": 1}])
 def test_as_source_names_what_it_cannot_take(data: object) -> None:
     with pytest.raises(GanError, match=f"type {type(data).__name__}: pass a NumPy array") as error:
-        as_source(data)  # type: ignore[arg-type]
+        make_source(data)  # type: ignore[arg-type]
     assert "mindspore.dataset" in one_line(error) and isinstance(error.value, RecipeError)
 
 
@@ -250,7 +250,8 @@ def test_importing_and_using_the_room_does_not_import_mindspore() -> None:
     code = (
         "import sys, numpy as np, pkgutil, importlib, ms_gan_callbacks.data as d\n"
         "for one in pkgutil.iter_modules(d.__path__): importlib.import_module(d.__name__ + '.' + one.name)\n"
-        "s = d.sources.as_source(np.arange(16, dtype=np.uint8).reshape(4, 2, 2) * 16, 2); list(s.batches(0, 1))\n"
+        "s = d.sources.make_source(np.arange(16, dtype=np.uint8).reshape(4, 2, 2) * 16, 2)\n"
+        "list(s.batches(0, 1))\n"
         "sys.exit('mindspore' in sys.modules)"
     )
     env = {"PYTHONPATH": ":".join(p or "." for p in sys.path)}

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ms_gan_callbacks.data.idx import LARGEST, read_images, read_labels
+from ms_gan_callbacks.data.idx import LARGEST, read_idx
 from ms_gan_callbacks.errors import DataError
 
 from .conftest import idx_bytes, one_line
@@ -35,12 +35,12 @@ def header(*sizes: int, magic: int = 0x803) -> bytes:
 def test_images_come_back_as_written(tmp_path: Path, array: np.ndarray, packed: bool) -> None:
     path = tmp_path / "any-name"
     path.write_bytes(gzip.compress(idx_bytes(array)) if packed else idx_bytes(array))
-    assert np.array_equal(read_images(path), array)
+    assert np.array_equal(read_idx(path, "images"), array)
 
 
 def test_labels_come_back_as_written(tmp_path: Path) -> None:
     (tmp_path / "labels").write_bytes(LABELS)
-    assert read_labels(tmp_path / "labels").tolist() == [1, 2]
+    assert read_idx(tmp_path / "labels", "labels").tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ def test_a_wrong_file_is_named_with_what_was_found(tmp_path: Path, content: byte
     path = tmp_path / "some-images"
     path.write_bytes(content)
     with pytest.raises(DataError, match=told) as error:
-        read_images(path)
+        read_idx(path, "images")
     assert one_line(error).startswith(f"{path}: ")
 
 
 def test_images_are_no_labels(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(GOOD)
     with pytest.raises(DataError, match=r"holds images \(0x00000803\), expected labels \(0x00000801\)"):
-        read_labels(tmp_path / "file")
+        read_idx(tmp_path / "file", "labels")
 
 
 @pytest.mark.parametrize("name", ["absent", "."])
 def test_what_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="cannot be read") as error:
-        read_images(tmp_path / name)
+        read_idx(tmp_path / name, "images")
     one_line(error)
 
 
@@ -106,7 +106,7 @@ def test_any_damage_is_a_data_error_or_an_array(tmp_path: Path, data: st.DataObj
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "file").write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        array = read_images(tmp_path / "file")
+        array = read_idx(tmp_path / "file", "images")
     except DataError:
         return
     assert array.dtype == np.uint8 and array.ndim == 3
@@ -134,7 +134,7 @@ def test_a_bomb_is_left_once_it_exceeds_its_promise(tmp_path: Path) -> None:
 
     def read() -> None:
         with pytest.raises(DataError, match="24 bytes, but the file has more"):
-            read_images(path)
+            read_idx(path, "images")
 
     assert peak_of(read) < 10 << 20
 
@@ -144,7 +144,7 @@ def test_a_promise_of_a_gibibyte_takes_no_memory(tmp_path: Path) -> None:
 
     def read() -> None:
         with pytest.raises(DataError, match="the file has only 100"):
-            read_images(tmp_path / "liar")
+            read_idx(tmp_path / "liar", "images")
 
     assert peak_of(read) < 10 << 20
 
@@ -154,5 +154,5 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     with pytest.raises(DataError, match=r"cannot be read \(not a regular file\)") as error:
-        read_images(tmp_path / name)
+        read_idx(tmp_path / name, "images")
     one_line(error)

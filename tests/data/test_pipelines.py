@@ -19,7 +19,7 @@ from mindspore.dataset import vision
 
 from ms_gan_callbacks.data.pipelines import DatasetSource
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.data.sources import as_source
+from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError
 
 from .conftest import one_line
@@ -86,7 +86,7 @@ def test_an_epoch_holds_each_image_at_most_once_and_no_short_batch() -> None:
     [("remainder", 3, 10), ("no remainder", 3, 10), ("even", 2, 10), ("mapped", 3, 10), ("repeated", 4, 20)],
 )
 def test_what_a_source_tells_of_itself(name: str, steps: int, count: int) -> None:
-    source = as_source(PIPELINES[name](), batch_size=77)
+    source = make_source(PIPELINES[name](), batch_size=77)
     assert isinstance(source, DatasetSource)
     assert (source.steps_per_epoch, source.count, source.image_shape) == (steps, count, (1, 2, 3))
     assert source.name == "NumpySlicesDataset" and source.batch_size == (5 if name in ("even", "repeated") else 3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ms_gan_callbacks.data.mnist import mnist
+from ms_gan_callbacks.metrics.sample import Sample
 
 FEW = 700
 
@@ -30,6 +31,11 @@ def vectors(count: int, dim: int = 6, seed: int = 0, scale: float = 1.0, shift: 
     random = np.random.default_rng(seed)
     mix = np.random.default_rng(dim).normal(size=(dim, dim))  # of full rank, the same for every seed
     return shift + scale * random.normal(size=(count, dim)) @ mix
+
+
+def sample_of(features: np.ndarray) -> Sample:
+    """Return a sample with these features."""
+    return Sample(np.zeros((len(features), 1, 1, 1), np.uint8), lambda _: features)
 
 
 class Mean:

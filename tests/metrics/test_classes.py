@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ms_gan_callbacks.metrics.classes import classifier_score, compute_class_shares, kl_to_uniform, modes, score
+from ms_gan_callbacks.metrics.classes import classifier_score, compute_class_shares, kl_to_uniform, modes
 from ms_gan_callbacks.metrics.sample import Sample
 
 from .conftest import noise_images
@@ -58,7 +58,8 @@ def test_the_score_falls_with_doubt() -> None:
     # p(y) is (1/2, 1/2), so every image adds KL((p, 1-p) || (1/2, 1/2))
     p = 0.9
     expected = np.exp(p * np.log(2 * p) + (1 - p) * np.log(2 * (1 - p)))
-    assert score(np.array([[p, 1 - p], [1 - p, p]])) == pytest.approx(expected)
+    doubtful = Sample(noise_images(2), Dealt(np.array([[p, 1 - p], [1 - p, p]])))
+    assert classifier_score(doubtful, doubtful) == pytest.approx(expected)
 
 
 def test_only_the_fakes_are_judged() -> None:

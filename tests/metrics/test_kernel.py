@@ -7,10 +7,14 @@ import pytest
 
 from ms_gan_callbacks import UsageError
 from ms_gan_callbacks.metrics import distances
-from ms_gan_callbacks.metrics.kernel import kernel_distance, kid
-from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.kernel import kid
+from ms_gan_callbacks.metrics.sample import Estimate, Sample
 
-from .conftest import Digits, vectors
+from .conftest import Digits, sample_of, vectors
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> Estimate:
+    return kid(sample_of(a), sample_of(b))
 
 
 def reference(a: np.ndarray, b: np.ndarray) -> float:

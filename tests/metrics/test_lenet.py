@@ -17,7 +17,7 @@ from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file
 
 from ms_gan_callbacks import GanError, UsageError, mnist
-from ms_gan_callbacks.metrics.lenet import LeNet, lenet
+from ms_gan_callbacks.metrics.lenet import LeNet, load_lenet
 from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.models.networks import graph_mode
 
@@ -48,7 +48,7 @@ def test_it_reads_the_digits_of_the_test_set_as_its_log_says() -> None:
 def test_the_log_and_the_name_tell_which_weights_these_are() -> None:
     digest = hashlib.sha256(home.WEIGHTS.read_bytes()).hexdigest()
     assert f"sha256 {digest}" in LOG
-    assert lenet().name == f"lenet-{digest[:8]}"
+    assert load_lenet().name == f"lenet-{digest[:8]}"
     assert home.WEIGHTS.stat().st_size < 400_000
 
 
@@ -97,19 +97,19 @@ def test_its_layers_are_the_stock_ones(digits: Digits) -> None:
     with graph_mode():
         values = Stock(load_file(home.WEIGHTS))(Tensor(images.astype(np.float32) / 127.5 - 1)).asnumpy()
     scaled = values / np.sqrt((values**2).mean(axis=1, keepdims=True))
-    np.testing.assert_allclose(lenet()(images), scaled, atol=1e-4)
+    np.testing.assert_allclose(load_lenet()(images), scaled, atol=1e-4)
 
 
 def test_every_row_has_a_mean_square_of_one(digits: Digits) -> None:
-    features = lenet()(digits.real[:50])
+    features = load_lenet()(digits.real[:50])
     assert features.shape == (50, 84)
     np.testing.assert_allclose((features**2).mean(axis=1), 1, rtol=1e-5)
 
 
 def test_an_image_has_the_same_features_in_any_company(digits: Digits) -> None:
-    together = lenet()(digits.real[:260])
-    np.testing.assert_allclose(lenet()(digits.real[255:260]), together[255:260], atol=1e-5)
-    assert lenet()(digits.real[:0]).shape == (0, 84)
+    together = load_lenet()(digits.real[:260])
+    np.testing.assert_allclose(load_lenet()(digits.real[255:260]), together[255:260], atol=1e-5)
+    assert load_lenet()(digits.real[:0]).shape == (0, 84)
 
 
 @pytest.mark.parametrize("place", [0, 100, 100_000, -1])

@@ -8,11 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ms_gan_callbacks import UsageError
-from ms_gan_callbacks.metrics import distances
-from ms_gan_callbacks.metrics.manifold import compute_prdc, coverage, density, precision, recall
+from ms_gan_callbacks.metrics import distances, manifold
+from ms_gan_callbacks.metrics.manifold import Prdc, coverage, density, precision, recall
 from ms_gan_callbacks.metrics.sample import Sample
 
-from .conftest import Digits, vectors
+from .conftest import Digits, sample_of, vectors
+
+
+def compute_prdc(real: np.ndarray, fake: np.ndarray) -> Prdc:
+    return manifold.compute_prdc(sample_of(real), sample_of(fake))
 
 
 def reference(real: np.ndarray, fake: np.ndarray, k: int) -> list[float]:
@@ -39,7 +43,9 @@ def reference(real: np.ndarray, fake: np.ndarray, k: int) -> list[float]:
 @given(seed=st.integers(0, 1000), k=st.integers(1, 5), dim=st.integers(1, 6), shift=st.floats(0, 3))
 def test_they_are_what_loops_give(seed: int, k: int, dim: int, shift: float) -> None:
     real, fake = vectors(30, dim, seed), vectors(20, dim, seed + 1, scale=0.7, shift=shift)
-    assert list(compute_prdc(real, fake, k)) == pytest.approx(reference(real, fake, k), abs=1e-6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifold, "K", k)
+        assert list(compute_prdc(real, fake)) == pytest.approx(reference(real, fake, k), abs=1e-6)
 
 
 def test_the_size_of_a_block_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:

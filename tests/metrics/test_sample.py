@@ -12,10 +12,9 @@ from conftest import ROOT
 
 from ms_gan_callbacks import ArraySource, DataError, UsageError
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
-from ms_gan_callbacks.metrics.estimate import Estimate
 from ms_gan_callbacks.metrics.frechet import fld
-from ms_gan_callbacks.metrics.lenet import lenet
-from ms_gan_callbacks.metrics.sample import Sample
+from ms_gan_callbacks.metrics.lenet import load_lenet
+from ms_gan_callbacks.metrics.sample import Estimate, Sample
 
 from .conftest import Digits, Mean, noise_images
 
@@ -154,7 +153,7 @@ def test_extractors_that_return_something_else_are_named(returned: object, told:
 def test_samples_of_different_features_are_not_compared(digits: Digits) -> None:
     with pytest.raises(UsageError, match="from the same extractor"):
         fld(Sample(digits.real[:10]), Sample(digits.real[:10], Mean()))
-    for other in (lambda images: lenet()(images)[::-1], LookAlike()):  # of the same width
+    for other in (lambda images: load_lenet()(images)[::-1], LookAlike()):  # of the same width
         with pytest.raises(UsageError, match="from the same extractor"):
             fld(Sample(digits.real[:10]), Sample(digits.real[:10], other))
 
@@ -163,7 +162,7 @@ class LookAlike:
     name = "lenet-00000000"
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return lenet()(images)
+        return load_lenet()(images)
 
 
 def test_an_estimate_is_a_number() -> None:

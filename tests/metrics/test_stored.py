@@ -9,7 +9,7 @@ import platformdirs
 import pytest
 
 from ms_gan_callbacks.metrics.frechet import fld
-from ms_gan_callbacks.metrics.lenet import lenet
+from ms_gan_callbacks.metrics.lenet import load_lenet
 from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 
@@ -34,7 +34,7 @@ def test_by_default_they_are_in_the_users_cache(digits: Digits) -> None:
     cache = Path(platformdirs.user_cache_dir("ms_gan_callbacks", appauthor=False)) / "features"
     Sample(digits.real[:5], StoredFeatures()).features  # noqa: B018
     [kept] = files(cache)
-    assert kept.name.startswith(lenet().name)
+    assert kept.name.startswith(load_lenet().name)
 
 
 def test_it_stands_for_its_extractor(digits: Digits, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from ms_gan_callbacks import (
     recall,
     stream,
 )
-from ms_gan_callbacks.metrics.direction import mode_of
+from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.metrics.sample import Metric
 
 
@@ -217,9 +217,9 @@ def test_a_metric_says_which_way_it_is_better_and_one_that_does_not_must_be_told
     stop = EarlyStopping("m", patience=2)
     result = train(stop, images=images, epochs=9, metrics={"m": partial(own_direction)})
     assert (stop.mode, result.epoch) == ("min", 3)
-    assert [mode_of(metric) for metric in (fld, kid, kl_to_uniform)] == ["min"] * 3
+    assert [read_mode(metric) for metric in (fld, kid, kl_to_uniform)] == ["min"] * 3
     highest = (precision, recall, density, coverage, modes, classifier_score, diversity)
-    assert [mode_of(metric) for metric in highest] == ["max"] * 7
+    assert [read_mode(metric) for metric in highest] == ["max"] * 7
 
 
 @pytest.mark.slow

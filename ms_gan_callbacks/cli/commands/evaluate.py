@@ -8,7 +8,7 @@ import click
 
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
-from ms_gan_callbacks.cli.outputs import Output, out_option
+from ms_gan_callbacks.cli.outputs import Output, attach_output
 
 
 @click.command("evaluate")
@@ -27,7 +27,7 @@ from ms_gan_callbacks.cli.outputs import Output, out_option
     metavar="NAME[:KEY=VALUE,...]",
     help="Feature extractor instead of the recipe's: lenet, thumbnails, or package.module:function.",
 )
-@out_option("Also write the values to a JSON file.")
+@attach_output("Also write the values to a JSON file.")
 @checkpoint_option
 @set_option
 @device_option

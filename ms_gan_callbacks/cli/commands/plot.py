@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from ms_gan_callbacks.cli.options import run_dir_argument
-from ms_gan_callbacks.cli.outputs import Output, out_option
+from ms_gan_callbacks.cli.outputs import Output, attach_output
 
 
 @click.command("plot")
 @run_dir_argument
-@out_option(
+@attach_output(
     "Name ending in .png, .svg or .pdf. [default: curves.png in RUN_DIR, replacing an earlier plot, or"
     " curves-2.png and so on if another file has that name]"
 )

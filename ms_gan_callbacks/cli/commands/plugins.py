@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from ms_gan_callbacks.config.catalog import list_built_in, read_summary
-from ms_gan_callbacks.config.plugins import KINDS, Loaded, Plugin, find_recipe_file, load, plugins
+from ms_gan_callbacks.config.plugins import KINDS, Plugin, find_recipe_file, list_plugins
 from ms_gan_callbacks.errors import GanError, describe
 
 
@@ -22,7 +22,7 @@ def command() -> None:
     ms-gan run mnist_mlp --metric NAME      a metric, or package.module:function
     ms-gan run NAME                         a recipe
     """
-    found = plugins()
+    found = list_plugins()
     if found:
         _show([row for plugin in found for row in _make_rows(plugin, found)])
     else:
@@ -48,32 +48,28 @@ def _show(rows: list[tuple[str, ...]]) -> None:
 
 
 def _describe(plugin: Plugin) -> str:
-    """Load a plugin; return the first line of its docstring, or the reason why it cannot be used."""
+    """Return the first line of a plugin's docstring, or the reason why it cannot be used."""
+    try:
+        return _load_summary(plugin)
+    except GanError as error:
+        fault = str(error)
+    except SystemExit as error:  # raised by a recipe
+        fault = describe(error)
+    return f"FAILED: {' '.join(fault.split())}"
+
+
+def _load_summary(plugin: Plugin) -> str:
     if plugin.fault:
-        found = Loaded(fault=plugin.fault)
-    elif plugin.kind == "recipes":
-        found = _open_recipe(find_recipe_file(plugin))
-    else:
-        from ms_gan_callbacks.config.components import checked
+        raise GanError(plugin.fault)
+    if plugin.kind != "recipes":
+        from ms_gan_callbacks.config.components import load_component
 
-        found = checked(plugin.kind, load(plugin.target))
-    if found.fault:
-        return f"FAILED: {' '.join(found.fault.split())}"
-    if plugin.kind == "recipes":
-        return read_summary(found.thing)
-    return (inspect.getdoc(found.thing) or "").partition("\n")[0]
-
-
-def _open_recipe(file: Loaded) -> Loaded:
-    if file.fault:
-        return file
+        return (inspect.getdoc(load_component(plugin.kind, plugin.target)) or "").partition("\n")[0]
+    path = find_recipe_file(plugin)
     from ms_gan_callbacks.config.recipe import RecipeFile
 
-    try:
-        RecipeFile.open(file.thing)
-    except (GanError, SystemExit) as error:
-        return Loaded(fault=describe(error) if isinstance(error, SystemExit) else str(error))
-    return file
+    RecipeFile.open(path)
+    return read_summary(path)
 
 
 def _list_built_in(kind: str) -> list[str]:

@@ -54,12 +54,12 @@ def command(
     Callbacks and metrics that were attached with --callback and --metric are attached again.
     """
     with Interrupts() as interrupts:
-        from ms_gan_callbacks.config.components import typed
+        from ms_gan_callbacks.config.components import parse_components
         from ms_gan_callbacks.storage.run_dir import find_newest_run
         from ms_gan_callbacks.training.lineage import recipe_of
         from ms_gan_callbacks.training.runner import Runner
 
-        out_dir, more = run_dir or find_newest_run(), typed(callbacks, metrics)
+        out_dir, more = run_dir or find_newest_run(), parse_components(callbacks, metrics)
         changed = ("callbacks", "metrics") if more or without else ()
         train(
             Runner.from_recipe(

@@ -11,7 +11,7 @@ import click
 
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
-from ms_gan_callbacks.cli.outputs import Output, out_option
+from ms_gan_callbacks.cli.outputs import Output, attach_output
 from ms_gan_callbacks.errors import UsageError, pluralize, warn
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PART = 1024
     show_default=True,
     help="Number of images; at most 10,000 in a grid.",
 )
-@out_option("Name ending in .png (a grid) or .npz (an array). [default: samples.png, samples-2.png and so on]")
+@attach_output("Name ending in .png (a grid) or .npz (an array). [default: samples.png, samples-2.png and so on]")
 @click.option(
     "--columns",
     type=click.IntRange(1),

@@ -30,12 +30,12 @@ def command(
     """
     path = locate(recipe_path)  # before MindSpore is imported
     from ms_gan_callbacks.config.attach import attach
-    from ms_gan_callbacks.config.components import typed
+    from ms_gan_callbacks.config.components import parse_components
     from ms_gan_callbacks.config.overview import show_parameters, show_recipe
     from ms_gan_callbacks.config.parameters import Tunable
     from ms_gan_callbacks.config.recipe import RecipeFile
 
-    file, wanted = RecipeFile.open(path), typed(callbacks, metrics)
+    file, wanted = RecipeFile.open(path), parse_components(callbacks, metrics)
     try:
         overrides = add_seed(file, overrides, seed)
         arguments = file.bind(overrides)
