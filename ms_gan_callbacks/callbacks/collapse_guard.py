@@ -66,7 +66,7 @@ class CollapseGuard(Guard):
         action: Action = "warn",
         patience: int = PATIENCE,
         warm_up: int = WARM_UP,
-        samples: int = 100,
+        samples: int = 50,
         features: FeatureExtractor | None = None,
         tries: int = 3,
         learning_rate: float = 1.0,

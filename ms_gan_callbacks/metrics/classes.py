@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import rel_entr
 
 from ms_gan_callbacks.metrics.direction import higher_is_better, lower_is_better
 from ms_gan_callbacks.metrics.sample import Sample
@@ -40,7 +40,7 @@ def kl_to_uniform(real: Sample, fake: Sample) -> float:
         UsageError: the feature extractor does not classify.
     """
     shares = compute_class_shares(fake.probabilities)
-    return float(rel_entr(shares, 1 / len(shares)).sum())
+    return float(scipy.special.rel_entr(shares, 1 / len(shares)).sum())
 
 
 @higher_is_better
@@ -54,4 +54,4 @@ def classifier_score(real: Sample, fake: Sample) -> float:
         UsageError: the feature extractor does not classify.
     """
     exact = fake.probabilities.astype(np.float64)
-    return float(np.exp(rel_entr(exact, exact.mean(axis=0)).sum(axis=1).mean()))
+    return float(np.exp(scipy.special.rel_entr(exact, exact.mean(axis=0)).sum(axis=1).mean()))

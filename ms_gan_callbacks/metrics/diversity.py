@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+import scipy
 
 from ms_gan_callbacks.metrics.direction import higher_is_better
 from ms_gan_callbacks.metrics.distances import Doubles, split_rows
@@ -33,5 +33,8 @@ def _average_distance(points: Doubles) -> float:
     """Return the mean distance between pairs of vectors (N, D), computed in blocks."""
     total = 0.0
     for rows in split_rows(len(points), len(points)):
-        total += float(cdist(points[rows], points[rows.stop :]).sum() + pdist(points[rows]).sum())
+        total += float(
+            scipy.spatial.distance.cdist(points[rows], points[rows.stop :]).sum()
+            + scipy.spatial.distance.pdist(points[rows]).sum()
+        )
     return total / (len(points) * (len(points) - 1) / 2)

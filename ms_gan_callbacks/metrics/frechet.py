@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import eigh, svdvals
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.direction import lower_is_better
@@ -40,7 +40,7 @@ def fit_moments(features: NDArray[Any]) -> Moments:
     """Fit a Gaussian to vectors (N, D), N of at least 2."""
     points = features.astype(np.float64, copy=False)
     covariance = np.atleast_2d(np.cov(points, rowvar=False))
-    values, vectors = eigh(covariance)
+    values, vectors = scipy.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T  # eigenvalues may be negative by rounding
     return Moments(points.mean(axis=0), covariance, root)
 
@@ -59,7 +59,7 @@ def fld(real: Sample, fake: Sample) -> float:
     a, b = (sample.once("moments", partial(fit_moments, sample.features)) for sample in (real, fake))
     # The trace as the sum of the singular values of S_r^1/2 S_f^1/2: eigenvalues of the symmetric product would
     # require square roots of rounding errors.
-    overlap = svdvals(a.root @ b.root).sum()
+    overlap = scipy.linalg.svdvals(a.root @ b.root).sum()
     shift = a.mean - b.mean
     distance = shift @ shift + np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
     return max(float(distance), 0.0)
@@ -87,7 +87,7 @@ def frechet_floor(features: NDArray[Any], real_count: int, fake_count: int | Non
     if features.ndim != 2 or min(len(features), real_count, fake_count) < 2:
         raise UsageError("frechet_floor requires features (N, D) and counts of at least 2")
     mean, covariance, _ = fit_moments(features)
-    spread, basis = eigh(covariance)
+    spread, basis = scipy.linalg.eigh(covariance)
     spread = np.clip(spread, 0, None)
     squares = ((features - mean) @ basis) ** 2
     variances = squares.T @ squares / len(features) - np.diag(spread**2)

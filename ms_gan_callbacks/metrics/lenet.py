@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from safetensors.numpy import load
-from scipy.special import softmax
 
 from ms_gan_callbacks.data.protocol import to_unit
 from ms_gan_callbacks.errors import GanError, UsageError
@@ -66,7 +66,7 @@ class LeNet:
 
     def classify(self, features: Floats) -> Floats:
         """Return the probabilities of the ten digits, float32 (N, 10), from features (N, 84)."""
-        probabilities: Floats = softmax(self._apply_dense("fc3", features), axis=1)
+        probabilities: Floats = scipy.special.softmax(self._apply_dense("fc3", features), axis=1)
         return probabilities
 
     def _extract(self, images: NDArray[np.uint8]) -> Floats:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from ms_gan_callbacks.metrics.distances import Doubles, squared_distances
 from ms_gan_callbacks.metrics.sample import Sample, pair
@@ -62,7 +61,9 @@ def choose_sigma(validation: NDArray[Any], centres: NDArray[Any], sigmas: NDArra
     between = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     return float(
         np.exp(
-            minimize_scalar(negative_log_likelihood, bounds=between, method="bounded", options={"xatol": 1e-3}).x
+            scipy.optimize.minimize_scalar(
+                negative_log_likelihood, bounds=between, method="bounded", options={"xatol": 1e-3}
+            ).x
         )
     )
 
@@ -98,5 +99,5 @@ def _scale(sample: Sample) -> NDArray[np.float32]:
 def _compute_log_density(squared: NDArray[Any], sigma: float, dim: int) -> Doubles:
     exponents = squared / (-2 * sigma**2)
     norm = np.log(squared.shape[1]) + dim / 2 * np.log(2 * np.pi * sigma**2)
-    densities: Doubles = logsumexp(exponents, axis=1) - norm
+    densities: Doubles = scipy.special.logsumexp(exponents, axis=1) - norm
     return densities

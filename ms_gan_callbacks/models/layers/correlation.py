@@ -162,7 +162,9 @@ class Correlate(nn.Cell):  # type: ignore[misc]
     def bprop(self, images: Tensor, weight: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients with respect to the images and the weights."""
         rows = grad.reshape(grad.shape[0], -1)
-        return self.spread(grad, weight, images.shape[1:3]), times_transposed(rows, self.windows(images))
+        # Otherwise the compiler would keep the windows of the forward pass, which are several times the images.
+        again = self.windows(ops.depend(images, grad))
+        return self.spread(grad, weight, images.shape[1:3]), times_transposed(rows, again)
 
 
 def prefer_tiles(geometry: Geometry, pixels: int, images: int) -> bool:
