@@ -35,9 +35,9 @@ class Generator(nn.Cell):
 
     def __init__(self, noise_dim: int, channels: int) -> None:
         super().__init__()
-        self.shape = (-1, 2 * channels, 7, 7)
-        self.dense = nn.Dense(noise_dim, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False)
         self.layers = nn.SequentialCell(
+            nn.Dense(noise_dim, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False),
+            nn.Unflatten(1, (2 * channels, 7, 7)),
             nn.BatchNorm2d(2 * channels),
             nn.ReLU(),
             up(2 * channels, channels),
@@ -48,7 +48,7 @@ class Generator(nn.Cell):
         )
 
     def construct(self, noise: Tensor) -> Tensor:
-        return self.layers(self.dense(noise).reshape(self.shape))
+        return self.layers(noise)
 
 
 class Discriminator(nn.Cell):

@@ -47,15 +47,16 @@ class Generator(nn.Cell):
     def __init__(self, noise_dim: int, channels: int, size: int, colours: int) -> None:
         super().__init__()
         widths = widths_for(size, channels)[::-1]
-        self.shape = (-1, widths[0], 4, 4)
-        self.dense = nn.Dense(noise_dim, widths[0] * 4 * 4, weight_init=Normal(0.02), has_bias=False)
-        layers: list[nn.Cell] = []
+        layers: list[nn.Cell] = [
+            nn.Dense(noise_dim, widths[0] * 4 * 4, weight_init=Normal(0.02), has_bias=False),
+            nn.Unflatten(1, (widths[0], 4, 4)),
+        ]
         for width, after in zip(widths, [*widths[1:], colours], strict=True):
             layers += [nn.BatchNorm2d(width, momentum=MOMENTUM), nn.ReLU(), up(width, after)]
         self.layers = nn.SequentialCell(*layers, nn.Tanh())
 
     def construct(self, noise: Tensor) -> Tensor:
-        return self.layers(self.dense(noise).reshape(self.shape))
+        return self.layers(noise)
 
 
 class Discriminator(nn.Cell):

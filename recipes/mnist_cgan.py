@@ -43,9 +43,9 @@ class Generator(nn.Cell):
 
     def __init__(self, noise_dim: int, channels: int) -> None:
         super().__init__()
-        self.shape = (-1, 2 * channels, 7, 7)
-        self.dense = nn.Dense(noise_dim + CLASSES, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False)
         self.layers = nn.SequentialCell(
+            nn.Dense(noise_dim + CLASSES, 2 * channels * 7 * 7, weight_init=Normal(0.02), has_bias=False),
+            nn.Unflatten(1, (2 * channels, 7, 7)),
             nn.BatchNorm2d(2 * channels),
             nn.ReLU(),
             up(2 * channels, channels),
@@ -57,7 +57,7 @@ class Generator(nn.Cell):
 
     def construct(self, noise: Tensor, labels: Tensor) -> Tensor:
         inputs = ops.concat((noise, one_hot(labels)), 1)
-        return self.layers(self.dense(inputs).reshape(self.shape))
+        return self.layers(inputs)
 
 
 class Discriminator(nn.Cell):
