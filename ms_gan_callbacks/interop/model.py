@@ -122,12 +122,12 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
                 f"this run has completed {pluralize(model.epoch, 'epochs')}: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
-        with model.folder.reserved(model.fresh):
+        with model.folder.reserve(model.fresh):
             run = model.prepare(parameters, start)
             for warning in [*self._bus.check(run), *self._check_schedules(parameters)]:
                 warn(warning)
         self._exits = ExitStack()
-        self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
+        self._exits.enter_context(model.folder.lock(model.fresh, self._bus.writes()))
         self._training = True  # from here on __exit__ must release resources
         model.open()
         self._exits.enter_context(self._bus)

@@ -179,11 +179,11 @@ class ModelRun:
         """Write ``run.json``; restore the checkpoint of a resumed run."""
         run = self.current
         if not self.fresh:
-            run.manifest = run.manifest.after(Manifest.read(self.out_dir))
+            run.manifest = run.manifest.continue_from(Manifest.read(self.out_dir))
         run.manifest.write(self.out_dir)
         if self._from is not None:
             state = self.load_weights(self._from)
-            self.session.restore(state, self._from, self._store.path(self._from))
+            self.session.restore(state, self._from, self._store.get_path(self._from))
             self._from = None
         if not self.fresh:
             self._store.go_back_to(run.step)
@@ -240,7 +240,7 @@ class ModelRun:
             network = type(parameters.network).__name__
             self.run.manifest = Manifest.new(network=network, **environment.collect_environment())
         self.run.metrics.update(found)
-        with self.folder.reserved(first), self.folder.held(first, writers.writes()):
+        with self.folder.reserve(first), self.folder.lock(first, writers.writes()):
             self.run.out_dir = self.out_dir
             if first:
                 self.run.manifest.write(self.out_dir)
@@ -260,12 +260,12 @@ class ModelRun:
 
 def _find_newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
     """Return the step and epoch of the newest checkpoint at the end of an epoch; (None, 0) without one."""
-    for step in reversed(store.steps()):
+    for step in reversed(store.list_steps()):
         try:
-            progress = json.loads((store.path(step) / "state.json").read_bytes())["progress"]
+            progress = json.loads((store.get_path(step) / "state.json").read_bytes())["progress"]
             epoch, within = divmod(step, progress["steps_per_epoch"])
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            warn(f"{store.path(step)} is damaged; using an older checkpoint")
+            warn(f"{store.get_path(step)} is damaged; using an older checkpoint")
             continue
         if within == 0 and epoch > 0:
             return step, epoch

@@ -15,7 +15,7 @@ from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
-from ms_gan_callbacks.storage.files import sha256_of
+from ms_gan_callbacks.storage.files import compute_sha256
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.training.lineage import read_recipe
 
@@ -49,7 +49,7 @@ class Trained:
     ) -> None:
         self.recipe: Recipe = read_recipe(run_dir, overrides or {})
         self.manifest = Manifest.read(run_dir)
-        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.manifest.recipe_sha256:
+        if self.recipe.origin and compute_sha256(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} has been modified since the run was started")
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
@@ -70,7 +70,7 @@ class Trained:
         """Return noise vectors, (count, noise_dim); by default those of the run's image grids."""
         return noise(self.recipe.seed if seed is None else seed, name, 0, count, self.recipe.noise_dim)
 
-    def noise_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
+    def draw_noise_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
         """Yield the vectors of :meth:`noise`, at most ``size`` at a time."""
         random = stream(self.recipe.seed if seed is None else seed, "preview", 0)
         for start in range(0, count, size):
@@ -92,10 +92,10 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
     if checkpoint not in ("last", "best") and not (checkpoint.isascii() and checkpoint.isdecimal()):
         raise RunDirError(f"checkpoint must be 'last', 'best' or a step, not {checkpoint!r}")
     store = CheckpointStore(run_dir / "checkpoints")
-    if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.steps()):
+    if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.list_steps()):
         available = choices(checkpoint, map(str, steps))
-        raise RunDirError(f"there is no checkpoint {store.path(int(checkpoint))}; {available}")
-    last = store.newest(like, repair=False)  # the run may be training
+        raise RunDirError(f"there is no checkpoint {store.get_path(int(checkpoint))}; {available}")
+    last = store.load_newest(like, repair=False)  # the run may be training
     if last is None:
         raise RunDirError(f"{run_dir} does not contain a checkpoint")
     if checkpoint == "last":

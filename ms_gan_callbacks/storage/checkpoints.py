@@ -64,12 +64,12 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def steps(self) -> list[int]:
+    def list_steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, including damaged ones."""
         with _convert_errors(f"read {self.folder}"):
             names = [path.name for path in self._list_entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
-        return sorted(step for step in set(numbers) if self.path(step).name in names)
+        return sorted(step for step in set(numbers) if self.get_path(step).name in names)
 
     def _list_entries(self) -> list[Path]:
         try:
@@ -77,7 +77,7 @@ class CheckpointStore:
         except FileNotFoundError:
             return []  # no checkpoint has been written yet
 
-    def path(self, step: int) -> Path:
+    def get_path(self, step: int) -> Path:
         """Return the directory of a step's checkpoint, which may not exist."""
         return self.folder / f"step-{step:08d}"
 
@@ -87,9 +87,9 @@ class CheckpointStore:
         Raises:
             CheckpointError: it cannot be written; existing checkpoints are unchanged.
         """
-        final = self.path(step)
+        final = self.get_path(step)
         draft = make_draft_path(final)
-        older = [self.path(other).name for other in self.steps() if other < step]
+        older = [self.get_path(other).name for other in self.list_steps() if other < step]
         rest = f"the newest checkpoint is {older[-1]}" if older else "there is no earlier checkpoint"
         with _convert_errors(f"save a checkpoint at step {step}", rest):
             _discard(draft)  # left by a killed process with the same id
@@ -129,7 +129,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is missing, damaged, from a newer version, or of other networks.
         """
-        path = self.path(step)
+        path = self.get_path(step)
         manifest = read_manifest(path, step)
         contents = {name: read_checked(path / name, manifest["files"].get(name)) for name in FILES}
         try:
@@ -140,7 +140,7 @@ class CheckpointStore:
         check_like(path, weights, like)
         return Checkpoint(step, weights, state)
 
-    def newest(
+    def load_newest(
         self,
         like: Arrays,
         *,
@@ -165,7 +165,7 @@ class CheckpointStore:
         if repair:
             self.repair()
         wrong = []
-        for step in [step for step in reversed(self.steps()) if step <= until]:
+        for step in [step for step in reversed(self.list_steps()) if step <= until]:
             try:
                 found = self.load(step, like)
             except CheckpointError as error:
@@ -174,7 +174,7 @@ class CheckpointStore:
             if not where(found):
                 continue
             for reason in wrong:
-                warn(f"{reason}; using {self.path(step).name} instead")
+                warn(f"{reason}; using {self.get_path(step).name} instead")
             return found
         if wrong:
             raise CheckpointError("no usable checkpoint: " + "; ".join(wrong))
@@ -188,15 +188,15 @@ class CheckpointStore:
         Raises:
             CheckpointError: a checkpoint cannot be removed; all are intact.
         """
-        steps = self.steps()
+        steps = self.list_steps()
         for step in set(steps[:-1]) - set(wanted):
             # Renamed first, so that a kill during the removal does not leave a partial checkpoint.
-            gone = make_draft_path(self.path(step), "gone")
+            gone = make_draft_path(self.get_path(step), "gone")
             _discard(gone)
-            with _convert_errors(f"remove {self.path(step)}"):
-                if not _has_only_own_files(self.path(step)):
+            with _convert_errors(f"remove {self.get_path(step)}"):
+                if not _has_only_own_files(self.get_path(step)):
                     continue
-                self.path(step).rename(gone)
+                self.get_path(step).rename(gone)
             _discard(gone)
 
     def repair(self) -> None:
@@ -224,9 +224,9 @@ class CheckpointStore:
             leftovers = [path for path in self._list_entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
-        for later in self.steps():
+        for later in self.list_steps():
             if later > step:
-                self._set_aside(self.path(later))
+                self._set_aside(self.get_path(later))
 
     def _set_aside(self, path: Path) -> None:
         """Move a directory to ``set-aside/``, with a number in its name if the name exists there."""

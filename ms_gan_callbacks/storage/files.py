@@ -130,7 +130,7 @@ def detect_encoding(content: bytes) -> str:
     return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
 
 
-def sha256_of(text: str) -> str:
+def compute_sha256(text: str) -> str:
     """Return the sha256 of a text as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -198,7 +198,7 @@ class Manifest(Facts):
         """Return a copy with an additional entry in its history."""
         return self.replace(history=[*(dict(one.facts) for one in self.history), entry])
 
-    def after(self, then: Manifest) -> Manifest:
+    def continue_from(self, then: Manifest) -> Manifest:
         """Return a copy for a resumed run, with the start time, history and unknown keys of ``then``."""
         dropped = self.keys() - {"history"}
         kept = {name: value for name, value in then.facts.items() if name not in dropped}

@@ -26,11 +26,11 @@ from filelock import FileLock, Timeout
 
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import (
+    compute_sha256,
     decode_source,
     is_leftover,
     list_folder,
     replace_file,
-    sha256_of,
     sweep_drafts,
     walk_files,
 )
@@ -47,7 +47,7 @@ class RunFolder:
     """A run directory: new or empty for a new run, and locked by one process at a time.
 
     Args:
-        path: the directory; None for ``runs/<name>-<time>``, which is created by :meth:`reserved`.
+        path: the directory; None for ``runs/<name>-<time>``, which is created by :meth:`reserve`.
         name: first part of a default name.
 
     Attributes:
@@ -90,7 +90,7 @@ class RunFolder:
             raise RunDirError(f"{path} contains other files ({listed}); choose an empty or new directory")
 
     @contextmanager
-    def reserved(self, fresh: bool = True) -> Iterator[None]:
+    def reserve(self, fresh: bool = True) -> Iterator[None]:
         """Create a directory with a unique default name; it is removed if the context raises an exception.
 
         Args:
@@ -130,7 +130,7 @@ class RunFolder:
         self.kept = True
 
     @contextmanager
-    def held(self, fresh: bool, writes: Iterable[str] = ()) -> Iterator[None]:
+    def lock(self, fresh: bool, writes: Iterable[str] = ()) -> Iterator[None]:
         """Lock the directory, which is created for a new run.
 
         Drafts left by killed processes are removed. If a new run fails before :meth:`keep`, its files are removed,
@@ -250,7 +250,7 @@ def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
         there = file.read_bytes() if os.path.lexists(file) else None
         if there == content:
             return
-        if there is not None and sha256_of(decode_source(there)) != known:
+        if there is not None and compute_sha256(decode_source(there)) != known:
             raise RunDirError(
                 f"{file} was modified since the run wrote it and would be overwritten: move the file elsewhere"
             )

@@ -11,7 +11,7 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 
 
-def with_defaults(callbacks: Any, quiet: bool) -> list[Callback]:
+def add_default_callbacks(callbacks: Any, quiet: bool) -> list[Callback]:
     """Adapt MindSpore's callbacks; add MetricsLog, DivergenceGuard and, unless quiet, Console if missing."""
     attached: list[Callback] = adapt_callbacks(callbacks)
     for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):

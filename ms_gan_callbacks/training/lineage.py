@@ -56,7 +56,7 @@ def describe_run(players: Players, source: Source, epochs: int, origin: Origin |
     )
 
 
-def recipe_of(
+def load_stored_recipe(
     out_dir: Path, overrides: Mapping[str, Any], more: Iterable[Typed] = (), without: Collection[str] = ()
 ) -> Recipe:
     """Return the recipe to resume a run with, including attached callbacks and metrics.
@@ -107,7 +107,7 @@ def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
     return file.build({**then, **overrides})
 
 
-def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
+def open_run(loop: TrainingLoop, recipe: Recipe | None) -> None:
     """Write ``run.json`` and the recipe of a new run, and check that the recipe can be loaded from the copy.
 
     Raises:

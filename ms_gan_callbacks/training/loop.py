@@ -35,7 +35,7 @@ class Interruption(Protocol):
 
     received: int | None
 
-    def deferred(self) -> AbstractContextManager[None]:
+    def defer(self) -> AbstractContextManager[None]:
         """Defer the interruption inside of the context; the loop checks ``received`` between steps."""
         ...
 
@@ -45,7 +45,7 @@ class NoInterruption:
 
     received: int | None = None
 
-    def deferred(self) -> AbstractContextManager[None]:
+    def defer(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
 
@@ -109,7 +109,7 @@ class TrainingLoop:
         Returns:
             Whether the run has ended; False if a callback requested a rollback.
         """
-        with self.interruption.deferred(), self.bus:
+        with self.interruption.defer(), self.bus:
             if self.interruption.received:
                 self._interrupt(self.interruption.received)
             self.session.begin()
@@ -205,7 +205,7 @@ class TrainingLoop:
         self._restore_progress(state["progress"], state.get("batch_size"))
         self.run.epoch_means.load_state(state["epoch_means"])
         self.run.rollbacks = list(state.get("rollbacks", ()))
-        self.session.restore(state, checkpoint.step, self.store.path(checkpoint.step))
+        self.session.restore(state, checkpoint.step, self.store.get_path(checkpoint.step))
 
     def _restore_progress(self, then: Mapping[str, int], batch_size: int | None) -> None:
         progress = self.run.progress

@@ -28,7 +28,9 @@ DECISIVE = {
 }
 
 
-def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None) -> None:
+def resume_run(
+    loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None
+) -> None:
     """Load a checkpoint into a loop and record this in ``run.json``; damaged and later checkpoints are set aside.
 
     Args:
@@ -46,7 +48,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     then = Manifest.read(run.out_dir)
     # Before loading: a changed setting is a clearer error than weights of another shape.
     changes = check_changes(then, run.manifest, allowed)
-    checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
+    checkpoint = store.load_newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
         _drop_metrics(loop)
@@ -63,7 +65,7 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
         _warn_of_missing_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
     entry = {"resumed": get_time(), "from_step": step, **({"changes": changes} if changes else {})}
-    run.manifest = run.manifest.after(then).add_history(entry)
+    run.manifest = run.manifest.continue_from(then).add_history(entry)
     if recipe is not None and recipe.origin is not None:
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
     run.manifest.write(run.out_dir)

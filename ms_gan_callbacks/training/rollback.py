@@ -49,7 +49,7 @@ def roll_back(loop: TrainingLoop) -> None:
 
 def _find_good(loop: TrainingLoop, request: RollBack) -> Checkpoint:
     try:
-        found = loop.store.newest(loop.players.weights(), until=request.healthy, where=_is_finite)
+        found = loop.store.load_newest(loop.players.weights(), until=request.healthy, where=_is_finite)
     except CheckpointError as error:
         raise DivergenceError(f"{request.reason}; {error}") from error
     if found is None:

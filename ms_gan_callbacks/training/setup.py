@@ -46,7 +46,7 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
     return content
 
 
-def fit_to(players: Players, source: Source) -> None:
+def compile_players(players: Players, source: Source) -> None:
     """Compile both players for images of a source, and check its labels if the GAN is conditional.
 
     Raises:
@@ -62,7 +62,7 @@ def fit_to(players: Players, source: Source) -> None:
     players.compile_for(real, noise(method.seed, "probe", 1, source.batch_size, method.noise_dim))
 
 
-def new_run(
+def create_run(
     players: Players,
     source: Source,
     bus: CallbackBus,
@@ -94,7 +94,7 @@ def new_run(
     )
 
 
-def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
+def add_metrics(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
     """Check metrics and callbacks, and add the metrics to the run.
 
     Raises:
