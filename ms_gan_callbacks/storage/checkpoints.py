@@ -50,6 +50,7 @@ class Checkpoint:
     """The verified content of a checkpoint."""
 
     step: int
+    path: Path
     weights: dict[str, NDArray[Any]]
     state: dict[str, Any]
 
@@ -138,7 +139,7 @@ class CheckpointStore:
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
         check_like(path, weights, like)
-        return Checkpoint(step, weights, state)
+        return Checkpoint(step, path, weights, state)
 
     def load_newest(
         self,

@@ -40,7 +40,7 @@ def roll_back(loop: TrainingLoop) -> None:
     run.scale_learning_rates(math.prod(one["learning_rate"] for one in undone))
     run.rollbacks = [*before, entry]
     run.requests = Requests()
-    loop.session.save()
+    loop.save()
     run.manifest = run.manifest.add_history({"rolled_back": get_time(), **entry})
     run.manifest.write(run.out_dir)
     factor = f" and {request.learning_rate:g} times the learning rate" if request.learning_rate != 1 else ""

@@ -281,5 +281,5 @@ class Runner:
         evaluator = add_metrics(run, bus, evaluation, source)
         store = CheckpointStore(self.out_dir / "checkpoints")
         return TrainingLoop(
-            self._players, source, bus, run, store, evaluator, self._interruption, on_step=self._folder.keep
+            run, bus, store, self._players, source, evaluator, self._interruption, on_step=self._folder.keep
         )
