@@ -115,11 +115,6 @@ class SharedContext:
         self.parameters = Parameters()
         self.run_context = RunContext(self.parameters)
 
-    @property
-    def stop_requested(self) -> bool:
-        """Whether one of the callbacks has requested a stop."""
-        return bool(self.run_context.get_stop_requested())
-
     def note_evaluation(self, run: Run) -> None:
         """Provide metrics until the end of the epoch, as in ``Model.fit``."""
         self._evaluated_in = run.epoch

@@ -149,7 +149,8 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         parameters = run_context.original_args()
         if not self._training:
             self._begin(parameters)
-        self._model.begin_epoch(parameters.cur_epoch_num)
+        self._model.run.progress.begin(parameters.cur_epoch_num)
+        self._model.run.epoch_means.restart()
         self._emit(Event.TRAIN_EPOCH_BEGIN, run_context)
 
     def on_train_step_begin(self, run_context: Any) -> None:

@@ -156,11 +156,6 @@ class ModelRun(Session):
         if not self.fresh:
             self.store.go_back_to(run.step)
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Begin an epoch, counted from 1."""
-        self.run.progress.begin(epoch)
-        self.run.epoch_means.restart()
-
     def begin_step(self, parameters: Any) -> None:
         """Update the step counter."""
         self.folder.keep()

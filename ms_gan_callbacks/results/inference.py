@@ -47,8 +47,8 @@ class Trained:
         device: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe: Recipe = read_recipe(run_dir, overrides or {})
         self.manifest = Manifest.read(run_dir)
+        self.recipe: Recipe = read_recipe(run_dir, self.manifest, overrides or {})
         if self.recipe.origin and compute_sha256(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} has been modified since the run was started")
         use_device(device)
@@ -57,7 +57,7 @@ class Trained:
         try:
             chosen = _choose(run_dir, checkpoint, like)
         except CheckpointError as error:
-            if overrides and (changed := _find_change(run_dir, like)):
+            if overrides and (changed := self._find_change(run_dir, like)):
                 raise UsageError(
                     f"--set {', '.join(overrides)} changes the networks, so the checkpoints of {run_dir} do not "
                     f"fit: {changed}"
@@ -65,6 +65,16 @@ class Trained:
             raise
         self.step = chosen.step
         self._players.load_weights(chosen.weights)
+
+    def _find_change(self, run_dir: Path, like: Arrays) -> str | None:
+        """Describe the first parameter whose shape differs from the run's, or return None."""
+        recipe = read_recipe(run_dir, self.manifest, {})
+        then = Players(recipe.generator, recipe.discriminator, recipe).weights()
+        for name in {**then, **like}:
+            were, now = (getattr(weights.get(name), "shape", "none") for weights in (then, like))
+            if were != now:
+                return f"the shape of {name} is {now}, and {were} in the run"
+        return None
 
     def noise(self, count: int, name: str = "preview", seed: int | None = None) -> Floats:
         """Return noise vectors, (count, noise_dim); by default those of the run's image grids."""
@@ -100,27 +110,9 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
         raise RunDirError(f"{run_dir} does not contain a checkpoint")
     if checkpoint == "last":
         return last
-    return store.load(
-        _find_best(run_dir, last.state["callbacks"]) if checkpoint == "best" else int(checkpoint), like
-    )
-
-
-def _find_change(run_dir: Path, like: Arrays) -> str | None:
-    """Describe the first parameter whose shape differs from the run's, or return None."""
-    recipe = read_recipe(run_dir, {})
-    were = {
-        name: array.shape
-        for name, array in Players(recipe.generator, recipe.discriminator, recipe).weights().items()
-    }
-    now = {name: array.shape for name, array in like.items()}
-    for name in {**were, **now}:
-        if were.get(name) != now.get(name):
-            return f"the shape of {name} is {now.get(name, 'none')}, and {were.get(name, 'none')} in the run"
-    return None
-
-
-def _find_best(run_dir: Path, states: Mapping[str, Mapping[str, Any]]) -> int:
-    steps = [state["saved"] for state in states.values() if state.get("saved") is not None]
+    if checkpoint != "best":
+        return store.load(int(checkpoint), like)
+    steps = [state["saved"] for state in last.state["callbacks"].values() if state.get("saved") is not None]
     if not steps:
         raise CheckpointError(f"{run_dir} does not contain a best checkpoint: BestCheckpoint has not saved one")
-    return int(steps[-1])
+    return store.load(int(steps[-1]), like)

@@ -80,13 +80,8 @@ class Snapshots(Callback):
             for parameter in network.get_parameters()
         }
 
-    def on_train_epoch_end(self, run: Run) -> None:
-        """Record the parameters again, after the other callbacks handled the event."""
-        self.on_train_step_end(run)
-
-    def on_train_end(self, run: Run) -> None:
-        """Record the parameters again, after the other callbacks handled the event."""
-        self.on_train_step_end(run)
+    # Again, after the other callbacks have handled the event:
+    on_train_epoch_end = on_train_end = on_train_step_end
 
 
 @lru_cache

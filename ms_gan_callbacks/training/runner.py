@@ -31,13 +31,12 @@ from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
-from ms_gan_callbacks.training.defaults import add_default_callbacks
+from ms_gan_callbacks.training import setup
 from ms_gan_callbacks.training.lineage import load_stored_recipe, open_run
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.training.result import RunResult
 from ms_gan_callbacks.training.resume import resume_run
 from ms_gan_callbacks.training.rollback import roll_back
-from ms_gan_callbacks.training.setup import add_metrics, check_same_data, compile_players, create_run
 
 
 class Runner:
@@ -196,7 +195,7 @@ class Runner:
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both arguments: this runner has no recipe")
         check_whole_number("epochs", epochs, 1)
-        bus = CallbackBus(add_default_callbacks(callbacks or (), quiet), owner=self)
+        bus = CallbackBus(setup.add_default_callbacks(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
         with self._folder.reserve(fresh):
             loop = self._prepare(epochs, as_source(data, batch_size), bus, evaluation or Evaluation())
@@ -269,16 +268,16 @@ class Runner:
 
     def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
         """Check everything that can fail before the first step; write to the disk last."""
-        self._content = check_same_data(self._content, source)
-        compile_players(self._players, source)
+        self._content = setup.check_same_data(self._content, source)
+        setup.compile_players(self._players, source)
         # A resumed run is given its total number of epochs; a later call in the same process adds epochs.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         if self._resume is False:
             self._players.check_rates(self._progress)
         origin = self._recipe.origin if self._recipe else None
-        run = create_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
-        evaluator = add_metrics(run, bus, evaluation, source)
+        run = setup.create_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
+        evaluator = setup.add_metrics(run, bus, evaluation, source)
         store = CheckpointStore(self.out_dir / "checkpoints")
         return TrainingLoop(
             run, bus, store, self._players, source, evaluator, self._interruption, on_step=self._folder.keep

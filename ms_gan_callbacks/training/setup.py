@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ms_gan_callbacks.callbacks.console import Console
+from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Origin
 from ms_gan_callbacks.data.arrays import ArraySource
@@ -17,13 +21,24 @@ from ms_gan_callbacks.data.protocol import Source, check_batch, take_images
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.metrics.direction import mode_of
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import describe_run
+
+
+def add_default_callbacks(callbacks: Any, quiet: bool) -> list[Callback]:
+    """Adapt MindSpore's callbacks; add MetricsLog, DivergenceGuard and, unless quiet, Console if missing."""
+    attached: list[Callback] = adapt_callbacks(callbacks)
+    for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
+        if not any(isinstance(callback, kind) for callback in attached):
+            attached.append(kind())
+    return attached
 
 
 def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:

@@ -91,13 +91,7 @@ def verify_resume(
 
 
 def _run_part(
-    settings: tuple[Any, ...],
-    out_dir: Path,
-    kill_at: int,
-    stop_at: int,
-    *,
-    expect: int,
-    resume: bool = False,
+    settings: tuple[Any, ...], out_dir: Path, kill_at: int, stop_at: int, *, expect: int, resume: bool = False
 ) -> None:
     call = f"train_part(*{settings!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
     command = [sys.executable, "-c", f"from ms_gan_callbacks.training.verify import train_part; {call}"]
