@@ -154,7 +154,6 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         self._emit(Event.TRAIN_EPOCH_BEGIN, run_context)
 
     def on_train_step_begin(self, run_context: Any) -> None:
-        """Emit the event."""
         self._model.begin_step(run_context.original_args())
         self._emit(Event.TRAIN_STEP_BEGIN, run_context)
 

@@ -172,11 +172,7 @@ class ModelRun(Session):
         self.run.epoch_means.add(values)
 
     def load_weights(self, step: int) -> Checkpoint:
-        """Load the parameters of a step's checkpoint into the network and its optimizer, and return it.
-
-        Raises:
-            CheckpointError: the checkpoint is missing, damaged, or of another network.
-        """
+        """Load a step's checkpoint into the network and its optimizer, and return it."""
         checkpoint = self.store.load(step, self.weights())
         for parameter in self._network.get_parameters():
             ops.assign(parameter, Tensor(checkpoint.weights[parameter.name]))

@@ -152,7 +152,7 @@ class MindSporeCallback(Callback):
         self._call("on_train_step_end", run)
 
     def on_eval_end(self, run: Run) -> None:
-        self._context.note_evaluation(run)
+        self._context.evaluated_in = run.epoch
         for hook in ("on_eval_begin", "on_eval_end"):
             if self._quirks.evaluates and _overrides(self.callback, hook):
                 self._call(hook, run, "eval")

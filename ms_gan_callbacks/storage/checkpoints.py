@@ -17,8 +17,8 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -39,7 +39,14 @@ from ms_gan_callbacks.storage.checkpoint_files import (
     read_checked,
     read_manifest,
 )
-from ms_gan_callbacks.storage.files import list_folder, make_draft_path, sync_folder, to_json, write_durably
+from ms_gan_callbacks.storage.files import (
+    convert_errors,
+    list_folder,
+    make_draft_path,
+    sync_folder,
+    to_json,
+    write_durably,
+)
 
 # Temporary directories left by a killed process, also of older versions of this package.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
@@ -58,6 +65,8 @@ class Checkpoint:
 class CheckpointStore:
     """Writes and reads checkpoints; a kill or a full disk at any time leaves the existing ones intact.
 
+    All methods raise CheckpointError if the disk cannot be read or written.
+
     Args:
         folder: directory of the checkpoints; created when the first one is written.
     """
@@ -67,7 +76,7 @@ class CheckpointStore:
 
     def list_steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, including damaged ones."""
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             names = [path.name for path in self._list_entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
         return sorted(step for step in set(numbers) if self.get_path(step).name in names)
@@ -83,16 +92,12 @@ class CheckpointStore:
         return self.folder / f"step-{step:08d}"
 
     def save(self, step: int, weights: Arrays, state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint, flush it to disk and return its directory.
-
-        Raises:
-            CheckpointError: it cannot be written; existing checkpoints are unchanged.
-        """
+        """Write a checkpoint, flush it to disk and return its directory."""
         final = self.get_path(step)
         draft = make_draft_path(final)
         older = [self.get_path(other).name for other in self.list_steps() if other < step]
         rest = f"the newest checkpoint is {older[-1]}" if older else "there is no earlier checkpoint"
-        with _convert_errors(f"save a checkpoint at step {step}", rest):
+        with convert_errors(CheckpointError, f"save a checkpoint at step {step}", rest):
             _discard(draft)  # left by a killed process with the same id
             try:
                 draft.mkdir(parents=True)
@@ -185,16 +190,13 @@ class CheckpointStore:
         """Remove all checkpoints except those of the steps in ``wanted`` and the newest.
 
         Directories that contain other files are not removed.
-
-        Raises:
-            CheckpointError: a checkpoint cannot be removed; all are intact.
         """
         steps = self.list_steps()
         for step in set(steps[:-1]) - set(wanted):
             # Renamed first, so that a kill during the removal does not leave a partial checkpoint.
             gone = make_draft_path(self.get_path(step), "gone")
             _discard(gone)
-            with _convert_errors(f"remove {self.get_path(step)}"):
+            with convert_errors(CheckpointError, f"remove {self.get_path(step)}"):
                 if not _has_only_own_files(self.get_path(step)):
                     continue
                 self.get_path(step).rename(gone)
@@ -204,24 +206,17 @@ class CheckpointStore:
         """Restore the old checkpoint of a step whose replacement was interrupted by a kill.
 
         Only the process that holds the lock of the run may call this, since another one may be replacing it now.
-
-        Raises:
-            CheckpointError: the directory cannot be read or renamed; all checkpoints are intact.
         """
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._list_entries()]
             for old, words in found:
                 if words and words["kind"] == "old" and not (self.folder / words["step"]).exists():
                     old.rename(self.folder / words["step"])
 
     def go_back_to(self, step: int) -> None:
-        """Move checkpoints after a step to ``set-aside/``, and remove temporary directories of killed processes.
-
-        Raises:
-            CheckpointError: a directory cannot be read or moved; all checkpoints are intact.
-        """
+        """Move checkpoints after a step to ``set-aside/``; remove temporary directories of killed processes."""
         self.repair()
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             leftovers = [path for path in self._list_entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
@@ -232,20 +227,10 @@ class CheckpointStore:
     def _set_aside(self, path: Path) -> None:
         """Move a directory to ``set-aside/``, with a number in its name if the name exists there."""
         aside = self.folder / "set-aside"
-        with _convert_errors(f"move {path} to {aside}"):
+        with convert_errors(CheckpointError, f"move {path} to {aside}"):
             aside.mkdir(exist_ok=True)
             names = (f"{path.name}{'' if number == 1 else f'-{number}'}" for number in count(1))
             path.rename(next(free for name in names if not os.path.lexists(free := aside / name)))
-
-
-@contextmanager
-def _convert_errors(action: str, rest: str = "") -> Iterator[None]:
-    """Convert an OSError to a CheckpointError with a one-line message."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"cannot {action}: {error.strerror or error}"
-        raise CheckpointError(f"{reason}; {rest}" if rest else reason) from error
 
 
 def _has_only_own_files(path: Path) -> bool:

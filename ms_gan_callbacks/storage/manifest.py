@@ -11,7 +11,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ms_gan_callbacks.errors import RunDirError
-from ms_gan_callbacks.storage.files import replace_file, to_json
+from ms_gan_callbacks.storage.files import convert_errors, replace_file, to_json
 
 MANIFEST, FORMAT = "run.json", 2
 KINDS: Mapping[Any, tuple[Any, str]] = {
@@ -185,10 +185,8 @@ class Manifest(Facts):
         Raises:
             RunDirError: the file cannot be written.
         """
-        try:
+        with convert_errors(RunDirError, f"write to {folder}"):
             replace_file(folder / MANIFEST, to_json(dict(self.replace().facts)))
-        except OSError as error:
-            raise RunDirError(f"cannot write to {folder}: {error.strerror or error}") from error
 
     def replace(self, /, **changes: Any) -> Manifest:
         """Return a copy with changed values."""

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import (
     compute_sha256,
+    convert_errors,
     decode_source,
     is_leftover,
     list_folder,
@@ -100,23 +101,18 @@ class RunFolder:
             RunDirError: the directory cannot be created.
         """
         if fresh and self._name is not None and not self._made:
-            self._make_default(self._name)
+            with convert_errors(RunDirError, f"write to {PARENT}"):
+                PARENT.mkdir(exist_ok=True)
+                for path in _generate_names(self._name):
+                    with suppress(FileExistsError):
+                        path.mkdir()
+                        self.path, self._made = path, True
+                        break
         try:
             yield
         except BaseException:
             self._abandon()
             raise
-
-    def _make_default(self, name: str) -> None:
-        try:
-            PARENT.mkdir(exist_ok=True)
-            for path in _generate_names(name):
-                with suppress(FileExistsError):
-                    path.mkdir()
-                    self.path, self._made = path, True
-                    return
-        except OSError as error:
-            raise RunDirError(f"cannot write to {PARENT}: {error.strerror or error}") from error
 
     def _abandon(self) -> None:
         """Remove the directory if this process created it and it is empty."""

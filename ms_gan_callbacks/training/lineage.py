@@ -68,8 +68,7 @@ def load_stored_recipe(
         without: names of attached callbacks and metrics to leave out.
 
     Raises:
-        RunDirError: the directory does not contain a run, or see :func:`read_recipe`.
-        RecipeError: see :func:`load_recipe`.
+        RunDirError, RecipeError: the directory does not contain a run, or see :func:`read_recipe`.
         UsageError: a component cannot be attached, or a name in ``without`` is not attached.
     """
     manifest = Manifest.read(out_dir)

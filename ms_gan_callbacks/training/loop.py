@@ -62,9 +62,7 @@ class TrainingLoop(Session):
     """Trains from ``run.progress`` to the last epoch, or until a callback requests a stop.
 
     Args:
-        run: the run.
-        bus: its callbacks.
-        store: its checkpoints, which contain both players with their optimizers.
+        run, bus, store: see :class:`Session`; checkpoints contain both players with their optimizers.
         players: the networks to train.
         source: the training data.
         evaluator: computes metrics on schedule.

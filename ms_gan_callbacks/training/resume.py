@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
@@ -28,9 +28,7 @@ DECISIVE = {
 }
 
 
-def resume_run(
-    loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None
-) -> None:
+def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None) -> None:
     """Load a checkpoint into a loop and record this in ``run.json``; damaged and later checkpoints are set aside.
 
     Args:
@@ -51,7 +49,8 @@ def resume_run(
     checkpoint = store.load_newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
-        _drop_metrics(loop)
+        for name in set(run.metrics) - set(loop.evaluator.evaluation.metrics):
+            del run.metrics[name]  # it is no longer computed
     step = run.step
     if step >= run.steps:
         raise UsageError(
@@ -62,7 +61,10 @@ def resume_run(
     if checkpoint is None:
         warn(f"{run.out_dir} does not contain a checkpoint: training starts from the first step")
     elif not {"callbacks", "recipe"} & changes.keys():
-        _warn_of_missing_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
+        for name in sorted(checkpoint.state["callbacks"].keys() - loop.bus.stateful()):
+            warn(
+                f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded"
+            )
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
     entry = {"resumed": get_time(), "from_step": step, **({"changes": changes} if changes else {})}
     run.manifest = run.manifest.continue_from(then).add_history(entry)
@@ -70,17 +72,6 @@ def resume_run(
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
     run.manifest.write(run.out_dir)
     store.go_back_to(step)  # last, so that a failure above leaves the checkpoints in place
-
-
-def _drop_metrics(loop: TrainingLoop) -> None:
-    """Remove the values of metrics that the run no longer computes."""
-    for name in set(loop.run.metrics) - set(loop.evaluator.evaluation.metrics):
-        del loop.run.metrics[name]
-
-
-def _warn_of_missing_callbacks(states: Iterable[str], present: Collection[str]) -> None:
-    for name in sorted(set(states) - set(present)):
-        warn(f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded")
 
 
 def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:

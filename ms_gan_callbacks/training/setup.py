@@ -62,11 +62,7 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
 
 
 def compile_players(players: Players, source: Source) -> None:
-    """Compile both players for images of a source, and check its labels if the GAN is conditional.
-
-    Raises:
-        GanError: the networks, images and labels do not fit together.
-    """
+    """Compile both players for images of a source; raise GanError if they or the labels do not fit together."""
     method = players.method
     if not isinstance(source, (ArraySource, DatasetSource)):  # these two check their images
         check_batch(source, next(iter(source.batches(method.seed, 1)), None))
@@ -110,11 +106,7 @@ def create_run(
 
 
 def add_metrics(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
-    """Check metrics and callbacks, and add the metrics to the run.
-
-    Raises:
-        GanError: a metric or a callback cannot be used in this run.
-    """
+    """Add the metrics to the run; raise GanError if a metric or a callback cannot be used in it."""
     evaluator = Evaluator(evaluation, source, run.seed)
     evaluator.check(run)
     run.metric_names = frozenset(evaluation.metrics)
