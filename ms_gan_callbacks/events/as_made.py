@@ -56,12 +56,7 @@ class AsMade:
 
 
 def lend(thing: Any, owner: object, label: str) -> None:
-    """Assign a callback, and the callbacks it holds, to a run; reset them if another run has used them.
-
-    Args:
-        thing: the callback.
-        owner: the owner of the run.
-        label: the callback's name in messages.
+    """Assign a callback, and the callbacks it holds, to a run's owner; reset them if another run has used them.
 
     Raises:
         CallbackError: another run has used the callback, and it cannot be reset.

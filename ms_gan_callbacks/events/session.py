@@ -19,12 +19,9 @@ from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 
 
 class Session:
-    """Runs the callbacks of one run.
+    """A run with its callbacks and its checkpoints.
 
     Args:
-        run: the run.
-        bus: its callbacks.
-        store: its checkpoints.
         note: called with each event after the callbacks, before the logged values are cleared.
 
     Attributes:

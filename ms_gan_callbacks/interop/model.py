@@ -59,26 +59,21 @@ def for_model(
         CallbackError: a callback cannot work in a Model.
         RunDirError: the directory is in use, or (with ``resume``) contains no run.
     """
-    return ModelCallback(callbacks, out_dir, outputs, resume, quiet)
+    ours = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    _check_callbacks(ours)
+    return ModelCallback(ours, RunFolder(out_dir, "model"), outputs, resume, quiet)
 
 
 class ModelCallback(StockCallback):  # type: ignore[misc]
     """The return value of :func:`for_model`."""
 
     def __init__(
-        self,
-        callbacks: Callback | Iterable[Callback],
-        out_dir: str | Path | None,
-        outputs: Sequence[str],
-        resume: bool,
-        quiet: bool,
+        self, callbacks: Sequence[Callback], folder: RunFolder, outputs: Sequence[str], resume: bool, quiet: bool
     ) -> None:
         super().__init__()
-        self._callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-        _check_callbacks(self._callbacks)
-        bus = CallbackBus(self._callbacks, owner=self)
+        self._callbacks = callbacks
+        bus = CallbackBus(callbacks, owner=self)
         _check_outputs(outputs)
-        folder = RunFolder(out_dir, "model")
         if resume:
             Manifest.read(folder.path)
         else:

@@ -126,11 +126,7 @@ class CheckpointStore:
         _discard(old)
 
     def load(self, step: int, like: Arrays) -> Checkpoint:
-        """Read and verify a checkpoint.
-
-        Args:
-            step: the step.
-            like: parameters with the expected names, shapes and types.
+        """Read a checkpoint and verify it; its names, shapes and types of parameters must be those of ``like``.
 
         Raises:
             CheckpointError: it is missing, damaged, from a newer version, or of other networks.

@@ -79,11 +79,11 @@ class RunFolder:
             if path.is_file():
                 raise RunDirError(f"{path} is a file; choose a directory") from error
             raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
-        if MANIFEST in names and not _has_begun(path, names):
-            names.remove(MANIFEST)
         if MANIFEST in names:
-            hint = f"or resume it: ms-gan resume {shlex.quote(str(path))}"
-            raise RunDirError(f"{path} already contains a run; choose another --out, {hint}")
+            if _has_begun(path, names):
+                hint = f"or resume it: ms-gan resume {shlex.quote(str(path))}"
+                raise RunDirError(f"{path} already contains a run; choose another --out, {hint}")
+            names.remove(MANIFEST)
         if _is_empty_file(path / LOCK):
             names.remove(LOCK)
         if names:

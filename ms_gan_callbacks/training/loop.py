@@ -18,7 +18,7 @@ from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
-from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.run import RollBack, Run
 from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.players import SCALARS, Players
@@ -62,8 +62,7 @@ class TrainingLoop(Session):
     """Trains from ``run.progress`` to the last epoch, or until a callback requests a stop.
 
     Args:
-        run, bus, store: see :class:`Session`; checkpoints contain both players with their optimizers.
-        players: the networks to train.
+        players: the networks to train, which checkpoints contain with their optimizers.
         source: the training data.
         evaluator: computes metrics on schedule.
         interruption: checked between steps.
@@ -97,11 +96,11 @@ class TrainingLoop(Session):
             "rollbacks": self.run.rollbacks,
         }
 
-    def train(self) -> bool:
+    def train(self) -> RollBack | None:
         """Train; exceptions of networks and callbacks propagate after every callback's ``__exit__``.
 
         Returns:
-            Whether the run has ended; False if a callback requested a rollback.
+            The rollback that a callback requested; None if the run has ended.
         """
         with self._interruption.defer(), self.bus:
             if self._interruption.received:
@@ -110,13 +109,13 @@ class TrainingLoop(Session):
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
                 if self.run.requests.roll_back:
-                    return False
+                    return self.run.requests.roll_back
                 if self.run.stop_reason:
                     break
             best = self.end()
         if best is not None:
             self.players.load_weights(self.store.load(best, self.players.weights()).weights)
-        return True
+        return None
 
     def _train_epoch(self, epoch: int) -> None:
         done = self.run.progress.begin(epoch)  # batches of this epoch consumed already

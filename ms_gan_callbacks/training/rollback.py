@@ -13,7 +13,7 @@ from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 
-def roll_back(loop: TrainingLoop) -> None:
+def roll_back(loop: TrainingLoop, request: RollBack) -> None:
     """Restore the newest good checkpoint of a stopped loop, with different noise from there on.
 
     The rollback is recorded in that checkpoint and in ``run.json``, so that it is counted even if the process is
@@ -23,9 +23,7 @@ def roll_back(loop: TrainingLoop) -> None:
         DivergenceError: there is no good checkpoint.
         CheckpointError: the checkpoint cannot be written.
     """
-    run, before, request = loop.run, loop.run.rollbacks, loop.run.requests.roll_back
-    if request is None:
-        raise ValueError("a rollback was not requested")
+    run, before = loop.run, loop.run.rollbacks
     good = _find_good(loop, request)
     entry = {
         "step": run.step,

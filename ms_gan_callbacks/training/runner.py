@@ -208,8 +208,8 @@ class Runner:
             else:
                 loop.run.manifest = loop.run.manifest.continue_from(Manifest.read(self.out_dir))
             first_step = self._progress.step
-            while not loop.train():
-                roll_back(loop)
+            while request := loop.train():
+                roll_back(loop, request)
         result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)

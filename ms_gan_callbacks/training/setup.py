@@ -42,11 +42,7 @@ def add_default_callbacks(callbacks: Any, quiet: bool) -> list[Callback]:
 
 
 def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:
-    """Check that a runner continues with the same data, and return a record of it.
-
-    Args:
-        before: the record of the previous call, or None.
-        source: the training data.
+    """Return a record of a runner's data, after comparing it with the record of the previous call.
 
     Raises:
         UsageError: the data or the batch size differs, so epochs could not be counted.
