@@ -7,6 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import ismemberdescriptor
 from io import IOBase
@@ -27,6 +28,7 @@ SHARED = (ModuleType, IOBase, type(threading.Lock()), type(threading.RLock()))
 """Types that are never copied: they are immutable, or cannot be copied."""
 
 
+@dataclass(eq=False)
 class AsMade:
     """The initial state of an object. Attributes set between two runs are part of it.
 
@@ -39,16 +41,14 @@ class AsMade:
         used: whether the object has been used in a run.
     """
 
+    made: dict[str, Any] = field(default_factory=dict)
+    kept: list[Any] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+    left: dict[str, Any] = field(default_factory=dict)
+    parts: list[Any] = field(default_factory=list)
+    used: bool = False
     owner: ref[Any] | None = None  # the run that uses the object
     of: int = 0  # id of the object: a shallow copy has the same memory
-
-    def __init__(self) -> None:
-        self.made: dict[str, Any] = {}
-        self.kept: list[Any] = []
-        self.stuck: set[str] = set()
-        self.left: dict[str, Any] = {}
-        self.parts: list[Any] = []
-        self.used = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes that are copied with the object, which exclude the run."""

@@ -86,17 +86,11 @@ class CallbackBus:
             record_state(callback)
 
     def _subscribe(self) -> None:
+        active = [one for one in self._attached if one.fault is None]
         for event in Event:
-            self._listeners[event] = [
-                (one, getattr(one.callback, event.value))
-                for one in self._attached
-                if one.fault is None and one.callback.listens(event)
-            ]
-        self._readers = [
-            one
-            for one in self._attached
-            if one.fault is None and type(one.callback).see_logged is not Callback.see_logged
-        ]
+            listeners = [one for one in active if one.callback.listens(event)]
+            self._listeners[event] = [(one, getattr(one.callback, event.value)) for one in listeners]
+        self._readers = [one for one in active if type(one.callback).see_logged is not Callback.see_logged]
 
     def __enter__(self) -> CallbackBus:
         self._exits = ExitStack()

@@ -184,11 +184,13 @@ class TrainingLoop(Session):
             self.emit(Event.TRAIN_EPOCH_END)
 
     def _interrupt(self, number: int) -> NoReturn:
-        step = self.run.step
-        if self.run.checkpoint is None:
+        run = self.run
+        if run.checkpoint is None:
             raise Interrupted("interrupted before the first step; nothing was saved", number)
-        folder = shlex.quote(str(self.run.out_dir))
-        raise Interrupted(f"interrupted and saved at step {step:,}; resume with: ms-gan resume {folder}", number)
+        folder = shlex.quote(str(run.out_dir))
+        raise Interrupted(
+            f"interrupted and saved at step {run.step:,}; resume with: ms-gan resume {folder}", number
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Load a checkpoint; call it before :meth:`train`."""

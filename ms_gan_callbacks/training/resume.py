@@ -16,16 +16,9 @@ from ms_gan_callbacks.training.loop import TrainingLoop
 
 # Settings that must not change when a run is resumed, in addition to the recipe's arguments, by their name for
 # --allow-change. Callbacks and metrics are those attached to the recipe.
-DECISIVE = {
-    "recipe": "recipe_sha256",
-    "seed": "seed",
-    "noise_dim": "noise_dim",
-    "batch_size": "batch_size",
-    "accelerate": "accelerated",
-    "callbacks": "callbacks",
-    "metrics": "metrics",
-    **{name: name for name in RECORDED_SETTINGS},
-}
+DECISIVE = ("recipe", "seed", "noise_dim", "batch_size", "accelerate", "callbacks", "metrics", *RECORDED_SETTINGS)
+KEYS = {"recipe": "recipe_sha256", "accelerate": "accelerated"}
+"""Keys of ``run.json`` that differ from these names."""
 
 
 def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None) -> None:
@@ -102,9 +95,9 @@ def check_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> di
 
 
 def _find_changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
-    pairs: dict[str, tuple[Any, Any]] = {
-        name: (getattr(then, key), getattr(now, key)) for name, key in DECISIVE.items()
-    }
+    pairs: dict[str, tuple[Any, Any]] = {}
+    for name in DECISIVE:
+        pairs[name] = getattr(then, KEYS.get(name, name)), getattr(now, KEYS.get(name, name))
     if then.objective is None:
         del pairs["objective"]  # older runs do not record it
     pairs["data"] = (then.data.sha256, now.data.sha256)
