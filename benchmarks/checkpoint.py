@@ -29,7 +29,7 @@ def stalls(saves: int, folder: str | None = None) -> tuple[list[float], int]:
             store.save(step, players.weights(copy=False), {})
             store.prune([step - 1])
             milliseconds.append(1000 * (perf_counter() - began))
-        return milliseconds, (store.path(saves) / "weights.safetensors").stat().st_size
+        return milliseconds, (store.get_path(saves) / "weights.safetensors").stat().st_size
 
 
 def main() -> None:

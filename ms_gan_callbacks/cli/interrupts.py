@@ -42,7 +42,7 @@ STARTERS: tuple[tuple[Any, str], ...] = (
 class Interrupts:
     """Context manager that handles SIGINT and SIGTERM.
 
-    Inside of :meth:`deferred` the first signal is only recorded in ``received``; outside it raises
+    Inside of :meth:`defer` the first signal is only recorded in ``received``; outside it raises
     KeyboardInterrupt in the main thread. A second signal ends the process immediately. Signals that were ignored
     before stay ignored. It has no effect on Windows, where threads cannot block signals, and in other threads.
     """
@@ -72,7 +72,7 @@ class Interrupts:
             raise Interrupted("interrupted; no data was lost", self.received) from error
 
     @contextmanager
-    def deferred(self) -> Iterator[None]:
+    def defer(self) -> Iterator[None]:
         """Only record signals inside of the context; the training loop checks ``received`` between steps."""
         before, self._deferring = self._deferring, True
         try:

@@ -19,8 +19,8 @@ from ms_gan_callbacks.errors import GanError, RecipeError, describe, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.models.settings import Method, check_whole_number
-from ms_gan_callbacks.storage.environment import git_revision
-from ms_gan_callbacks.storage.files import decode_source, list_folder, sha256_of
+from ms_gan_callbacks.storage.environment import get_git_revision
+from ms_gan_callbacks.storage.files import compute_sha256, decode_source, list_folder
 from ms_gan_callbacks.storage.source_text import pin_source, pin_sources
 
 if TYPE_CHECKING:
@@ -173,9 +173,9 @@ class Origin(RecipeFile):
         """Return the entries of ``run.json`` about the recipe; see :func:`encode_arguments`."""
         return {
             "recipe": str(self.path),
-            "recipe_sha256": sha256_of(self.source),
+            "recipe_sha256": compute_sha256(self.source),
             "arguments": encode_arguments(self.tunables, self.arguments),
-            "git_revision": git_revision(self.path.parent),
+            "git_revision": get_git_revision(self.path.parent),
             **self.attached,
             "plugins": self.packages,
         }
@@ -208,7 +208,7 @@ def _read(path: Path) -> tuple[bytes, str]:
 def _import(path: Path, source: str) -> ModuleType:
     # One name per path and content: compiled functions look up their globals by module name, so two recipes with
     # the same name would share the globals of the newer one.
-    digest = sha256_of(f"{path.resolve()}\n{source}")[:12]
+    digest = compute_sha256(f"{path.resolve()}\n{source}")[:12]
     name = f"{MODULE_PREFIX}{path.stem}_{digest}"
     if path.suffix != ".py":
         raise RecipeError(f"{path} is not a Python file: its name must end in .py")

@@ -7,6 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import ismemberdescriptor
 from io import IOBase
@@ -27,6 +28,7 @@ SHARED = (ModuleType, IOBase, type(threading.Lock()), type(threading.RLock()))
 """Types that are never copied: they are immutable, or cannot be copied."""
 
 
+@dataclass(eq=False)
 class AsMade:
     """The initial state of an object. Attributes set between two runs are part of it.
 
@@ -39,16 +41,14 @@ class AsMade:
         used: whether the object has been used in a run.
     """
 
+    made: dict[str, Any] = field(default_factory=dict)
+    kept: list[Any] = field(default_factory=list)
+    stuck: set[str] = field(default_factory=set)
+    left: dict[str, Any] = field(default_factory=dict)
+    parts: list[Any] = field(default_factory=list)
+    used: bool = False
     owner: ref[Any] | None = None  # the run that uses the object
     of: int = 0  # id of the object: a shallow copy has the same memory
-
-    def __init__(self) -> None:
-        self.made: dict[str, Any] = {}
-        self.kept: list[Any] = []
-        self.stuck: set[str] = set()
-        self.left: dict[str, Any] = {}
-        self.parts: list[Any] = []
-        self.used = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes that are copied with the object, which exclude the run."""
@@ -56,25 +56,28 @@ class AsMade:
 
 
 def lend(thing: Any, owner: object, label: str) -> None:
-    """Assign a callback, and the callbacks it holds, to a run; reset them if another run has used them.
-
-    Args:
-        thing: the callback.
-        owner: the owner of the run.
-        label: the callback's name in messages.
+    """Assign a callback, and the callbacks it holds, to a run's owner; reset them if another run has used them.
 
     Raises:
         CallbackError: another run has used the callback, and it cannot be reset.
     """
+    for one in _walk(thing):
+        _lend(one, owner, label)
+
+
+def _walk(thing: Any) -> Iterator[Any]:
+    """Yield a callback and the callbacks it holds, which may be recorded while it is visited."""
     waiting, done = [thing], set[int]()
     while waiting:
         one = waiting.pop()
         if id(one) not in done:
             done.add(id(one))
-            waiting += _lend(one, owner, label)
+            yield one
+            if MEMORY in vars(one):
+                waiting += vars(one)[MEMORY].parts
 
 
-def _lend(thing: Any, owner: object, label: str) -> list[Any]:
+def _lend(thing: Any, owner: object, label: str) -> None:
     memory, now = _get_memory(thing), _list_attributes(thing)
     changed = {
         name: now[name] for name in now if name not in memory.left or _has_changed(memory.left[name], now[name])
@@ -95,7 +98,6 @@ def _lend(thing: Any, owner: object, label: str) -> list[Any]:
         _reset(thing, memory, changed)
     memory.owner, memory.used = ref(owner), True
     memory.left = _list_attributes(thing)
-    return memory.parts
 
 
 def _has_changed(then: Any, now: Any) -> bool:
@@ -105,14 +107,9 @@ def _has_changed(then: Any, now: Any) -> bool:
 
 def record_state(thing: Any) -> None:
     """Record a callback's attributes at the end of a run; later changes become part of the initial state."""
-    waiting, done = [thing], set[int]()
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in done and MEMORY in vars(one):
-            done.add(id(one))
-            memory = _get_memory(one)
-            memory.left = _list_attributes(one)
-            waiting += memory.parts
+    for one in _walk(thing):
+        if MEMORY in vars(one):
+            _get_memory(one).left = _list_attributes(one)
 
 
 def _get_memory(thing: Any) -> AsMade:
@@ -164,14 +161,14 @@ def _list_attributes(thing: Any) -> dict[str, Any]:
     carried = {MEMORY, *getattr(thing, "carried_over", ())}
     found = vars(thing)
     # A list in the class is shared by all objects, until a reset replaces it by a copy in the object.
-    of_class = {name: value for name, value in _list_class_attributes(thing) if isinstance(value, CONTAINERS)}
+    of_class = {
+        name: value
+        for kind in reversed(type(thing).__mro__)
+        for name, value in vars(kind).items()
+        if isinstance(value, CONTAINERS) and not name.startswith("__")
+    }
     slotted = {name: getattr(thing, name) for name in _list_slots(thing) if hasattr(thing, name)}
     return {name: value for name, value in {**of_class, **found, **slotted}.items() if name not in carried}
-
-
-def _list_class_attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    for kind in reversed(type(thing).__mro__):
-        yield from ((name, value) for name, value in vars(kind).items() if not name.startswith("__"))
 
 
 def _list_slots(thing: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import TracebackType
@@ -27,13 +28,14 @@ from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
 
 
+@dataclass
 class _Attached:
     """A callback on the bus, with its label, time and fault."""
 
-    def __init__(self, callback: Callback, label: str) -> None:
-        self.callback, self.label = callback, label
-        self.seconds = 0.0
-        self.fault: str | None = None
+    callback: Callback
+    label: str
+    seconds: float = 0.0
+    fault: str | None = None
 
 
 class CallbackBus:
@@ -84,17 +86,11 @@ class CallbackBus:
             record_state(callback)
 
     def _subscribe(self) -> None:
+        active = [one for one in self._attached if one.fault is None]
         for event in Event:
-            self._listeners[event] = [
-                (one, getattr(one.callback, event.value))
-                for one in self._attached
-                if one.fault is None and one.callback.listens(event)
-            ]
-        self._readers = [
-            one
-            for one in self._attached
-            if one.fault is None and type(one.callback).see_logged is not Callback.see_logged
-        ]
+            listeners = [one for one in active if one.callback.listens(event)]
+            self._listeners[event] = [(one, getattr(one.callback, event.value)) for one in listeners]
+        self._readers = [one for one in active if type(one.callback).see_logged is not Callback.see_logged]
 
     def __enter__(self) -> CallbackBus:
         self._exits = ExitStack()
@@ -170,13 +166,10 @@ class CallbackBus:
             if not isinstance(error, GanError):  # messages of a GanError are complete
                 annotate(error, f"raised by {where}")
             raise error
-        self._detach(one, f"{where} raised {type(error).__name__}: {extract_message(error)}")
-
-    def _detach(self, one: _Attached, fault: str) -> None:
         if one.fault is None:
-            one.fault = fault
+            one.fault = f"{where} raised {type(error).__name__}: {extract_message(error)}"
             self._subscribe()
-            warn(f"{fault}; the run continues without it")
+            warn(f"{one.fault}; the run continues without it")
 
     def check(self, run: Run) -> list[str]:
         """Call ``check`` of every callback; return the warnings.
@@ -236,20 +229,20 @@ class CallbackBus:
 
     def summaries(self) -> dict[str, str]:
         """Return the summary line of every callback that has one, by label."""
-        lines = {one.label: _summarize(one.callback) for one in self._attached}
+        lines: dict[str, str] = {}
+        for one in self._attached:
+            try:
+                line = one.callback.summary()
+            except Exception as error:  # an error in a summary must not fail a run that is complete
+                line = f"summary() raised {describe(error)}"
+            if line:
+                lines[one.label] = line
         self._record_states()
-        return {label: line for label, line in lines.items() if line}
+        return lines
 
     def table(self) -> dict[Event, list[str]]:
         """Return the labels of the callbacks that handle each event."""
         return {event: [one.label for one, _ in self._listeners[event]] for event in Event}
-
-
-def _summarize(callback: Callback) -> str | None:
-    try:
-        return callback.summary()
-    except Exception as error:  # an error in a summary must not fail a run that is complete
-        return f"summary() raised {describe(error)}"
 
 
 def _collect_state(callback: Callback, states: dict[str, dict[str, Any]]) -> None:

@@ -104,11 +104,8 @@ def _check_keys(name: str, state: Any) -> None:
 
 def restore_tuples(callback: Callback, state: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the lists of a state read from JSON to tuples, for attributes that are tuples in the callback."""
-
-    def was_tuple(attribute: str) -> bool:
-        return attribute in callback.persistent and isinstance(getattr(callback, attribute, None), tuple)
-
+    tuples = {name for name in callback.persistent if isinstance(getattr(callback, name, None), tuple)}
     return {
-        attribute: tuple(value) if isinstance(value, list) and was_tuple(attribute) else value
-        for attribute, value in state.items()
+        name: tuple(value) if name in tuples and isinstance(value, list) else value
+        for name, value in state.items()
     }

@@ -18,9 +18,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from ms_gan_callbacks.errors import CallbackError, is_whole, pluralize
+from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 
 
@@ -35,17 +36,6 @@ class Event(Enum):
     TRAIN_EPOCH_END = "on_train_epoch_end"
     CHECKPOINT = "on_checkpoint"
     TRAIN_END = "on_train_end"
-
-
-class Counters(Protocol):
-    """The counters that a schedule reads."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def ends_epoch(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ class Every:
         """Whether the unit is epochs."""
         return self.unit == "epochs"
 
-    def due(self, at: Counters) -> bool:
+    def due(self, at: Run | Progress) -> bool:
         """Return whether the schedule is due after the current step."""
         if self.by_epoch:
             return at.ends_epoch and at.epoch % self.period == 0

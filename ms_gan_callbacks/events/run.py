@@ -204,15 +204,14 @@ class Run:
             TypeError: a value is neither a number nor a uint8 array of shape (H, W) or (H, W, 3).
         """
         for name, value in {**(values or {}), **named}.items():
-            if fault := self._find_fault(name, value):
+            fault = find_name_fault(name)
+            if not fault and not isinstance(value, np.ndarray):
+                taken = {*self.metric_names, *self.metrics}
+                fault = find_clash(name, self.group, self.epoch_means.names, taken)
+            if fault:
                 raise ValueError(f"run.log({name}=...): {fault}")
             self._log.add(name, value)
         self.scalars.add(self.logged)
-
-    def _find_fault(self, name: str, value: Any) -> str | None:
-        if (fault := find_name_fault(name)) or isinstance(value, np.ndarray):
-            return fault
-        return find_clash(name, self.group, self.epoch_means.names, {*self.metric_names, *self.metrics})
 
     def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
         """Return the numbers and images logged at the current event since the reader's last call."""

@@ -27,13 +27,9 @@ def find_name_fault(name: object) -> str | None:
 
 
 def find_clash(name: str, group: str, of_step: Collection[str], metrics: Collection[str]) -> str | None:
-    """Return the reason if a callback cannot log a name because it is already used, otherwise None.
+    """Return the reason if a callback cannot log a name, or TensorBoard tag, that is already used; otherwise None.
 
-    Args:
-        name: name of a value, or with a slash a TensorBoard tag.
-        group: TensorBoard prefix of the step's scalars.
-        of_step: names of the step's scalars.
-        metrics: names of the metrics.
+    The step's scalars, ``of_step``, have the prefix ``group`` in TensorBoard.
     """
     folder, slash, rest = name.partition("/")
     if name in of_step or (folder == group and rest in of_step):

@@ -1,14 +1,13 @@
 """Session: a run and its callbacks; emits events, writes checkpoints and removes old ones.
 
-The training loop, the adapter for ``mindspore.train.Model`` and the testing package each use a session, so all
-three call callbacks in the same order and write checkpoints at the same point of a step.
+The training loop, the run of a ``mindspore.train.Model`` and a simulated run are sessions:
+all three call callbacks in the same order and write checkpoints at the same point of a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,16 +15,13 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 
 
 class Session:
-    """Runs the callbacks of one run.
+    """A run with its callbacks and its checkpoints.
 
     Args:
-        run: the run.
-        bus: its callbacks.
-        store: its checkpoints; None if checkpoints are not written.
         note: called with each event after the callbacks, before the logged values are cleared.
 
     Attributes:
@@ -34,11 +30,7 @@ class Session:
     """
 
     def __init__(
-        self,
-        run: Run,
-        bus: CallbackBus,
-        store: CheckpointStore | None,
-        note: Callable[[Event], None] | None = None,
+        self, run: Run, bus: CallbackBus, store: CheckpointStore, note: Callable[[Event], None] | None = None
     ) -> None:
         self.run, self.bus, self.store, self._note = run, bus, store, note
         self.kept: dict[str, list[int]] = {}
@@ -70,24 +62,21 @@ class Session:
         asked, requests.checkpoints = requests.checkpoints, {}
         if not asked:
             return
-        self._keep(asked)
-        self.save()
-        if self.store is not None:
-            steps = {step for kept in self.kept.values() for step in kept}
-            self.store.prune(steps if self.resumed_from is None else steps | {self.resumed_from})
-        self.emit(Event.CHECKPOINT)
-
-    def _keep(self, asked: Mapping[str, int | None]) -> None:
-        """Retain this step's checkpoint for each owner, and the requested number of older ones."""
         for owner, count in asked.items():
             steps = [*(step for step in self.kept.get(owner, []) if step != self.run.step), self.run.step]
             self.kept[owner] = steps if count is None else steps[-count:]
+        self.save()
+        self.prune()
+        self.emit(Event.CHECKPOINT)
 
     def save(self) -> None:
         """Write a checkpoint of the current step."""
-        if self.store is None:
-            raise RuntimeError("this session has no checkpoints")
         self.run.checkpoint = self.store.save(self.run.step, self.weights(), self.state())
+
+    def prune(self) -> None:
+        """Remove the checkpoints that are no longer retained."""
+        steps = {step for kept in self.kept.values() for step in kept}
+        self.store.prune(steps if self.resumed_from is None else steps | {self.resumed_from})
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
         """Return the parameters that a checkpoint holds, by name."""
@@ -102,10 +91,11 @@ class Session:
             "callbacks": self.bus.state(),
         }
 
-    def restore(self, state: Mapping[str, Any], step: int, folder: Path) -> None:
-        """Restore the metrics and callback states of a checkpoint. The caller restores the progress."""
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Restore metrics and callback states from a checkpoint; subclasses also restore weights and progress."""
+        state = checkpoint.state
         self.run.metrics.clear()
         self.run.metrics.update(state["metrics"])
         self.bus.load_state(state["callbacks"])
         self.kept = {owner: [int(step) for step in steps] for owner, steps in state["kept"].items()}
-        self.resumed_from, self.run.checkpoint = step, folder
+        self.resumed_from, self.run.checkpoint = checkpoint.step, checkpoint.path

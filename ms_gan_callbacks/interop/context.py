@@ -31,8 +31,7 @@ class Parameters(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        object.__setattr__(self, "_asking", "a callback")
-        object.__setattr__(self, "_loss", None)
+        self.serve("a callback", None)
 
     def serve(self, asking: str, loss: Make | None) -> None:
         """Set the name of the callback that is called next, and the function that returns its loss, or None."""
@@ -51,7 +50,6 @@ class Parameters(dict[str, Any]):
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a value, or the default if the key does not exist."""
         return self[key] if key in self else default  # noqa: SIM401  this is the definition of get
 
     def __getattr__(self, key: str) -> Any:
@@ -86,11 +84,9 @@ class DatasetStub:
         self._size, self._batch_size = run.steps_per_epoch, run.manifest.batch_size or 1
 
     def get_dataset_size(self) -> int:
-        """Return the number of batches per epoch."""
         return self._size
 
     def get_batch_size(self) -> int:
-        """Return the batch size."""
         return self._batch_size
 
     def to_json(self, path: str = "") -> Any:
@@ -103,11 +99,12 @@ class SharedContext:
 
     Attributes:
         callbacks: the MindSpore callbacks, in their original order.
+        evaluated_in: epoch of the last evaluation, until whose end metrics are provided, as in ``Model.fit``.
     """
 
     def __init__(self) -> None:
         self.callbacks: list[Any] = []
-        self._evaluated_in = 0
+        self.evaluated_in = 0
         self.reset()
 
     def reset(self) -> None:
@@ -115,22 +112,13 @@ class SharedContext:
         self.parameters = Parameters()
         self.run_context = RunContext(self.parameters)
 
-    @property
-    def stop_requested(self) -> bool:
-        """Whether one of the callbacks has requested a stop."""
-        return bool(self.run_context.get_stop_requested())
-
-    def note_evaluation(self, run: Run) -> None:
-        """Provide metrics until the end of the epoch, as in ``Model.fit``."""
-        self._evaluated_in = run.epoch
-
     def update(self, run: Run, mode: str) -> Parameters:
         """Update ``cb_params`` from the run, and return them."""
         parameters = self.parameters
         if "run" not in parameters:
             parameters.update(_make_constants(run), list_callback=self.callbacks)
         parameters.update(mode=mode, cur_step_num=run.step, cur_epoch_num=run.epoch)
-        if run.metrics and self._evaluated_in == run.epoch:
+        if run.metrics and self.evaluated_in == run.epoch:
             metrics = {name: Number(value) for name, value in run.metrics.items()}
             parameters.update(metrics=metrics, eval_results=dict(metrics))
         else:

@@ -59,31 +59,26 @@ def for_model(
         CallbackError: a callback cannot work in a Model.
         RunDirError: the directory is in use, or (with ``resume``) contains no run.
     """
-    return ModelCallback(callbacks, out_dir, outputs, resume, quiet)
+    ours = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    _check_callbacks(ours)
+    return ModelCallback(ours, RunFolder(out_dir, "model"), outputs, resume, quiet)
 
 
 class ModelCallback(StockCallback):  # type: ignore[misc]
     """The return value of :func:`for_model`."""
 
     def __init__(
-        self,
-        callbacks: Callback | Iterable[Callback],
-        out_dir: str | Path | None,
-        outputs: Sequence[str],
-        resume: bool,
-        quiet: bool,
+        self, callbacks: Sequence[Callback], folder: RunFolder, outputs: Sequence[str], resume: bool, quiet: bool
     ) -> None:
         super().__init__()
-        self._callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-        _check_callbacks(self._callbacks)
-        self._bus = CallbackBus(self._callbacks, owner=self)
+        self._callbacks = callbacks
+        bus = CallbackBus(callbacks, owner=self)
         _check_outputs(outputs)
-        folder = RunFolder(out_dir, "model")
         if resume:
             Manifest.read(folder.path)
         else:
             folder.check_free()
-        self._model = ModelRun(folder, self._bus, tuple(outputs), resume)
+        self._model = ModelRun(folder, bus, tuple(outputs), resume)
         self._quiet, self._depth, self._exits = quiet, 0, ExitStack()
         self._training = self._warned = False
 
@@ -95,7 +90,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     @property
     def run(self) -> Run | None:
         """The run, or None before training."""
-        return self._model.run
+        return self._model.run if self._model.used else None
 
     # Model.fit calls __enter__ and __exit__ again for every evaluation during training.
 
@@ -122,20 +117,20 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
                 f"this run has completed {pluralize(model.epoch, 'epochs')}: train with "
                 f"initial_epoch={model.epoch}, not {start}"
             )
-        with model.folder.reserved(model.fresh):
-            run = model.prepare(parameters, start)
-            for warning in [*self._bus.check(run), *self._check_schedules(parameters)]:
+        with model.folder.reserve(model.fresh):
+            model.prepare(parameters, start)
+            for warning in [*model.bus.check(model.run), *self._check_schedules(parameters)]:
                 warn(warning)
         self._exits = ExitStack()
-        self._exits.enter_context(model.folder.held(model.fresh, self._bus.writes()))
+        self._exits.enter_context(model.folder.lock(model.fresh, model.bus.writes()))
         self._training = True  # from here on __exit__ must release resources
         model.open()
-        self._exits.enter_context(self._bus)
-        model.session.begin()
+        self._exits.enter_context(model.bus)
+        model.begin()
 
     def _check_schedules(self, parameters: Any) -> Iterable[str]:
         """Yield a warning for every schedule that is not a multiple of the steps between two events."""
-        for callback in self._bus.callbacks if parameters.dataset_sink_mode else ():
+        for callback in self._model.bus.callbacks if parameters.dataset_sink_mode else ():
             every = getattr(callback, "every", None)
             if isinstance(every, Every) and not every.by_epoch and parameters.batch_num % every.period:
                 yield (
@@ -149,11 +144,11 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         parameters = run_context.original_args()
         if not self._training:
             self._begin(parameters)
-        self._model.begin_epoch(parameters.cur_epoch_num)
+        self._model.run.progress.begin(parameters.cur_epoch_num)
+        self._model.run.epoch_means.restart()
         self._emit(Event.TRAIN_EPOCH_BEGIN, run_context)
 
     def on_train_step_begin(self, run_context: Any) -> None:
-        """Emit the event."""
         self._model.begin_step(run_context.original_args())
         self._emit(Event.TRAIN_STEP_BEGIN, run_context)
 
@@ -161,16 +156,16 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
         """Emit the event; write a requested checkpoint, unless the step ends an epoch."""
         self._model.publish(run_context.original_args().net_outputs)
         self._emit(Event.TRAIN_STEP_END, run_context)
-        if not self._model.current.progress.ends_epoch:
-            self._model.session.commit()
+        if not self._model.run.progress.ends_epoch:
+            self._model.commit()
 
     def on_eval_end(self, run_context: Any) -> None:
         """Emit the event in ``fit``; after a separate ``Model.eval`` pass the results to loggers only."""
         parameters = run_context.original_args()
-        taken = {*COUNTERS, *self._model.outputs, *self._bus.publishes()}
+        taken = {*COUNTERS, *self._model.outputs, *self._model.bus.publishes()}
         found = _select_numbers(parameters.get("eval_results") or parameters.metrics, taken)
         if self._training:
-            self._model.current.metrics.update(found)
+            self._model.run.metrics.update(found)
             self._emit(Event.EVAL_END, run_context)
             return
         writers = CallbackBus(callback for callback in self._callbacks if isinstance(callback, Writer))
@@ -178,29 +173,32 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
 
     def on_train_epoch_end(self, run_context: Any) -> None:
         """Emit the event if the epoch is complete; Model also calls this after an incomplete epoch."""
-        if self._model.current.progress.ends_epoch:
+        if self._model.run.progress.ends_epoch:
             self._emit(Event.TRAIN_EPOCH_END, run_context)
-            self._model.session.commit()
-            if self._model.current.metrics:  # otherwise the first evaluation may follow in a later epoch
+            self._model.commit()
+            if self._model.run.metrics:  # otherwise the first evaluation may follow in a later epoch
                 self._check_monitors()
 
     def on_train_end(self, run_context: Any) -> None:
         """Emit the event, and load the weights that a callback requested by ``end_with``."""
         self._check_monitors()
-        if (best := self._model.session.end()) is not None:
+        if (best := self._model.end()) is not None:
             self._model.load_weights(best)
 
     def _emit(self, event: Event, run_context: Any) -> None:
+        run = self._model.run
         self._model.emit(event)
-        if self._model.current.stop_reason:
+        if run.progress.ends_epoch:
+            self._model.epoch = run.epoch
+        if run.stop_reason:
             run_context.request_stop()
 
     def _check_monitors(self) -> None:
         """Warn once about unknown monitors; the names of the metrics are not known before the first evaluation."""
-        run, warned, self._warned = self._model.current, self._warned, True
-        known = {*run.epoch_means, *run.metrics, *run.newest_logged, *self._bus.publishes()}
+        run, warned, self._warned = self._model.run, self._warned, True
+        known = {*run.epoch_means, *run.metrics, *run.newest_logged, *self._model.bus.publishes()}
         when = "the first epoch" if run.epoch == 1 else f"the first {pluralize(run.epoch, 'epochs')}"
-        for callback in () if warned else self._bus.callbacks:
+        for callback in () if warned else self._model.bus.callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor not in known:
                 names = suggest(monitor, sorted(known))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import mindspore as ms
@@ -23,7 +22,7 @@ from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
 from ms_gan_callbacks.models.optimizers import read_rates
 from ms_gan_callbacks.storage import environment
-from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
 
@@ -54,26 +53,8 @@ class Outputs:
         return np.array([np.mean(getattr(one, "asnumpy", lambda one=one: one)()) for one in self._outputs], float)
 
 
-class _ModelSession(Session):
-    """A session whose checkpoints contain the trained network and its optimizer.
-
-    Attributes:
-        network: the cell that performs a training step.
-    """
-
-    network: Any = None
-
-    def weights(self) -> Mapping[str, NDArray[Any]]:
-        found: dict[str, NDArray[Any]] = {}
-        for parameter in self.network.get_parameters():
-            if parameter.name in found:
-                raise CheckpointError(f"two parameters of the network are named {parameter.name!r}: rename one")
-            found[parameter.name] = parameter.asnumpy().copy()
-        return found
-
-
-class ModelRun:
-    """Updates a run from the callback parameters of a Model.
+class ModelRun(Session):
+    """The run of a Model, updated from the parameters of its callbacks.
 
     Args:
         folder: the run directory.
@@ -83,85 +64,73 @@ class ModelRun:
 
     Attributes:
         epoch: number of complete epochs.
-        run: the run, or None before training.
+        used: whether the run was trained or evaluated in this process.
         fresh: whether the run directory is new.
         trained: whether a step was performed in this process.
     """
 
     def __init__(self, folder: RunFolder, bus: CallbackBus, outputs: tuple[str, ...], resume: bool) -> None:
-        self.folder, self.outputs, self._bus = folder, outputs, bus
-        self._from: int | None = None
+        run = Run(
+            Progress(epochs=0, steps_per_epoch=1),
+            folder.path,
+            group="model",
+            generate=_raise_no_generator,
+            epoch_means=EpochMeans(outputs),
+            monitors=AnyName(),
+            better=dict(BETTER),  # type: ignore[arg-type]
+        )
+        super().__init__(run, bus, CheckpointStore(folder.path / "checkpoints"))
+        self.folder, self.outputs = folder, outputs
+        self.used, self.fresh, self.trained = False, not resume, False
         self._network: Any = None
         self._base, self._sunk = 0, False
-        self.run: Run | None = None
-        self._session: _ModelSession | None = None
-        self.epoch, self.fresh, self.trained = 0, not resume, False
-        if resume:
-            self._from, self.epoch = _find_newest_epoch(self._store)
-
-    @property
-    def out_dir(self) -> Path:
-        """The run directory; a default name is final only when training begins."""
-        return self.folder.path
-
-    @property
-    def _store(self) -> CheckpointStore:
-        return CheckpointStore(self.out_dir / "checkpoints")
+        self._from, self.epoch = _find_newest_epoch(self.store) if resume else (None, 0)
 
     @property
     def begun(self) -> bool:
-        """Whether the run was trained before, in this process or before a resume."""
-        return self.run is not None or not self.fresh
+        """Whether the run was used before, in this process or before a resume."""
+        return self.used or not self.fresh
 
-    @property
-    def current(self) -> Run:
-        """The run; raises RuntimeError before training."""
-        if self.run is None:
-            raise RuntimeError("the run has not begun")
-        return self.run
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        found: dict[str, NDArray[Any]] = {}
+        for parameter in self._network.get_parameters():
+            if parameter.name in found:
+                raise CheckpointError(f"two parameters of the network are named {parameter.name!r}: rename one")
+            found[parameter.name] = parameter.asnumpy().copy()
+        return found
 
-    def prepare(self, parameters: Any, start: int) -> Run:
-        """Return the run before its first step, after ``start`` complete epochs."""
-        if self.run is not None:
+    def prepare(self, parameters: Any, start: int) -> None:
+        """Update the run before its first step, after ``start`` complete epochs."""
+        if self.used:
             self.fresh = False
-        steps = parameters.batch_num
+        run, steps = self.run, parameters.batch_num
         self._check_length(steps)
         progress = Progress(start + parameters.epoch_num, steps, start * steps, start)
         self._network, self._sunk = parameters.train_network, parameters.dataset_sink_mode
         self._base = progress.step - parameters.cur_step_num
         optimizer = parameters.get("optimizer") or getattr(self._network, "optimizer", None)
-        run = self.run or self._make_run(progress)
         run.progress, run.requests, run.train_network = progress, Requests(), self._network
         run.learning_rates = partial(read_rates, "model", optimizer) if optimizer is not None else dict
         run.manifest = self._make_manifest(parameters, progress, optimizer)
-        if self._session is None:
-            self._session = _ModelSession(run, self._bus, self._store)
-        self._session.network, self._session.store = self._network, self._store
-        self.run = run
-        return run
+        self.used = True
+        self._update_folder()
+
+    def _update_folder(self) -> None:
+        """Set the run directory, whose default name is final only when it has been created."""
+        self.run.out_dir = self.folder.path
+        self.store.folder = self.folder.path / "checkpoints"
 
     def _check_length(self, steps: int) -> None:
         then = steps
         if self._from is not None:
             then = self._from // self.epoch
-        elif self.run is not None and self.trained:
+        elif self.trained:
             then = self.run.steps_per_epoch
         if then != steps:
             raise UsageError(
                 f"this run has epochs of {pluralize(then, 'steps')}, not of {pluralize(steps, 'steps')}: "
                 "use the same data and batch size"
             )
-
-    def _make_run(self, progress: Progress) -> Run:
-        return Run(
-            progress,
-            self.out_dir,
-            group="model",
-            generate=_raise_no_generator,
-            epoch_means=EpochMeans(self.outputs),
-            monitors=AnyName(),
-            better=dict(BETTER),  # type: ignore[arg-type]
-        )
 
     def _make_manifest(self, parameters: Any, progress: Progress, optimizer: Any) -> Manifest:
         dataset = parameters.train_dataset
@@ -177,27 +146,21 @@ class ModelRun:
 
     def open(self) -> None:
         """Write ``run.json``; restore the checkpoint of a resumed run."""
-        run = self.current
+        run = self.run
         if not self.fresh:
-            run.manifest = run.manifest.after(Manifest.read(self.out_dir))
-        run.manifest.write(self.out_dir)
+            run.manifest = run.manifest.continue_from(Manifest.read(run.out_dir))
+        run.manifest.write(run.out_dir)
         if self._from is not None:
-            state = self.load_weights(self._from)
-            self.session.restore(state, self._from, self._store.path(self._from))
+            self.restore(self.load_weights(self._from))
             self._from = None
         if not self.fresh:
-            self._store.go_back_to(run.step)
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Begin an epoch, counted from 1."""
-        self.current.progress.begin(epoch)
-        self.current.epoch_means.restart()
+            self.store.go_back_to(run.step)
 
     def begin_step(self, parameters: Any) -> None:
         """Update the step counter."""
         self.folder.keep()
         self.trained = True
-        progress = self.current.progress
+        progress = self.run.progress
         # With a dataset sink only one step event is emitted per epoch; its number depends on the mode.
         sunk = progress.epoch * progress.steps_per_epoch
         progress.step = sunk if self._sunk else self._base + parameters.cur_step_num
@@ -205,45 +168,29 @@ class ModelRun:
     def publish(self, outputs: Any) -> None:
         """Publish the network's outputs as the step's scalars, without waiting for the device."""
         values: Any = Outputs(outputs, self.outputs)
-        self.current.scalars.publish(self.outputs, values)
-        self.current.epoch_means.add(values)
+        self.run.scalars.publish(self.outputs, values)
+        self.run.epoch_means.add(values)
 
-    @property
-    def session(self) -> Session:
-        """The session; raises RuntimeError before training."""
-        if self._session is None:
-            raise RuntimeError("the run has not begun")
-        return self._session
-
-    def emit(self, event: Event) -> None:
-        """Call the hooks of an event."""
-        self.session.emit(event)
-        if self.current.progress.ends_epoch:
-            self.epoch = self.current.epoch
-
-    def load_weights(self, step: int) -> dict[str, Any]:
-        """Load the parameters of a step's checkpoint into the network and its optimizer, and return its state.
-
-        Raises:
-            CheckpointError: the checkpoint is missing, damaged, or of another network.
-        """
-        checkpoint = self._store.load(step, self.session.weights())
+    def load_weights(self, step: int) -> Checkpoint:
+        """Load a step's checkpoint into the network and its optimizer, and return it."""
+        checkpoint = self.store.load(step, self.weights())
         for parameter in self._network.get_parameters():
             ops.assign(parameter, Tensor(checkpoint.weights[parameter.name]))
-        return checkpoint.state
+        return checkpoint
 
     def write_evaluation(self, writers: CallbackBus, parameters: Any, found: Mapping[str, float]) -> None:
         """Pass the results of an evaluation outside of training to loggers, at the current step."""
-        first = self.run is None and self.fresh
-        if self.run is None:
-            self.run = self._make_run(Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch))
+        first = not self.begun
+        if not self.used:
+            self.used = True
+            self.run.progress = Progress(self.epoch, parameters.batch_num, self._from or 0, self.epoch)
             network = type(parameters.network).__name__
             self.run.manifest = Manifest.new(network=network, **environment.collect_environment())
         self.run.metrics.update(found)
-        with self.folder.reserved(first), self.folder.held(first, writers.writes()):
-            self.run.out_dir = self.out_dir
+        with self.folder.reserve(first), self.folder.lock(first, writers.writes()):
+            self._update_folder()
             if first:
-                self.run.manifest.write(self.out_dir)
+                self.run.manifest.write(self.run.out_dir)
             with writers:
                 writers.emit(Event.TRAIN_BEGIN, self.run)
                 writers.emit(Event.EVAL_END, self.run)
@@ -251,21 +198,21 @@ class ModelRun:
 
     def summary(self) -> str:
         """Return the closing summary."""
-        run = self.current
+        run = self.run
         rows = [("run", f"stopped: {run.stop_reason}" if run.stop_reason else "finished")]
         rows += [("metrics", format_metrics(run.metrics.items()))]
-        rows += [*self._bus.summaries().items(), *(("FAULT", fault) for fault in self._bus.faults())]
-        return format_summary(rows, self.out_dir)
+        rows += [*self.bus.summaries().items(), *(("FAULT", fault) for fault in self.bus.faults())]
+        return format_summary(rows, run.out_dir)
 
 
 def _find_newest_epoch(store: CheckpointStore) -> tuple[int | None, int]:
     """Return the step and epoch of the newest checkpoint at the end of an epoch; (None, 0) without one."""
-    for step in reversed(store.steps()):
+    for step in reversed(store.list_steps()):
         try:
-            progress = json.loads((store.path(step) / "state.json").read_bytes())["progress"]
+            progress = json.loads((store.get_path(step) / "state.json").read_bytes())["progress"]
             epoch, within = divmod(step, progress["steps_per_epoch"])
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
-            warn(f"{store.path(step)} is damaged; using an older checkpoint")
+            warn(f"{store.get_path(step)} is damaged; using an older checkpoint")
             continue
         if within == 0 and epoch > 0:
             return step, epoch

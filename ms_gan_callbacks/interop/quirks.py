@@ -129,7 +129,7 @@ def _check_backup(stock: MindSporeCallback, run: Run) -> Iterator[str]:
     )
 
 
-def _check_request_exit(stock: MindSporeCallback, run: Run) -> Iterator[str]:
+def _check_request_exit(stock: MindSporeCallback, run: Run) -> Iterable[str]:
     if stock.callback.save_mindir:
         raise CallbackError(
             f"{stock.name}(save_mindir=True), its default, exports a single network with its last batch, which "
@@ -137,8 +137,7 @@ def _check_request_exit(stock: MindSporeCallback, run: Run) -> Iterator[str]:
         )
     if stock.callback.save_ckpt:
         _check_no_file(stock, f"{stock.callback.train_name}.ckpt")
-    return
-    yield
+    return ()
 
 
 def _check_no_file(stock: MindSporeCallback, path: str) -> None:

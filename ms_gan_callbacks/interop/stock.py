@@ -29,7 +29,7 @@ from ms_gan_callbacks.errors import CallbackError, suggest
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
-from ms_gan_callbacks.interop.context import Number, Parameters, SharedContext
+from ms_gan_callbacks.interop.context import Number, SharedContext
 from ms_gan_callbacks.interop.model import ModelCallback
 from ms_gan_callbacks.interop.quirks import find_quirks
 from ms_gan_callbacks.interop.signals import Handlers
@@ -152,7 +152,7 @@ class MindSporeCallback(Callback):
         self._call("on_train_step_end", run)
 
     def on_eval_end(self, run: Run) -> None:
-        self._context.note_evaluation(run)
+        self._context.evaluated_in = run.epoch
         for hook in ("on_eval_begin", "on_eval_end"):
             if self._quirks.evaluates and _overrides(self.callback, hook):
                 self._call(hook, run, "eval")
@@ -164,19 +164,17 @@ class MindSporeCallback(Callback):
         self._call("on_train_end", run)
 
     def _call(self, hook: str, run: Run, mode: str = "train") -> None:
-        self._serve(self._context.update(run, mode), run)
-        stopped = self._context.stop_requested
+        context, parameters = self._context.run_context, self._context.update(run, mode)
+        available = run.step > 0 and self.loss in run.scalars
+        parameters.serve(self.name, partial(self._read_loss, run) if available else None)
+        parameters.update(network=getattr(run, self.player), optimizer=self.optimizer(run))
+        stopped = context.get_stop_requested()
         with nullcontext() if hook in STEPS else self._handlers.track():
-            getattr(self._target, hook)(self._context.run_context)
-        if self._context.stop_requested and not stopped:
+            getattr(self._target, hook)(context)
+        if context.get_stop_requested() and not stopped:
             run.stop(f"{self.name} requested a stop at step {run.step:,}")
         elif reason := self._quirks.find_stop(self.callback):
             run.stop(f"{self.name}: {reason}")
-
-    def _serve(self, parameters: Parameters, run: Run) -> None:
-        available = self.loss in run.scalars if run.step else False
-        parameters.serve(self.name, partial(self._read_loss, run) if available else None)
-        parameters.update(network=getattr(run, self.player), optimizer=self.optimizer(run))
 
     def _read_loss(self, run: Run) -> Any:
         value = run.scalars[self.loss]

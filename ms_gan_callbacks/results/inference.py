@@ -15,7 +15,7 @@ from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
-from ms_gan_callbacks.storage.files import sha256_of
+from ms_gan_callbacks.storage.files import compute_sha256
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.training.lineage import read_recipe
 
@@ -47,9 +47,9 @@ class Trained:
         device: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe: Recipe = read_recipe(run_dir, overrides or {})
         self.manifest = Manifest.read(run_dir)
-        if self.recipe.origin and sha256_of(self.recipe.origin.source) != self.manifest.recipe_sha256:
+        self.recipe: Recipe = read_recipe(run_dir, self.manifest, overrides or {})
+        if self.recipe.origin and compute_sha256(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} has been modified since the run was started")
         use_device(device)
         self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
@@ -57,7 +57,7 @@ class Trained:
         try:
             chosen = _choose(run_dir, checkpoint, like)
         except CheckpointError as error:
-            if overrides and (changed := _find_change(run_dir, like)):
+            if overrides and (changed := self._find_change(run_dir, like)):
                 raise UsageError(
                     f"--set {', '.join(overrides)} changes the networks, so the checkpoints of {run_dir} do not "
                     f"fit: {changed}"
@@ -66,11 +66,21 @@ class Trained:
         self.step = chosen.step
         self._players.load_weights(chosen.weights)
 
+    def _find_change(self, run_dir: Path, like: Arrays) -> str | None:
+        """Describe the first parameter whose shape differs from the run's, or return None."""
+        recipe = read_recipe(run_dir, self.manifest, {})
+        then = Players(recipe.generator, recipe.discriminator, recipe).weights()
+        for name in {**then, **like}:
+            were, now = (getattr(weights.get(name), "shape", "none") for weights in (then, like))
+            if were != now:
+                return f"the shape of {name} is {now}, and {were} in the run"
+        return None
+
     def noise(self, count: int, name: str = "preview", seed: int | None = None) -> Floats:
         """Return noise vectors, (count, noise_dim); by default those of the run's image grids."""
         return noise(self.recipe.seed if seed is None else seed, name, 0, count, self.recipe.noise_dim)
 
-    def noise_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
+    def draw_noise_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
         """Yield the vectors of :meth:`noise`, at most ``size`` at a time."""
         random = stream(self.recipe.seed if seed is None else seed, "preview", 0)
         for start in range(0, count, size):
@@ -92,35 +102,17 @@ def _choose(run_dir: Path, checkpoint: str, like: Arrays) -> Checkpoint:
     if checkpoint not in ("last", "best") and not (checkpoint.isascii() and checkpoint.isdecimal()):
         raise RunDirError(f"checkpoint must be 'last', 'best' or a step, not {checkpoint!r}")
     store = CheckpointStore(run_dir / "checkpoints")
-    if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.steps()):
+    if checkpoint.isdecimal() and int(checkpoint) not in (steps := store.list_steps()):
         available = suggest(checkpoint, map(str, steps))
-        raise RunDirError(f"there is no checkpoint {store.path(int(checkpoint))}; {available}")
-    last = store.newest(like, repair=False)  # the run may be training
+        raise RunDirError(f"there is no checkpoint {store.get_path(int(checkpoint))}; {available}")
+    last = store.load_newest(like, repair=False)  # the run may be training
     if last is None:
         raise RunDirError(f"{run_dir} does not contain a checkpoint")
     if checkpoint == "last":
         return last
-    return store.load(
-        _find_best(run_dir, last.state["callbacks"]) if checkpoint == "best" else int(checkpoint), like
-    )
-
-
-def _find_change(run_dir: Path, like: Arrays) -> str | None:
-    """Describe the first parameter whose shape differs from the run's, or return None."""
-    recipe = read_recipe(run_dir, {})
-    were = {
-        name: array.shape
-        for name, array in Players(recipe.generator, recipe.discriminator, recipe).weights().items()
-    }
-    now = {name: array.shape for name, array in like.items()}
-    for name in {**were, **now}:
-        if were.get(name) != now.get(name):
-            return f"the shape of {name} is {now.get(name, 'none')}, and {were.get(name, 'none')} in the run"
-    return None
-
-
-def _find_best(run_dir: Path, states: Mapping[str, Mapping[str, Any]]) -> int:
-    steps = [state["saved"] for state in states.values() if state.get("saved") is not None]
+    if checkpoint != "best":
+        return store.load(int(checkpoint), like)
+    steps = [state["saved"] for state in last.state["callbacks"].values() if state.get("saved") is not None]
     if not steps:
         raise CheckpointError(f"{run_dir} does not contain a best checkpoint: BestCheckpoint has not saved one")
-    return int(steps[-1])
+    return store.load(int(steps[-1]), like)

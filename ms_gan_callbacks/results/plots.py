@@ -62,7 +62,9 @@ def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
         if entry.to_step is not None:
             for panel in panels[: len(PAIRS) + len(logged)]:
                 panel.axvline(entry.to_step, color="tab:red", linestyle=":", linewidth=1)
-    figure.suptitle(_compose_title(run_dir, manifest))
+    used = manifest.evaluation
+    metrics = f"; metrics from {used.samples:,} images each, {used.features}" if used.samples else ""
+    figure.suptitle(f"{run_dir.name}: {manifest.data.name}, seed {manifest.seed}{metrics}")
     return _render(figure, ending)
 
 
@@ -137,9 +139,3 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         return [dict(json.loads(line)) for line in complete]
     except (ValueError, TypeError) as error:
         raise RunDirError(f"{path} is damaged: {error}") from error
-
-
-def _compose_title(run_dir: Path, manifest: Manifest) -> str:
-    used = manifest.evaluation
-    metrics = f"; metrics from {used.samples:,} images each, {used.features}" if used.samples else ""
-    return f"{run_dir.name}: {manifest.data.name}, seed {manifest.seed}{metrics}"

@@ -80,11 +80,7 @@ class Scorer:
         self._extractor = recipe.features
 
     def measure(self, fake: Sample) -> dict[str, float]:
-        """Return the value of every metric.
-
-        Raises:
-            Exception: raised by a metric, annotated with its name.
-        """
+        """Return the value of every metric; see :func:`~ms_gan_callbacks.training.evaluator.measure`."""
         return {name: float(value) for name, value in measure(self.metrics, self.real, fake).items()}
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:

@@ -17,8 +17,8 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -39,7 +39,14 @@ from ms_gan_callbacks.storage.checkpoint_files import (
     read_checked,
     read_manifest,
 )
-from ms_gan_callbacks.storage.files import list_folder, make_draft_path, sync_folder, to_json, write_durably
+from ms_gan_callbacks.storage.files import (
+    convert_errors,
+    list_folder,
+    make_draft_path,
+    sync_folder,
+    to_json,
+    write_durably,
+)
 
 # Temporary directories left by a killed process, also of older versions of this package.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
@@ -50,12 +57,15 @@ class Checkpoint:
     """The verified content of a checkpoint."""
 
     step: int
+    path: Path
     weights: dict[str, NDArray[Any]]
     state: dict[str, Any]
 
 
 class CheckpointStore:
     """Writes and reads checkpoints; a kill or a full disk at any time leaves the existing ones intact.
+
+    All methods raise CheckpointError if the disk cannot be read or written.
 
     Args:
         folder: directory of the checkpoints; created when the first one is written.
@@ -64,12 +74,12 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def steps(self) -> list[int]:
+    def list_steps(self) -> list[int]:
         """Return the steps that have a directory, oldest first, including damaged ones."""
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             names = [path.name for path in self._list_entries() if path.name.startswith("step-") and path.is_dir()]
         numbers = [int(name[5:]) for name in names if name[5:].isdecimal()]
-        return sorted(step for step in set(numbers) if self.path(step).name in names)
+        return sorted(step for step in set(numbers) if self.get_path(step).name in names)
 
     def _list_entries(self) -> list[Path]:
         try:
@@ -77,21 +87,17 @@ class CheckpointStore:
         except FileNotFoundError:
             return []  # no checkpoint has been written yet
 
-    def path(self, step: int) -> Path:
+    def get_path(self, step: int) -> Path:
         """Return the directory of a step's checkpoint, which may not exist."""
         return self.folder / f"step-{step:08d}"
 
     def save(self, step: int, weights: Arrays, state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint, flush it to disk and return its directory.
-
-        Raises:
-            CheckpointError: it cannot be written; existing checkpoints are unchanged.
-        """
-        final = self.path(step)
+        """Write a checkpoint, flush it to disk and return its directory."""
+        final = self.get_path(step)
         draft = make_draft_path(final)
-        older = [self.path(other).name for other in self.steps() if other < step]
+        older = [self.get_path(other).name for other in self.list_steps() if other < step]
         rest = f"the newest checkpoint is {older[-1]}" if older else "there is no earlier checkpoint"
-        with _convert_errors(f"save a checkpoint at step {step}", rest):
+        with convert_errors(CheckpointError, f"save a checkpoint at step {step}", rest):
             _discard(draft)  # left by a killed process with the same id
             try:
                 draft.mkdir(parents=True)
@@ -120,16 +126,12 @@ class CheckpointStore:
         _discard(old)
 
     def load(self, step: int, like: Arrays) -> Checkpoint:
-        """Read and verify a checkpoint.
-
-        Args:
-            step: the step.
-            like: parameters with the expected names, shapes and types.
+        """Read a checkpoint and verify it; its names, shapes and types of parameters must be those of ``like``.
 
         Raises:
             CheckpointError: it is missing, damaged, from a newer version, or of other networks.
         """
-        path = self.path(step)
+        path = self.get_path(step)
         manifest = read_manifest(path, step)
         contents = {name: read_checked(path / name, manifest["files"].get(name)) for name in FILES}
         try:
@@ -138,9 +140,9 @@ class CheckpointStore:
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from error
         check_like(path, weights, like)
-        return Checkpoint(step, weights, state)
+        return Checkpoint(step, path, weights, state)
 
-    def newest(
+    def load_newest(
         self,
         like: Arrays,
         *,
@@ -165,7 +167,7 @@ class CheckpointStore:
         if repair:
             self.repair()
         wrong = []
-        for step in [step for step in reversed(self.steps()) if step <= until]:
+        for step in [step for step in reversed(self.list_steps()) if step <= until]:
             try:
                 found = self.load(step, like)
             except CheckpointError as error:
@@ -174,7 +176,7 @@ class CheckpointStore:
             if not where(found):
                 continue
             for reason in wrong:
-                warn(f"{reason}; using {self.path(step).name} instead")
+                warn(f"{reason}; using {self.get_path(step).name} instead")
             return found
         if wrong:
             raise CheckpointError("no usable checkpoint: " + "; ".join(wrong))
@@ -184,67 +186,47 @@ class CheckpointStore:
         """Remove all checkpoints except those of the steps in ``wanted`` and the newest.
 
         Directories that contain other files are not removed.
-
-        Raises:
-            CheckpointError: a checkpoint cannot be removed; all are intact.
         """
-        steps = self.steps()
+        steps = self.list_steps()
         for step in set(steps[:-1]) - set(wanted):
             # Renamed first, so that a kill during the removal does not leave a partial checkpoint.
-            gone = make_draft_path(self.path(step), "gone")
+            gone = make_draft_path(self.get_path(step), "gone")
             _discard(gone)
-            with _convert_errors(f"remove {self.path(step)}"):
-                if not _has_only_own_files(self.path(step)):
+            with convert_errors(CheckpointError, f"remove {self.get_path(step)}"):
+                if not _has_only_own_files(self.get_path(step)):
                     continue
-                self.path(step).rename(gone)
+                self.get_path(step).rename(gone)
             _discard(gone)
 
     def repair(self) -> None:
         """Restore the old checkpoint of a step whose replacement was interrupted by a kill.
 
         Only the process that holds the lock of the run may call this, since another one may be replacing it now.
-
-        Raises:
-            CheckpointError: the directory cannot be read or renamed; all checkpoints are intact.
         """
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             found = [(path, _LEFTOVER.fullmatch(path.name)) for path in self._list_entries()]
             for old, words in found:
                 if words and words["kind"] == "old" and not (self.folder / words["step"]).exists():
                     old.rename(self.folder / words["step"])
 
     def go_back_to(self, step: int) -> None:
-        """Move checkpoints after a step to ``set-aside/``, and remove temporary directories of killed processes.
-
-        Raises:
-            CheckpointError: a directory cannot be read or moved; all checkpoints are intact.
-        """
+        """Move checkpoints after a step to ``set-aside/``; remove temporary directories of killed processes."""
         self.repair()
-        with _convert_errors(f"read {self.folder}"):
+        with convert_errors(CheckpointError, f"read {self.folder}"):
             leftovers = [path for path in self._list_entries() if _LEFTOVER.fullmatch(path.name)]
         for leftover in leftovers:
             _discard(leftover)
-        for later in self.steps():
+        for later in self.list_steps():
             if later > step:
-                self._set_aside(self.path(later))
+                self._set_aside(self.get_path(later))
 
     def _set_aside(self, path: Path) -> None:
         """Move a directory to ``set-aside/``, with a number in its name if the name exists there."""
         aside = self.folder / "set-aside"
-        with _convert_errors(f"move {path} to {aside}"):
+        with convert_errors(CheckpointError, f"move {path} to {aside}"):
             aside.mkdir(exist_ok=True)
             names = (f"{path.name}{'' if number == 1 else f'-{number}'}" for number in count(1))
             path.rename(next(free for name in names if not os.path.lexists(free := aside / name)))
-
-
-@contextmanager
-def _convert_errors(action: str, rest: str = "") -> Iterator[None]:
-    """Convert an OSError to a CheckpointError with a one-line message."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"cannot {action}: {error.strerror or error}"
-        raise CheckpointError(f"{reason}; {rest}" if rest else reason) from error
 
 
 def _has_only_own_files(path: Path) -> bool:

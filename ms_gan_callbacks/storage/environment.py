@@ -27,7 +27,7 @@ def list_versions() -> dict[str, str]:
     return found
 
 
-def git_revision(folder: Path) -> str | None:
+def get_git_revision(folder: Path) -> str | None:
     """Return the git commit of a folder, with ``+`` if files are modified; None outside a repository."""
 
     def ask(*arguments: str) -> str:

@@ -9,12 +9,25 @@ import os
 import re
 import tokenize
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ms_gan_callbacks.errors import GanError
 
 _MARK = ".ms-gan."
 """Part of the names of this package's drafts, which distinguishes them from other temporary files."""
 _DRAFT = re.compile(r"\..+\.(?P<process>[0-9]+)" + re.escape(_MARK) + r"(tmp|old|gone)", re.DOTALL)
+
+
+@contextmanager
+def convert_errors(kind: type[GanError], action: str, rest: str = "") -> Iterator[None]:
+    """Convert an OSError to an exception of this package, with a one-line message."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot {action}: {error.strerror or error}"
+        raise kind(f"{reason}; {rest}" if rest else reason) from error
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -88,11 +101,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, including links to folders, sorted by name.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
+    """Yield all files below a folder, including links to folders, sorted by name; see :func:`list_folder`."""
     for path in list_folder(folder):
         if path.is_dir() and not path.is_symlink():
             yield from walk_files(path)
@@ -101,11 +110,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def sweep_drafts(folder: Path) -> None:
-    """Remove the drafts of files left by killed processes, in a folder and all below it.
-
-    Raises:
-        OSError: a folder cannot be read, or a draft cannot be removed.
-    """
+    """Remove the drafts of files left by killed processes, in a folder and all below it."""
     for path in list(walk_files(folder)):
         if is_leftover(path):
             path.unlink(missing_ok=True)
@@ -115,7 +120,7 @@ def decode_source(content: bytes) -> str:
     """Decode a Python file like Python: with a byte order mark, a declared encoding, and any line endings.
 
     Raises:
-        SyntaxError: the declared encoding is unknown or invalid.
+        SyntaxError: see :func:`detect_encoding`.
         UnicodeDecodeError: the content does not match the encoding.
     """
     return io.TextIOWrapper(io.BytesIO(content), detect_encoding(content)).read()
@@ -130,7 +135,7 @@ def detect_encoding(content: bytes) -> str:
     return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
 
 
-def sha256_of(text: str) -> str:
+def compute_sha256(text: str) -> str:
     """Return the sha256 of a text as hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -11,7 +11,7 @@ from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ms_gan_callbacks.errors import RunDirError
-from ms_gan_callbacks.storage.files import replace_file, to_json
+from ms_gan_callbacks.storage.files import convert_errors, replace_file, to_json
 
 MANIFEST, FORMAT = "run.json", 2
 KINDS: Mapping[Any, tuple[Any, str]] = {
@@ -185,10 +185,8 @@ class Manifest(Facts):
         Raises:
             RunDirError: the file cannot be written.
         """
-        try:
+        with convert_errors(RunDirError, f"write to {folder}"):
             replace_file(folder / MANIFEST, to_json(dict(self.replace().facts)))
-        except OSError as error:
-            raise RunDirError(f"cannot write to {folder}: {error.strerror or error}") from error
 
     def replace(self, /, **changes: Any) -> Manifest:
         """Return a copy with changed values."""
@@ -198,7 +196,7 @@ class Manifest(Facts):
         """Return a copy with an additional entry in its history."""
         return self.replace(history=[*(dict(one.facts) for one in self.history), entry])
 
-    def after(self, then: Manifest) -> Manifest:
+    def continue_from(self, then: Manifest) -> Manifest:
         """Return a copy for a resumed run, with the start time, history and unknown keys of ``then``."""
         dropped = self.keys() - {"history"}
         kept = {name: value for name, value in then.facts.items() if name not in dropped}

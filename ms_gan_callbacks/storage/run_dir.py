@@ -26,11 +26,12 @@ from filelock import FileLock, Timeout
 
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import (
+    compute_sha256,
+    convert_errors,
     decode_source,
     is_leftover,
     list_folder,
     replace_file,
-    sha256_of,
     sweep_drafts,
     walk_files,
 )
@@ -47,7 +48,7 @@ class RunFolder:
     """A run directory: new or empty for a new run, and locked by one process at a time.
 
     Args:
-        path: the directory; None for ``runs/<name>-<time>``, which is created by :meth:`reserved`.
+        path: the directory; None for ``runs/<name>-<time>``, which is created by :meth:`reserve`.
         name: first part of a default name.
 
     Attributes:
@@ -78,11 +79,11 @@ class RunFolder:
             if path.is_file():
                 raise RunDirError(f"{path} is a file; choose a directory") from error
             raise RunDirError(f"cannot write to {path}: {error.strerror or error}") from error
-        if MANIFEST in names and not _has_begun(path, names):
-            names.remove(MANIFEST)
         if MANIFEST in names:
-            hint = f"or resume it: ms-gan resume {shlex.quote(str(path))}"
-            raise RunDirError(f"{path} already contains a run; choose another --out, {hint}")
+            if _has_begun(path, names):
+                hint = f"or resume it: ms-gan resume {shlex.quote(str(path))}"
+                raise RunDirError(f"{path} already contains a run; choose another --out, {hint}")
+            names.remove(MANIFEST)
         if _is_empty_file(path / LOCK):
             names.remove(LOCK)
         if names:
@@ -90,7 +91,7 @@ class RunFolder:
             raise RunDirError(f"{path} contains other files ({listed}); choose an empty or new directory")
 
     @contextmanager
-    def reserved(self, fresh: bool = True) -> Iterator[None]:
+    def reserve(self, fresh: bool = True) -> Iterator[None]:
         """Create a directory with a unique default name; it is removed if the context raises an exception.
 
         Args:
@@ -100,23 +101,18 @@ class RunFolder:
             RunDirError: the directory cannot be created.
         """
         if fresh and self._name is not None and not self._made:
-            self._make_default(self._name)
+            with convert_errors(RunDirError, f"write to {PARENT}"):
+                PARENT.mkdir(exist_ok=True)
+                for path in _generate_names(self._name):
+                    with suppress(FileExistsError):
+                        path.mkdir()
+                        self.path, self._made = path, True
+                        break
         try:
             yield
         except BaseException:
             self._abandon()
             raise
-
-    def _make_default(self, name: str) -> None:
-        try:
-            PARENT.mkdir(exist_ok=True)
-            for path in _generate_names(name):
-                with suppress(FileExistsError):
-                    path.mkdir()
-                    self.path, self._made = path, True
-                    return
-        except OSError as error:
-            raise RunDirError(f"cannot write to {PARENT}: {error.strerror or error}") from error
 
     def _abandon(self) -> None:
         """Remove the directory if this process created it and it is empty."""
@@ -130,7 +126,7 @@ class RunFolder:
         self.kept = True
 
     @contextmanager
-    def held(self, fresh: bool, writes: Iterable[str] = ()) -> Iterator[None]:
+    def lock(self, fresh: bool, writes: Iterable[str] = ()) -> Iterator[None]:
         """Lock the directory, which is created for a new run.
 
         Drafts left by killed processes are removed. If a new run fails before :meth:`keep`, its files are removed,
@@ -250,7 +246,7 @@ def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:
         there = file.read_bytes() if os.path.lexists(file) else None
         if there == content:
             return
-        if there is not None and sha256_of(decode_source(there)) != known:
+        if there is not None and compute_sha256(decode_source(there)) != known:
             raise RunDirError(
                 f"{file} was modified since the run wrote it and would be overwritten: move the file elsewhere"
             )

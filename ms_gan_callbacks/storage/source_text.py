@@ -47,9 +47,5 @@ def _find_pinned(name: str) -> list[str] | None:
     return entry[2] if len(entry) == 4 and entry[1] is None else None
 
 
-def _list_installed() -> tuple[str, ...]:
-    folders = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return tuple(folder for folder in [*folders, *site.getsitepackages()] if folder)
-
-
-_INSTALLED = _list_installed()
+_FOLDERS = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+_INSTALLED = tuple(folder for folder in [*_FOLDERS, *site.getsitepackages()] if folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -36,8 +35,7 @@ def assert_state_round_trips(callback: Callback | Callable[[], Callback], **scri
             rest = plan.play(make(), start=step, states=whole.states[step])
         except Exception as error:
             raise AssertionError(f"{name} cannot be resumed after step {step}: {error!r}") from error
-        show = partial(json.dumps, default=repr)
-        if difference := find_difference(whole.after(step), rest.after(step), show):
+        if difference := find_difference(whole.after(step), rest.after(step)):
             raise AssertionError(
                 f"{name}, resumed after step {step}, differs from an uninterrupted run: {difference}"
             )

@@ -16,6 +16,7 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.events import Event, Every
 from ms_gan_callbacks.events.scalars import EpochMeans, Scalars
 from ms_gan_callbacks.events.session import Session
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.testing.simulated_run import EQUILIBRIUM, Values, check_names, make_run, publish
 from ms_gan_callbacks.testing.trace import Trace
 
@@ -96,33 +97,13 @@ def drive(
     return script.play(*callbacks, out_dir=out_dir)
 
 
-class _TracedSession(Session):
-    """A session that records checkpoints in a trace instead of writing them."""
-
-    def __init__(self, trace: Trace, bus: CallbackBus) -> None:
-        super().__init__(trace.run, bus, store=None, note=trace.note)
-        self._trace = trace
-
-    def save(self) -> None:
-        """Set the checkpoint's directory."""
-        self.run.checkpoint = self.run.out_dir / "checkpoints" / f"step-{self.run.step:08d}"
-
-    def commit(self) -> None:
-        """Record the callbacks' states after the step, and the requests."""
-        step, asked = self.run.step, self.run.requests.checkpoints
-        self._trace.states[step] = json.loads(json.dumps(self.bus.state()))
-        self._trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
-        super().commit()
-
-
-class _Play:
-    """One execution of a script."""
+class _Play(Session):
+    """One execution of a script; checkpoints are recorded in the trace instead of being written."""
 
     def __init__(
         self, script: Script, callbacks: Sequence[Callback], out_dir: str | Path | None, start: int
     ) -> None:
-        self.script, self.start = script, start
-        self.bus = CallbackBus(callbacks, owner=self)
+        bus = CallbackBus(callbacks, owner=self)
         scratch = tempfile.TemporaryDirectory(prefix="run-") if out_dir is None else None
         folder = Path(scratch.name if scratch else out_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,17 +111,31 @@ class _Play:
         names, found = frozenset(script.metrics), frozenset((*script.scalars, *script.metrics))
         fields = {
             "metric_names": names,
-            "monitors": found | self.bus.publishes(),
+            "monitors": found | bus.publishes(),
             "epoch_means": EpochMeans(tuple(script.scalars)),
             "evaluate_every": script.evaluate if names else None,
             **script.fields,
         }
-        self.run = make_run(
+        run = make_run(
             folder, step=0, epochs=script.epochs, steps_per_epoch=script.steps_per_epoch, scalars={}, **fields
         )
-        self.trace = Trace(self.run, scratch)  # the folder lives as long as the trace
-        self.session = _TracedSession(self.trace, self.bus)
-        self._evaluations = 0
+        self.trace = Trace(run, scratch)  # the folder lives as long as the trace
+        super().__init__(run, bus, CheckpointStore(folder / "checkpoints"), self.trace.note)
+        self.script, self.start, self._evaluations = script, start, 0
+
+    def save(self) -> None:
+        """Set the checkpoint's directory."""
+        self.run.checkpoint = self.store.get_path(self.run.step)
+
+    def prune(self) -> None:
+        """Do nothing."""
+
+    def commit(self) -> None:
+        """Record the callbacks' states after the step, and the requests."""
+        step, asked = self.run.step, self.run.requests.checkpoints
+        self.trace.states[step] = json.loads(json.dumps(self.bus.state()))
+        self.trace.checkpoints += [(step, owner, keep) for owner, keep in asked.items()]
+        super().commit()
 
     def perform(self) -> None:
         """Emit the events of a run, in the loop's order."""
@@ -149,31 +144,31 @@ class _Play:
             self._evaluate()
         self.run.scalars = Scalars()
         with self.bus:
-            self.session.begin()
+            self.begin()
             for step in range(self.start + 1, self.run.steps + 1):
                 self._step(step)
                 if self.run.requests.roll_back:
                     self.trace.roll_backs.append(self.run.requests.roll_back)
                     return
-                self.session.commit()
+                self.commit()
                 if self.run.stop_reason:
                     break
-            self.session.end()
+            self.end()
 
     def _step(self, step: int) -> None:
-        progress, emit = self.run.progress, self.session.emit
+        progress = self.run.progress
         if progress.next_epoch != progress.epoch:
             progress.epoch = progress.next_epoch
             self.run.epoch_means.restart()
-            emit(Event.TRAIN_EPOCH_BEGIN)
+            self.emit(Event.TRAIN_EPOCH_BEGIN)
         progress.step = step
-        emit(Event.TRAIN_STEP_BEGIN)
+        self.emit(Event.TRAIN_STEP_BEGIN)
         self._update(step)
-        emit(Event.TRAIN_STEP_END)
+        self.emit(Event.TRAIN_STEP_END)
         if self._evaluate():
-            emit(Event.EVAL_END)
+            self.emit(Event.EVAL_END)
         if progress.ends_epoch:
-            emit(Event.TRAIN_EPOCH_END)
+            self.emit(Event.TRAIN_EPOCH_END)
 
     def _update(self, step: int) -> None:
         """Simulate the update of both players."""

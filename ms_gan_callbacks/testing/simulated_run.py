@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import UsageError
@@ -22,17 +22,6 @@ Values: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """A constant, a value per step (or evaluation; the last one is repeated), or a function of the step's number."""
 
 IMAGE = (1, 4, 4)
-
-
-class OnHost:
-    """Values with the interface of a Tensor, for :class:`Scalars` and :class:`EpochMeans`."""
-
-    def __init__(self, values: Mapping[str, float]) -> None:
-        self._values = np.array(list(values.values()), np.float64)
-
-    def asnumpy(self) -> NDArray[np.float64]:
-        """Return the values."""
-        return self._values
 
 
 def make_run(
@@ -89,7 +78,8 @@ def check_names(scalars: Mapping[str, Values], metrics: Mapping[str, Values]) ->
 
 def publish(run: Run, scalars: Mapping[str, float]) -> None:
     """Set the scalars of the current step."""
-    values: Any = OnHost(scalars)
+    array = np.array(list(scalars.values()), np.float64)
+    values: Any = SimpleNamespace(asnumpy=lambda: array)  # instead of a Tensor
     run.scalars.publish(tuple(scalars), values)
     run.epoch_means.add(values)
 

@@ -44,7 +44,7 @@ class TinyDiscriminator(nn.Cell):  # type: ignore[misc]
         return self.layers(images.reshape(-1, 16))
 
 
-def tiny_images() -> NDArray[np.uint8]:
+def make_tiny_images() -> NDArray[np.uint8]:
     """Return 20 images of shape (1, 4, 4): five batches of 4."""
     return stream(0, "tiny images", 0).integers(0, 256, (20, 1, 4, 4), dtype=np.uint8)
 
@@ -69,7 +69,7 @@ class Snapshots(Callback):
                 noise_dim=3,
                 out_dir=Path(folder) / "run",
             )
-            runner.train(epochs, tiny_images(), [*callbacks, snapshots], batch_size=4, quiet=True)
+            runner.train(epochs, make_tiny_images(), [*callbacks, snapshots], batch_size=4, quiet=True)
         return snapshots.taken
 
     def on_train_step_end(self, run: Run) -> None:
@@ -80,13 +80,8 @@ class Snapshots(Callback):
             for parameter in network.get_parameters()
         }
 
-    def on_train_epoch_end(self, run: Run) -> None:
-        """Record the parameters again, after the other callbacks handled the event."""
-        self.on_train_step_end(run)
-
-    def on_train_end(self, run: Run) -> None:
-        """Record the parameters again, after the other callbacks handled the event."""
-        self.on_train_step_end(run)
+    # Again, after the other callbacks have handled the event:
+    on_train_epoch_end = on_train_end = on_train_step_end
 
 
 @lru_cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -68,8 +70,9 @@ class Trace:
         }
 
 
-def find_difference(left: Mapping[str, object], right: Mapping[str, object], show: Callable[[object], str]) -> str:
+def find_difference(left: Mapping[str, object], right: Mapping[str, object]) -> str:
     """Describe the first difference between two traces; empty if they are equal."""
+    show = partial(json.dumps, default=repr)
     for kind, value in left.items():
         if show(value) != show(right[kind]):
             return f"{kind}: {show(right[kind])}, not {show(value)}"

@@ -72,11 +72,7 @@ class Evaluator:
         return bool(self.evaluation.metrics) and self.evaluation.every.due(run)
 
     def evaluate(self, run: Run) -> None:
-        """Compute all metrics and store them in ``run.metrics``.
-
-        Raises:
-            Exception: raised by a metric, annotated with its name.
-        """
+        """Compute all metrics and store them in ``run.metrics``; see :func:`measure`."""
         images = run.sample(self.evaluation.samples, "evaluation")
         self._estimates = {}
         if not np.isfinite(images).all():

@@ -20,7 +20,7 @@ from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.manifest import Manifest
-from ms_gan_callbacks.storage.run_dir import keep_recipe
+from ms_gan_callbacks.storage.run_dir import RECIPE, keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 COMPARED = (
@@ -56,7 +56,7 @@ def describe_run(players: Players, source: Source, epochs: int, origin: Origin |
     )
 
 
-def recipe_of(
+def load_stored_recipe(
     out_dir: Path, overrides: Mapping[str, Any], more: Iterable[Typed] = (), without: Collection[str] = ()
 ) -> Recipe:
     """Return the recipe to resume a run with, including attached callbacks and metrics.
@@ -68,10 +68,11 @@ def recipe_of(
         without: names of attached callbacks and metrics to leave out.
 
     Raises:
-        RunDirError, RecipeError: see :func:`read_recipe`.
+        RunDirError, RecipeError: the directory does not contain a run, or see :func:`read_recipe`.
         UsageError: a component cannot be attached, or a name in ``without`` is not attached.
     """
-    recipe, attached = read_recipe(out_dir, overrides), read_attached(Manifest.read(out_dir))
+    manifest = Manifest.read(out_dir)
+    recipe, attached = read_recipe(out_dir, manifest, overrides), read_attached(manifest)
     names = [typed.name for typed in attached]
     for name in without:
         if name not in names:
@@ -87,19 +88,19 @@ def recipe_of(
     return attach(recipe, [*kept, *more])
 
 
-def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
-    """Return the recipe stored in a run directory, with its recorded arguments and the given overrides.
+def read_recipe(out_dir: Path, manifest: Manifest, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe stored in a run directory, with the arguments in its manifest and the given overrides.
 
     Raises:
-        RunDirError: the directory does not contain a run, or the run was started without a recipe.
+        RunDirError: the run was started without a recipe, or its file is missing.
         RecipeError: see :func:`load_recipe`.
     """
-    arguments = Manifest.read(out_dir).arguments
+    arguments = manifest.arguments
     if arguments is None:
         raise RunDirError(
             f"{out_dir} was not created from a recipe: resume it in Python with Runner(..., resume=True)"
         )
-    path = out_dir / "recipe.py"
+    path = out_dir / RECIPE
     if not path.is_file():
         raise RunDirError(f"{path} is missing: restore the recipe that the run was started with")
     file = RecipeFile.open(path)
@@ -109,7 +110,7 @@ def read_recipe(out_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
     return file.build({**then, **overrides})
 
 
-def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
+def open_run(loop: TrainingLoop, recipe: Recipe | None) -> None:
     """Write ``run.json`` and the recipe of a new run, and check that the recipe can be loaded from the copy.
 
     Raises:
@@ -122,7 +123,7 @@ def begin(loop: TrainingLoop, recipe: Recipe | None) -> None:
         return
     keep_recipe(run.out_dir, recipe.origin.content)
     try:
-        again = read_recipe(run.out_dir, {})
+        again = read_recipe(run.out_dir, Manifest.read(run.out_dir), {})
     except GanError as error:
         raise RecipeError(f"a run of this recipe cannot be resumed from its run directory: {error}") from error
     for name in COMPARED:

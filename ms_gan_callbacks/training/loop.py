@@ -6,7 +6,6 @@ import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -19,7 +18,7 @@ from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
-from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.run import RollBack, Run
 from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.players import SCALARS, Players
@@ -35,7 +34,7 @@ class Interruption(Protocol):
 
     received: int | None
 
-    def deferred(self) -> AbstractContextManager[None]:
+    def defer(self) -> AbstractContextManager[None]:
         """Defer the interruption inside of the context; the loop checks ``received`` between steps."""
         ...
 
@@ -45,7 +44,7 @@ class NoInterruption:
 
     received: int | None = None
 
-    def deferred(self) -> AbstractContextManager[None]:
+    def defer(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
 
@@ -59,84 +58,78 @@ class StepInputs(NamedTuple):
     drawn: Floats | None = None
 
 
-class _RunSession(Session):
-    """Session whose checkpoints contain both players with their optimizers."""
+class TrainingLoop(Session):
+    """Trains from ``run.progress`` to the last epoch, or until a callback requests a stop.
+
+    Args:
+        players: the networks to train, which checkpoints contain with their optimizers.
+        source: the training data.
+        evaluator: computes metrics on schedule.
+        interruption: checked between steps.
+        on_step: called after each step's updates, before its events.
+    """
 
     def __init__(
-        self, run: Run, bus: CallbackBus, store: CheckpointStore, players: Players, source: Source
+        self,
+        run: Run,
+        bus: CallbackBus,
+        store: CheckpointStore,
+        players: Players,
+        source: Source,
+        evaluator: Evaluator,
+        interruption: Interruption,
+        on_step: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(run, bus, store)
-        self._players, self._source = players, source
+        self.players, self.source, self.evaluator = players, source, evaluator
+        self._interruption, self._on_step = interruption, on_step
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
-        return self._players.weights(copy=False)
+        """Return the parameters of both players and their optimizers."""
+        return self.players.weights(copy=False)
 
     def state(self) -> dict[str, Any]:
+        """Return the content of a checkpoint's ``state.json``."""
         return super().state() | {
-            "batch_size": self._source.batch_size,
+            "batch_size": self.source.batch_size,
             "epoch_means": self.run.epoch_means.state(),
             "rollbacks": self.run.rollbacks,
         }
 
-
-@dataclass
-class TrainingLoop:
-    """Trains from ``run.progress`` to the last epoch, or until a callback requests a stop.
-
-    Attributes:
-        evaluator: computes metrics on schedule.
-        interruption: checked between steps.
-        on_step: called after each step's updates, before its events.
-        session: emits events and writes checkpoints.
-    """
-
-    players: Players
-    source: Source
-    bus: CallbackBus
-    run: Run
-    store: CheckpointStore
-    evaluator: Evaluator
-    interruption: Interruption
-    on_step: Callable[[], None] = field(default=lambda: None)
-    session: Session = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.session = _RunSession(self.run, self.bus, self.store, self.players, self.source)
-
-    def train(self) -> bool:
+    def train(self) -> RollBack | None:
         """Train; exceptions of networks and callbacks propagate after every callback's ``__exit__``.
 
         Returns:
-            Whether the run has ended; False if a callback requested a rollback.
+            The rollback that a callback requested; None if the run has ended.
         """
-        with self.interruption.deferred(), self.bus:
-            if self.interruption.received:
-                self._interrupt(self.interruption.received)
-            self.session.begin()
+        with self._interruption.defer(), self.bus:
+            if self._interruption.received:
+                self._interrupt(self._interruption.received)
+            self.begin()
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
                 if self.run.requests.roll_back:
-                    return False
+                    return self.run.requests.roll_back
                 if self.run.stop_reason:
                     break
-            best = self.session.end()
+            best = self.end()
         if best is not None:
             self.players.load_weights(self.store.load(best, self.players.weights()).weights)
-        return True
+        return None
 
     def _train_epoch(self, epoch: int) -> None:
         done = self.run.progress.begin(epoch)  # batches of this epoch consumed already
         if done == 0:
             self.run.epoch_means.restart()
-            self.session.emit(Event.TRAIN_EPOCH_BEGIN)
+            self.emit(Event.TRAIN_EPOCH_BEGIN)
         for batch in self._prepare_inputs(epoch, done):
             self._train_step(batch)
             if self.run.requests.roll_back:
                 return  # the state is discarded: it must not be saved
-            number = self.interruption.received  # read once: a signal that arrives while saving waits for a step
+            number = self._interruption.received  # read once: a signal that arrives while saving waits for a step
             if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
-            self.session.commit()  # writes the requested checkpoint
+            self.commit()  # writes the requested checkpoint
             if self.run.stop_reason or self.run.step == self.run.steps:
                 return
             if number:
@@ -175,28 +168,29 @@ class TrainingLoop:
     def _train_step(self, inputs: StepInputs) -> None:
         """Train on one real batch and emit the step's events."""
         self.run.progress.step += 1
-        emit = self.session.emit
-        emit(Event.TRAIN_STEP_BEGIN)
+        self.emit(Event.TRAIN_STEP_BEGIN)
         both = self.run.step % self.players.method.generator_every == 0
         scalars = self.players.train_step(*inputs, both=both)
-        self.on_step()
+        self._on_step()
         self.run.progress.d_updates += 1
         self.run.progress.g_updates += both
         self.run.scalars.publish(SCALARS, scalars)
         self.run.epoch_means.add(scalars)
-        emit(Event.TRAIN_STEP_END)
+        self.emit(Event.TRAIN_STEP_END)
         if self.evaluator.due(self.run):
             self.evaluator.evaluate(self.run)
-            emit(Event.EVAL_END)
+            self.emit(Event.EVAL_END)
         if self.run.progress.ends_epoch:
-            emit(Event.TRAIN_EPOCH_END)
+            self.emit(Event.TRAIN_EPOCH_END)
 
     def _interrupt(self, number: int) -> NoReturn:
-        step = self.run.step
-        if self.run.checkpoint is None:
+        run = self.run
+        if run.checkpoint is None:
             raise Interrupted("interrupted before the first step; nothing was saved", number)
-        folder = shlex.quote(str(self.run.out_dir))
-        raise Interrupted(f"interrupted and saved at step {step:,}; resume with: ms-gan resume {folder}", number)
+        folder = shlex.quote(str(run.out_dir))
+        raise Interrupted(
+            f"interrupted and saved at step {run.step:,}; resume with: ms-gan resume {folder}", number
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Load a checkpoint; call it before :meth:`train`."""
@@ -205,7 +199,7 @@ class TrainingLoop:
         self._restore_progress(state["progress"], state.get("batch_size"))
         self.run.epoch_means.load_state(state["epoch_means"])
         self.run.rollbacks = list(state.get("rollbacks", ()))
-        self.session.restore(state, checkpoint.step, self.store.path(checkpoint.step))
+        super().restore(checkpoint)
 
     def _restore_progress(self, then: Mapping[str, int], batch_size: int | None) -> None:
         progress = self.run.progress

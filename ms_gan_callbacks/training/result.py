@@ -84,12 +84,9 @@ class RunResult:
         rows += list(self.highlights.items())
         rows += [("rolled back", f"to step {one['to_step']:,}: {one['reason']}") for one in self.rollbacks]
         rows += [("FAULT", fault) for fault in self.faults]
-        rows += [("callbacks' time", self._format_shares())]
-        return format_summary(rows, self.out_dir)
-
-    def _format_shares(self) -> str:
         shares = {name: 100 * spent / self.seconds for name, spent in self.callback_seconds.items()}
-        return ", ".join(f"{name} {share:.1f} %" for name, share in shares.items())
+        rows += [("callbacks' time", ", ".join(f"{name} {share:.1f} %" for name, share in shares.items()))]
+        return format_summary(rows, self.out_dir)
 
 
 def _format_time(seconds: float) -> str:

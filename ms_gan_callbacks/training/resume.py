@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
@@ -16,19 +16,12 @@ from ms_gan_callbacks.training.loop import TrainingLoop
 
 # Settings that must not change when a run is resumed, in addition to the recipe's arguments, by their name for
 # --allow-change. Callbacks and metrics are those attached to the recipe.
-DECISIVE = {
-    "recipe": "recipe_sha256",
-    "seed": "seed",
-    "noise_dim": "noise_dim",
-    "batch_size": "batch_size",
-    "accelerate": "accelerated",
-    "callbacks": "callbacks",
-    "metrics": "metrics",
-    **{name: name for name in RECORDED_SETTINGS},
-}
+DECISIVE = ("recipe", "seed", "noise_dim", "batch_size", "accelerate", "callbacks", "metrics", *RECORDED_SETTINGS)
+KEYS = {"recipe": "recipe_sha256", "accelerate": "accelerated"}
+"""Keys of ``run.json`` that differ from these names."""
 
 
-def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None = None) -> None:
+def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None) -> None:
     """Load a checkpoint into a loop and record this in ``run.json``; damaged and later checkpoints are set aside.
 
     Args:
@@ -46,10 +39,11 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     then = Manifest.read(run.out_dir)
     # Before loading: a changed setting is a clearer error than weights of another shape.
     changes = check_changes(then, run.manifest, allowed)
-    checkpoint = store.newest(like) if wanted is True else store.load(wanted, like)
+    checkpoint = store.load_newest(like) if wanted is True else store.load(wanted, like)
     if checkpoint:
         loop.restore(checkpoint)
-        _drop_metrics(loop)
+        for name in set(run.metrics) - set(loop.evaluator.evaluation.metrics):
+            del run.metrics[name]  # it is no longer computed
     step = run.step
     if step >= run.steps:
         raise UsageError(
@@ -60,25 +54,17 @@ def go_on(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], reci
     if checkpoint is None:
         warn(f"{run.out_dir} does not contain a checkpoint: training starts from the first step")
     elif not {"callbacks", "recipe"} & changes.keys():
-        _warn_of_missing_callbacks(checkpoint.state["callbacks"], loop.bus.stateful())
+        for name in sorted(checkpoint.state["callbacks"].keys() - loop.bus.stateful()):
+            warn(
+                f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded"
+            )
     _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
     entry = {"resumed": get_time(), "from_step": step, **({"changes": changes} if changes else {})}
-    run.manifest = run.manifest.after(then).add_history(entry)
+    run.manifest = run.manifest.continue_from(then).add_history(entry)
     if recipe is not None and recipe.origin is not None:
         keep_recipe(run.out_dir, recipe.origin.content, then.recipe_sha256)
     run.manifest.write(run.out_dir)
     store.go_back_to(step)  # last, so that a failure above leaves the checkpoints in place
-
-
-def _drop_metrics(loop: TrainingLoop) -> None:
-    """Remove the values of metrics that the run no longer computes."""
-    for name in set(loop.run.metrics) - set(loop.evaluator.evaluation.metrics):
-        del loop.run.metrics[name]
-
-
-def _warn_of_missing_callbacks(states: Iterable[str], present: Collection[str]) -> None:
-    for name in sorted(set(states) - set(present)):
-        warn(f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded")
 
 
 def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -109,9 +95,9 @@ def check_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> di
 
 
 def _find_changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
-    pairs: dict[str, tuple[Any, Any]] = {
-        name: (getattr(then, key), getattr(now, key)) for name, key in DECISIVE.items()
-    }
+    pairs: dict[str, tuple[Any, Any]] = {}
+    for name in DECISIVE:
+        pairs[name] = getattr(then, KEYS.get(name, name)), getattr(now, KEYS.get(name, name))
     if then.objective is None:
         del pairs["objective"]  # older runs do not record it
     pairs["data"] = (then.data.sha256, now.data.sha256)

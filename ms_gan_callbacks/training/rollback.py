@@ -13,7 +13,7 @@ from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.training.loop import TrainingLoop
 
 
-def roll_back(loop: TrainingLoop) -> None:
+def roll_back(loop: TrainingLoop, request: RollBack) -> None:
     """Restore the newest good checkpoint of a stopped loop, with different noise from there on.
 
     The rollback is recorded in that checkpoint and in ``run.json``, so that it is counted even if the process is
@@ -23,9 +23,7 @@ def roll_back(loop: TrainingLoop) -> None:
         DivergenceError: there is no good checkpoint.
         CheckpointError: the checkpoint cannot be written.
     """
-    run, before, request = loop.run, loop.run.rollbacks, loop.run.requests.roll_back
-    if request is None:
-        raise ValueError("a rollback was not requested")
+    run, before = loop.run, loop.run.rollbacks
     good = _find_good(loop, request)
     entry = {
         "step": run.step,
@@ -40,7 +38,7 @@ def roll_back(loop: TrainingLoop) -> None:
     run.scale_learning_rates(math.prod(one["learning_rate"] for one in undone))
     run.rollbacks = [*before, entry]
     run.requests = Requests()
-    loop.session.save()
+    loop.save()
     run.manifest = run.manifest.add_history({"rolled_back": get_time(), **entry})
     run.manifest.write(run.out_dir)
     factor = f" and {request.learning_rate:g} times the learning rate" if request.learning_rate != 1 else ""
@@ -49,7 +47,7 @@ def roll_back(loop: TrainingLoop) -> None:
 
 def _find_good(loop: TrainingLoop, request: RollBack) -> Checkpoint:
     try:
-        found = loop.store.newest(loop.players.weights(), until=request.healthy, where=_is_finite)
+        found = loop.store.load_newest(loop.players.weights(), until=request.healthy, where=_is_finite)
     except CheckpointError as error:
         raise DivergenceError(f"{request.reason}; {error}") from error
     if found is None:

@@ -31,13 +31,12 @@ from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
-from ms_gan_callbacks.training.defaults import with_defaults
-from ms_gan_callbacks.training.lineage import begin, recipe_of
+from ms_gan_callbacks.training import setup
+from ms_gan_callbacks.training.lineage import load_stored_recipe, open_run
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.training.result import RunResult
-from ms_gan_callbacks.training.resume import go_on
+from ms_gan_callbacks.training.resume import resume_run
 from ms_gan_callbacks.training.rollback import roll_back
-from ms_gan_callbacks.training.setup import check_same_data, fit_to, new_run, ready
 
 
 class Runner:
@@ -157,7 +156,7 @@ class Runner:
             RunDirError: the folder does not contain a run, or the run was not started from a recipe.
             RecipeError: as :func:`load_recipe` does.
         """
-        recipe = recipe_of(Path(out_dir), overrides or {})
+        recipe = load_stored_recipe(Path(out_dir), overrides or {})
         return cls.from_recipe(recipe, out_dir, resume=True if from_step is None else from_step, **options)
 
     def train(
@@ -196,21 +195,21 @@ class Runner:
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both arguments: this runner has no recipe")
         check_whole_number("epochs", epochs, 1)
-        bus = CallbackBus(with_defaults(callbacks or (), quiet), owner=self)
+        bus = CallbackBus(setup.add_default_callbacks(callbacks or (), quiet), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
-        with self._folder.reserved(fresh):
+        with self._folder.reserve(fresh):
             loop = self._prepare(epochs, make_source(data, batch_size), bus, evaluation or Evaluation())
-        with self._interruption.deferred(), self._folder.held(fresh, bus.writes()):
+        with self._interruption.defer(), self._folder.lock(fresh, bus.writes()):
             if fresh:
-                begin(loop, recipe)
+                open_run(loop, recipe)
             elif self._resume is not False:
-                go_on(loop, self._resume, self._allowed, recipe)
+                resume_run(loop, self._resume, self._allowed, recipe)
                 self._resume = False
             else:
-                loop.run.manifest = loop.run.manifest.after(Manifest.read(self.out_dir))
+                loop.run.manifest = loop.run.manifest.continue_from(Manifest.read(self.out_dir))
             first_step = self._progress.step
-            while not loop.train():
-                roll_back(loop)
+            while request := loop.train():
+                roll_back(loop, request)
         result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)
@@ -269,17 +268,17 @@ class Runner:
 
     def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
         """Check everything that can fail before the first step; write to the disk last."""
-        self._content = check_same_data(self._content, source)
-        fit_to(self._players, source)
+        self._content = setup.check_same_data(self._content, source)
+        setup.compile_players(self._players, source)
         # A resumed run is given its total number of epochs; a later call in the same process adds epochs.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         if self._resume is False:
             self._players.check_rates(self._progress)
         origin = self._recipe.origin if self._recipe else None
-        run = new_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
-        evaluator = ready(run, bus, evaluation, source)
+        run = setup.create_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
+        evaluator = setup.add_metrics(run, bus, evaluation, source)
         store = CheckpointStore(self.out_dir / "checkpoints")
         return TrainingLoop(
-            self._players, source, bus, run, store, evaluator, self._interruption, on_step=self._folder.keep
+            run, bus, store, self._players, source, evaluator, self._interruption, on_step=self._folder.keep
         )

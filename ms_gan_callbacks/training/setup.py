@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ms_gan_callbacks.callbacks.console import Console
+from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
+from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Origin
 from ms_gan_callbacks.data.arrays import ArraySource
@@ -17,21 +21,28 @@ from ms_gan_callbacks.data.protocol import Source, check_batch, take_images
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
+from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import describe_run
 
 
-def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:
-    """Check that a runner continues with the same data, and return a record of it.
+def add_default_callbacks(callbacks: Any, quiet: bool) -> list[Callback]:
+    """Adapt MindSpore's callbacks; add MetricsLog, DivergenceGuard and, unless quiet, Console if missing."""
+    attached: list[Callback] = adapt_callbacks(callbacks)
+    for kind in (MetricsLog, DivergenceGuard) if quiet else (MetricsLog, DivergenceGuard, Console):
+        if not any(isinstance(callback, kind) for callback in attached):
+            attached.append(kind())
+    return attached
 
-    Args:
-        before: the record of the previous call, or None.
-        source: the training data.
+
+def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapping[str, object]:
+    """Return a record of a runner's data, after comparing it with the record of the previous call.
 
     Raises:
         UsageError: the data or the batch size differs, so epochs could not be counted.
@@ -46,12 +57,8 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
     return content
 
 
-def fit_to(players: Players, source: Source) -> None:
-    """Compile both players for images of a source, and check its labels if the GAN is conditional.
-
-    Raises:
-        GanError: the networks, images and labels do not fit together.
-    """
+def compile_players(players: Players, source: Source) -> None:
+    """Compile both players for images of a source; raise GanError if they or the labels do not fit together."""
     method = players.method
     if not isinstance(source, (ArraySource, DatasetSource)):  # these two check their images
         check_batch(source, next(iter(source.batches(method.seed, 1)), None))
@@ -62,7 +69,7 @@ def fit_to(players: Players, source: Source) -> None:
     players.compile_for(real, noise(method.seed, "probe", 1, source.batch_size, method.noise_dim))
 
 
-def new_run(
+def create_run(
     players: Players,
     source: Source,
     bus: CallbackBus,
@@ -94,12 +101,8 @@ def new_run(
     )
 
 
-def ready(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
-    """Check metrics and callbacks, and add the metrics to the run.
-
-    Raises:
-        GanError: a metric or a callback cannot be used in this run.
-    """
+def add_metrics(run: Run, bus: CallbackBus, evaluation: Evaluation, source: Source) -> Evaluator:
+    """Add the metrics to the run; raise GanError if a metric or a callback cannot be used in it."""
     evaluator = Evaluator(evaluation, source, run.seed)
     evaluator.check(run)
     run.metric_names = frozenset(evaluation.metrics)

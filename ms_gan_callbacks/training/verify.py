@@ -19,9 +19,7 @@ from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.interop.stock import adapt_callbacks
-
-# state.json and run.json are not compared: they also contain times.
-COMPARED = ("weights.safetensors", "metrics.jsonl")
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 
 @dataclass(frozen=True)
@@ -91,13 +89,7 @@ def verify_resume(
 
 
 def _run_part(
-    settings: tuple[Any, ...],
-    out_dir: Path,
-    kill_at: int,
-    stop_at: int,
-    *,
-    expect: int,
-    resume: bool = False,
+    settings: tuple[Any, ...], out_dir: Path, kill_at: int, stop_at: int, *, expect: int, resume: bool = False
 ) -> None:
     call = f"train_part(*{settings!r}, {str(out_dir)!r}, {kill_at}, {stop_at}, {resume})"
     command = [sys.executable, "-c", f"from ms_gan_callbacks.training.verify import train_part; {call}"]
@@ -126,7 +118,8 @@ def train_part(
 
 
 def _hash_files(out_dir: Path, step: int) -> dict[str, str]:
-    places = [out_dir / "checkpoints" / f"step-{step:08d}" / COMPARED[0], out_dir / COMPARED[1]]
+    checkpoint = CheckpointStore(out_dir / "checkpoints").get_path(step)
+    places = [checkpoint / "weights.safetensors", out_dir / "metrics.jsonl"]  # other files also contain times
     try:
         return {place.name: hashlib.sha256(place.read_bytes()).hexdigest() for place in places}
     except FileNotFoundError as error:

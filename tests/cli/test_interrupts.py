@@ -298,14 +298,14 @@ BODIES = {
     "a read is woken": ("send(); os.read(os.pipe()[0], 1)", "130 interrupted; no data was lost"),
     "what it is wrapped in": ("try: send()\nexcept BaseException: 1 / 0", "130 interrupted; no data was lost"),
     "deferred": (
-        "with interrupts.deferred(): send(); print(repr(interrupts.received))",
+        "with interrupts.defer(): send(); print(repr(interrupts.received))",
         "2\n130 interrupted; no data was l",
     ),
     "deferred twice": (
-        "with interrupts.deferred():\n  with interrupts.deferred(): pass\n  send(signal.SIGTERM); print('whole')",
+        "with interrupts.defer():\n  with interrupts.defer(): pass\n  send(signal.SIGTERM); print('whole')",
         "whole\n143 interrupted; no data was lost",
     ),
-    "an error of its own": ("with interrupts.deferred(): send(); raise SystemExit('failed')", ""),
+    "an error of its own": ("with interrupts.defer(): send(); raise SystemExit('failed')", ""),
     "no signal": ("pass", "went on"),
 }
 

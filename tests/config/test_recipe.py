@@ -19,6 +19,7 @@ from ms_gan_callbacks.config.catalog import read_summary
 from ms_gan_callbacks.config.conversion import convert
 from ms_gan_callbacks.config.parameters import Tunable
 from ms_gan_callbacks.config.recipe import RecipeFile
+from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.training.lineage import read_recipe
 
 HEAD = "from conftest import *\nfrom ms_gan_callbacks import *\nimport numpy as np\n"
@@ -274,7 +275,7 @@ def test_whatever_python_takes_is_taken_and_kept_byte_by_byte(kind: str) -> None
     runner = Runner.from_recipe(load_recipe(path), "run")
     runner.train(quiet=True)
     assert Path("run/recipe.py").read_bytes() == content
-    assert read_recipe(Path("run"), {}).epochs == 1
+    assert read_recipe(Path("run"), Manifest.read(Path("run")), {}).epochs == 1
     assert read_summary(path) == ""  # and whoever only looks at the docstring can read it, too
 
 
@@ -328,7 +329,7 @@ def test_an_argument_that_cannot_be_kept_is_refused_before_the_first_step_unless
     assert not Path("run").exists()
     Runner.from_recipe(load_recipe(path, colour="GREEN"), "run").train(quiet=True)
     assert json.loads(Path("run/run.json").read_bytes())["arguments"] == {"epochs": 1, "colour": "GREEN"}
-    origin = read_recipe(Path("run"), {}).origin
+    origin = read_recipe(Path("run"), Manifest.read(Path("run")), {}).origin
     assert origin is not None
     assert origin.arguments["act"] is len
     assert origin.arguments["colour"].name == "GREEN"

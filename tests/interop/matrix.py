@@ -42,7 +42,7 @@ from ms_gan_callbacks import (
     TensorBoard,
     for_model,
 )
-from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator, tiny_images
+from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator, make_tiny_images
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 EPOCHS, STEPS = 9, 5
@@ -163,7 +163,7 @@ def _crowd(folder: Path) -> Iterator[Row]:
     before = signal.getsignal(signal.SIGTERM)
     with watched() as (printed, told):
         result = tiny_gan(folder).train(
-            EPOCHS, tiny_images(), crowd, evaluation=evaluation, batch_size=4, quiet=True
+            EPOCHS, make_tiny_images(), crowd, evaluation=evaluation, batch_size=4, quiet=True
         )
     lines = printed.getvalue().splitlines()
     count = {word: sum(word in line for line in lines) for word in ("loss is", "Eval result", "epoch time")}

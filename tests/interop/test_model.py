@@ -304,7 +304,7 @@ def test_a_checkpoint_holds_the_network_and_its_optimizer_and_a_resumed_model_go
 
     with pytest.raises(KeyboardInterrupt):
         parted.train(4, data(), callbacks=[first, for_model([Dies()], "other")])
-    assert CheckpointStore(Path("run/checkpoints")).steps() == [6, 9, 12]
+    assert CheckpointStore(Path("run/checkpoints")).list_steps() == [6, 9, 12]
     resumed = for_model([stopping(), MetricsLog(Every.steps(1)), Checkpoint()], "run", resume=True, quiet=True)
     assert resumed.epoch == 3
     fresh = model()

@@ -80,7 +80,7 @@ def goes_back(store: CheckpointStore, newer: int, older: int, reason: str) -> No
     """Check that the newest whole one is the older, and that what is wrong with the newer is said."""
     pattern = rf"step-{newer:08d}.*{reason}.*using step-{older:08d} instead$"
     with pytest.warns(GanWarning, match=pattern) as told:
-        assert_whole(store.newest(LIKE), older)
+        assert_whole(store.load_newest(LIKE), older)
     assert len(told) == 1
 
 
@@ -129,7 +129,7 @@ def test_whatever_is_saved_comes_back_to_the_byte(weights: Weights, value: objec
 
 
 def test_a_checkpoint_is_three_files_of_which_the_manifest_vouches_for_two() -> None:
-    path = store_of(468).path(468)
+    path = store_of(468).get_path(468)
     assert path == Path("checkpoints/step-00000468")
     assert sorted(file.name for file in path.iterdir()) == FILES
     manifest = json.loads((path / "manifest.json").read_text())
@@ -169,24 +169,24 @@ def test_a_step_that_is_saved_again_is_replaced_whole() -> None:
     found = store.load(2, other)
     assert_equal(found.weights, other)
     assert found.state == {"second": True}
-    assert sorted(file.name for file in store.path(2).iterdir()) == FILES
+    assert sorted(file.name for file in store.get_path(2).iterdir()) == FILES
     assert entries(store) == {"step-00000001", "step-00000002"}
 
 
 def test_a_draft_of_a_killed_process_with_the_same_id_is_in_nobodys_way() -> None:
     store = store_of(1)
-    draft = make_draft_path(store.path(2))
+    draft = make_draft_path(store.get_path(2))
     draft.mkdir()
     (draft / "weights.safetensors").write_bytes(b"half")
     store.save(2, weights_at(2), state_at(2))
-    assert_whole(store.newest(LIKE), 2)
+    assert_whole(store.load_newest(LIKE), 2)
     assert entries(store) == {"step-00000001", "step-00000002"}
 
 
 def test_where_nothing_was_saved_there_is_nothing() -> None:
     store = CheckpointStore(Path("none"))
-    assert store.steps() == []
-    assert store.newest(LIKE) is None
+    assert store.list_steps() == []
+    assert store.load_newest(LIKE) is None
     store.prune([1])
     store.go_back_to(0)
     assert not store.folder.exists()
@@ -198,9 +198,9 @@ def test_only_directories_with_the_name_of_a_step_are_listed_oldest_first() -> N
     for name in ("step-7", "step-00000012-old", "step-", "step-x", "step-٠٠٠٠٠٠٠٩", ".step-00000005.1.tmp"):
         (store.folder / name).mkdir()
     (store.folder / "step-00000008").write_text("a file")
-    assert store.steps() == [3, 12, 100_000_000]
+    assert store.list_steps() == [3, 12, 100_000_000]
     store.prune([])
-    assert store.steps() == [100_000_000]
+    assert store.list_steps() == [100_000_000]
 
 
 # The kept fixture.
@@ -216,8 +216,8 @@ def test_a_checkpoint_of_format_1_loads_for_ever() -> None:
         "discriminator.mask": np.array([True, False]),
     }
     store = CheckpointStore(ROOT / "tests/fixtures/checkpoint-format-1")
-    assert store.steps() == [3]
-    for found in (store.load(3, saved), store.newest(saved)):
+    assert store.list_steps() == [3]
+    for found in (store.load(3, saved), store.load_newest(saved)):
         assert found is not None
         assert_equal(found.weights, saved)
         assert found.state == {
@@ -234,12 +234,12 @@ def test_a_checkpoint_of_format_1_loads_for_ever() -> None:
 def test_pruning_removes_what_nobody_wants_and_never_the_newest() -> None:
     store = store_of(1, 2, 3, 4)
     store.prune([2, 7])
-    assert store.steps() == [2, 4]
+    assert store.list_steps() == [2, 4]
     store.prune([])
-    assert store.steps() == [4]
+    assert store.list_steps() == [4]
     store.prune([])
     assert entries(store) == {"step-00000004"}
-    assert_whole(store.newest(LIKE), 4)
+    assert_whole(store.load_newest(LIKE), 4)
 
 
 class Killed(BaseException):
@@ -259,9 +259,9 @@ def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint_listed(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(os, "unlink", unlink)
         store.prune([])
-    assert store.steps() == [2]
+    assert store.list_steps() == [2]
     assert any(name.endswith(".gone") for name in entries(store)), "the kill came before the removal began"
-    assert_whole(store.newest(LIKE), 2)
+    assert_whole(store.load_newest(LIKE), 2)
     store.go_back_to(2)
     assert entries(store) == {"step-00000002"}
 
@@ -269,17 +269,17 @@ def test_a_kill_in_the_middle_of_a_removal_leaves_no_half_checkpoint_listed(
 def test_a_kill_while_a_step_is_replaced_leaves_its_old_checkpoint() -> None:
     # What stands on the disk between the two renames of a replacement; the pid is that of a dead process.
     store = store_of(1, 2)
-    store.path(2).rename(store.folder / ".step-00000002.99.old")
-    shutil.copytree(store.path(1), store.folder / ".step-00000002.99.tmp")
-    assert_whole(store.newest(LIKE), 2)
+    store.get_path(2).rename(store.folder / ".step-00000002.99.old")
+    shutil.copytree(store.get_path(1), store.folder / ".step-00000002.99.tmp")
+    assert_whole(store.load_newest(LIKE), 2)
     store.go_back_to(2)
     assert entries(store) == {"step-00000001", "step-00000002"}
 
 
 def test_a_kill_after_a_step_was_replaced_does_not_bring_its_old_checkpoint_back() -> None:
     store = store_of(1, 2)
-    shutil.copytree(store.path(1), store.folder / ".step-00000002.99.old")
-    assert_whole(store.newest(LIKE), 2)
+    shutil.copytree(store.get_path(1), store.folder / ".step-00000002.99.old")
+    assert_whole(store.load_newest(LIKE), 2)
     store.go_back_to(2)
     assert entries(store) == {"step-00000001", "step-00000002"}
 
@@ -303,14 +303,14 @@ def test_an_exception_while_a_step_is_replaced_leaves_it_as_it_was(monkeypatch: 
 def test_going_back_sets_later_checkpoints_aside_whole_and_sweeps_leftovers() -> None:
     store = store_of(1, 2, 3, 4)
     for leftover in (".step-00000009.99.tmp", ".step-00000001.99.old", ".step-00000001.99.gone"):
-        shutil.copytree(store.path(1), store.folder / leftover)
+        shutil.copytree(store.get_path(1), store.folder / leftover)
     store.go_back_to(2)
     assert entries(store) == {"step-00000001", "step-00000002", "set-aside"}
     aside = CheckpointStore(store.folder / "set-aside")
-    assert aside.steps() == [3, 4]
+    assert aside.list_steps() == [3, 4]
     for step in (3, 4):
         assert_whole(aside.load(step, LIKE), step)
-    assert_whole(store.newest(LIKE), 2)
+    assert_whole(store.load_newest(LIKE), 2)
 
 
 def test_what_is_set_aside_a_second_time_leaves_the_first_alone() -> None:
@@ -325,13 +325,13 @@ def test_what_is_set_aside_a_second_time_leaves_the_first_alone() -> None:
 
 def test_a_directory_with_something_of_the_users_is_neither_removed_nor_replaced() -> None:
     store = store_of(1, 2, 3)
-    (store.path(1) / "notes.txt").write_text("the best so far")
+    (store.get_path(1) / "notes.txt").write_text("the best so far")
     store.prune([])
-    assert store.steps() == [1, 3]
-    (store.path(3) / "notes.txt").write_text("and this one")
+    assert store.list_steps() == [1, 3]
+    (store.get_path(3) / "notes.txt").write_text("and this one")
     store.save(3, weights_at(3), state_at(3))
-    assert sorted(file.name for file in store.path(3).iterdir()) == FILES
-    assert (store.path(1) / "notes.txt").read_text() == "the best so far"
+    assert sorted(file.name for file in store.get_path(3).iterdir()) == FILES
+    assert (store.get_path(1) / "notes.txt").read_text() == "the best so far"
     assert (store.folder / "set-aside/step-00000003/notes.txt").read_text() == "and this one"
 
 
@@ -346,11 +346,11 @@ def test_only_what_a_run_names_so_is_taken_for_a_leftover() -> None:
 
 def test_somebody_who_only_reads_moves_nothing_that_a_run_may_be_replacing() -> None:
     store = store_of(1, 2)
-    store.path(2).rename(store.folder / ".step-00000002.99.old")
-    found = store.newest(LIKE, repair=False)
+    store.get_path(2).rename(store.folder / ".step-00000002.99.old")
+    found = store.load_newest(LIKE, repair=False)
     assert_whole(found, 1)
     assert entries(store) == {"step-00000001", ".step-00000002.99.old"}
-    assert_whole(store.newest(LIKE), 2)
+    assert_whole(store.load_newest(LIKE), 2)
 
 
 # What is damaged never comes back.
@@ -366,7 +366,7 @@ def flips(content: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_is_noticed_wherever_it_is(name: str) -> None:
     store = store_of(1, 2)
-    file = store.path(2) / name
+    file = store.get_path(2) / name
     for content in flips(file.read_bytes()):
         file.write_bytes(content)
         refused(store, 2)
@@ -375,7 +375,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_short_or_grown_is_noticed_wherever_it_is(name: str) -> None:
     store = store_of(1, 2)
-    file = store.path(2) / name
+    file = store.get_path(2) / name
     whole = file.read_bytes()
     # A manifest says the same without its last byte, a newline; with any other gone it says nothing.
     for length in range(len(whole) - 1):
@@ -396,16 +396,16 @@ def test_whatever_is_overwritten_cut_out_or_inserted_nothing_else_than_what_was_
 ) -> None:
     shutil.rmtree("checkpoints", ignore_errors=True)
     store = store_of(1, 2)
-    before = {name: (store.path(2) / name).read_bytes() for name in FILES}
+    before = {name: (store.get_path(2) / name).read_bytes() for name in FILES}
     for name, place, length, new in damage:
-        file = store.path(2) / name
+        file = store.get_path(2) / name
         content = file.read_bytes()
         start = place % (len(content) + 1)
         file.write_bytes(content[:start] + new + content[start + length :])
-    untouched = all((store.path(2) / name).read_bytes() == content for name, content in before.items())
+    untouched = all((store.get_path(2) / name).read_bytes() == content for name, content in before.items())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = store.newest(LIKE)
+        found = store.load_newest(LIKE)
     assert found is not None
     assert_whole(found, found.step)
     assert found.step == 2 or not untouched
@@ -413,14 +413,14 @@ def test_whatever_is_overwritten_cut_out_or_inserted_nothing_else_than_what_was_
 
 
 def at_random(store: CheckpointStore, name: str) -> Iterator[int]:
-    size = (store.path(2) / name).stat().st_size
+    size = (store.get_path(2) / name).stat().st_size
     yield from np.random.default_rng(0).integers(0, size - 1, 100).tolist()
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_run_goes_back_behind_whatever_is_flipped_or_cut_and_says_so(name: str) -> None:
     store = store_of(1, 2)
-    file = store.path(2) / name
+    file = store.get_path(2) / name
     whole = file.read_bytes()
     for place in at_random(store, name):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
@@ -435,38 +435,38 @@ def write_manifest(path: Path, **changes: object) -> None:
 
 
 def swap(store: CheckpointStore, name: str) -> None:
-    one, two = store.path(1) / name, store.path(2) / name
+    one, two = store.get_path(1) / name, store.get_path(2) / name
     shutil.copy(one, "kept")
     two.replace(one)
     Path("kept").replace(two)
 
 
 def foreign(store: CheckpointStore) -> None:
-    shutil.rmtree(store.path(2))
-    store.path(2).mkdir()
-    (store.path(2) / "holiday.jpg").write_bytes(b"\xff\xd8")
+    shutil.rmtree(store.get_path(2))
+    store.get_path(2).mkdir()
+    (store.get_path(2) / "holiday.jpg").write_bytes(b"\xff\xd8")
 
 
 def folder_for_file(store: CheckpointStore) -> None:
-    (store.path(2) / "state.json").unlink()
-    (store.path(2) / "state.json").mkdir()
+    (store.get_path(2) / "state.json").unlink()
+    (store.get_path(2) / "state.json").mkdir()
 
 
 def other_step(store: CheckpointStore) -> None:
-    shutil.rmtree(store.path(2))
-    shutil.copytree(store_of(5, folder="others").path(5), store.path(2))
+    shutil.rmtree(store.get_path(2))
+    shutil.copytree(store_of(5, folder="others").get_path(5), store.get_path(2))
 
 
 def set_manifest(**changes: object) -> Callable[[CheckpointStore], None]:
-    return lambda store: write_manifest(store.path(2), **changes)
+    return lambda store: write_manifest(store.get_path(2), **changes)
 
 
 def write(name: str, content: bytes) -> Callable[[CheckpointStore], object]:
-    return lambda store: (store.path(2) / name).write_bytes(content)
+    return lambda store: (store.get_path(2) / name).write_bytes(content)
 
 
 def remove(name: str) -> Callable[[CheckpointStore], None]:
-    return lambda store: (store.path(2) / name).unlink()
+    return lambda store: (store.get_path(2) / name).unlink()
 
 
 NO_KNOWN = "has an unknown format"
@@ -508,7 +508,7 @@ def test_what_is_wrong_is_named_and_the_older_one_is_used(kind: str) -> None:
     goes_back(store, 2, 1, reason)
     store.go_back_to(1)
     assert entries(store) == {"step-00000001", "set-aside"}
-    assert_whole(store.newest(LIKE), 1)
+    assert_whole(store.load_newest(LIKE), 1)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -520,16 +520,16 @@ def test_files_swapped_between_two_checkpoints_are_noticed_in_both(name: str) ->
     with pytest.raises(
         CheckpointError, match=r"^no usable checkpoint: .*step-00000002 .*; .*step-00000001 .*"
     ) as caught:
-        store.newest(LIKE)
+        store.load_newest(LIKE)
     assert "\n" not in str(caught.value)
 
 
 def test_every_damaged_one_on_the_way_back_is_named_once() -> None:
     store = store_of(1, 2, 3)
-    (store.path(3) / "state.json").unlink()
-    (store.path(2) / "manifest.json").unlink()
+    (store.get_path(3) / "state.json").unlink()
+    (store.get_path(2) / "manifest.json").unlink()
     with pytest.warns(GanWarning) as told:
-        assert_whole(store.newest(LIKE), 1)
+        assert_whole(store.load_newest(LIKE), 1)
     first, second = (str(warning.message) for warning in told)
     assert re.search(r"step-00000003 is damaged: state.json.*using step-00000001 instead$", first)
     assert re.search(r"step-00000002 is damaged: it has no manifest.*using step-00000001 instead$", second)
@@ -537,16 +537,16 @@ def test_every_damaged_one_on_the_way_back_is_named_once() -> None:
 
 def test_the_newest_that_is_wanted_is_found_and_damaged_ones_after_it_are_not_looked_at() -> None:
     store = store_of(1, 2, 3, 4)
-    (store.path(4) / "manifest.json").unlink()
-    assert_whole(store.newest(LIKE, until=3), 3)
-    assert_whole(store.newest(LIKE, until=3, where=lambda found: found.state["progress"]["step"] < 3), 2)
-    assert store.newest(LIKE, until=0) is None
-    assert store.newest(LIKE, until=3, where=lambda found: False) is None
-    (store.path(2) / "state.json").unlink()
+    (store.get_path(4) / "manifest.json").unlink()
+    assert_whole(store.load_newest(LIKE, until=3), 3)
+    assert_whole(store.load_newest(LIKE, until=3, where=lambda found: found.state["progress"]["step"] < 3), 2)
+    assert store.load_newest(LIKE, until=0) is None
+    assert store.load_newest(LIKE, until=3, where=lambda found: False) is None
+    (store.get_path(2) / "state.json").unlink()
     with pytest.warns(GanWarning, match=r"step-00000002 is damaged: .*; using step-00000001 instead$"):
-        assert_whole(store.newest(LIKE, until=3, where=lambda found: found.step != 3), 1)
+        assert_whole(store.load_newest(LIKE, until=3, where=lambda found: found.step != 3), 1)
     with pytest.raises(CheckpointError, match=r"^no usable checkpoint: \S+step-00000002 is damaged: .*$"):
-        store.newest(LIKE, until=3, where=lambda found: found.step == 2)
+        store.load_newest(LIKE, until=3, where=lambda found: found.step == 2)
 
 
 def without(name: str) -> Weights:
@@ -576,7 +576,7 @@ def test_a_checkpoint_of_other_networks_is_refused_by_the_parameters_name(like: 
     store = store_of(1)
     assert re.search(f"is of other networks: {reason}", refused(store, 1, like))
     with pytest.raises(CheckpointError, match=f"no usable checkpoint: .*{reason}"):
-        store.newest(like)
+        store.load_newest(like)
 
 
 def test_what_stopped_a_publication_is_told_and_not_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -594,7 +594,7 @@ def test_what_stopped_a_publication_is_told_and_not_what_came_of_it(monkeypatch:
     assert entries(store) == {"step-00000001"}
     with pytest.raises(CheckpointError, match="No space left on device"):
         store.save(1, weights_at(2), state_at(2))
-    assert_whole(store.newest(LIKE), 1)
+    assert_whole(store.load_newest(LIKE), 1)
 
     def interrupt(path: Path, target: Path) -> Path:
         moved = real(path, target)
@@ -606,4 +606,4 @@ def test_what_stopped_a_publication_is_told_and_not_what_came_of_it(monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         store.save(1, weights_at(1), state_at(1))
     monkeypatch.setattr(Path, "rename", real)
-    assert_whole(store.newest(LIKE), 1)
+    assert_whole(store.load_newest(LIKE), 1)

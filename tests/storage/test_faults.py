@@ -188,9 +188,9 @@ def test_a_save_that_fails_at_any_call_leaves_the_older_ones_and_no_half(
         failures += line is not None
         for step in older:
             assert_whole(store.load(step, LIKE), step)
-        assert store.steps() in ([*older], [*older, 5]), disk
-        newest = store.newest(LIKE)
-        if line is None or 5 in store.steps():
+        assert store.list_steps() in ([*older], [*older, 5]), disk
+        newest = store.load_newest(LIKE)
+        if line is None or 5 in store.list_steps():
             assert_whole(newest, 5)
         elif older:
             assert_whole(newest, older[-1])
@@ -200,7 +200,7 @@ def test_a_save_that_fails_at_any_call_leaves_the_older_ones_and_no_half(
             last = f"the newest checkpoint is step-{older[-1]:08d}" if older else "there is no earlier checkpoint"
             assert line.endswith(last)
         put(store, 5)  # the disk has recovered: the same process goes on
-        assert_whole(store.newest(LIKE), 5)
+        assert_whole(store.load_newest(LIKE), 5)
         store.go_back_to(5)
         names = {path.name for path in store.folder.iterdir()}
         assert names == {f"step-{step:08d}" for step in (*older, 5)}
@@ -213,7 +213,7 @@ def test_replacing_a_step_that_fails_at_any_call_leaves_the_old_or_the_new(code:
     for disk in faults(calls, code):
         store = fresh_store(1, 5)
         line = attempt(disk, lambda store=store: put(store, 5, 1))
-        newest = store.newest(LIKE)
+        newest = store.load_newest(LIKE)
         assert newest is not None
         assert newest.state["version"] in ({1} if line is None else {0, 1})
         assert_whole(newest, 5, newest.state["version"])
@@ -228,8 +228,8 @@ def test_pruning_that_fails_at_any_call_leaves_whole_checkpoints_only(code: int)
     for disk in faults(calls, code):
         store = fresh_store(1, 3, 5)
         attempt(disk, lambda store=store: store.prune([1]))
-        assert {1, 5} <= set(store.steps()) <= {1, 3, 5}
-        for step in store.steps():
+        assert {1, 5} <= set(store.list_steps()) <= {1, 3, 5}
+        for step in store.list_steps():
             assert_whole(store.load(step, LIKE), step)
         store.prune([1])
         store.go_back_to(5)
@@ -240,14 +240,14 @@ def test_pruning_that_fails_at_any_call_leaves_whole_checkpoints_only(code: int)
 def test_going_back_that_fails_at_any_call_loses_nothing_and_can_be_repeated(code: int) -> None:
     def prepare() -> CheckpointStore:
         store = fresh_store(1, 3, 5)
-        shutil.copytree(store.path(1), store.folder / ".step-00000009.99.tmp")
+        shutil.copytree(store.get_path(1), store.folder / ".step-00000009.99.tmp")
         return store
 
     calls = number_of_calls(prepare, lambda store: store.go_back_to(3))
     for disk in faults(calls, code):
         store = prepare()
         attempt(disk, lambda store=store: store.go_back_to(3))
-        for step in store.steps():
+        for step in store.list_steps():
             assert_whole(store.load(step, LIKE), step)
         store.go_back_to(3)
         assert {path.name for path in store.folder.iterdir()} == {"step-00000001", "step-00000003", "set-aside"}
@@ -358,7 +358,7 @@ NO_SPACE = "No space left on device"
 def read(run_dir: Path, step: int) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
-    path = CheckpointStore(run_dir / "checkpoints").path(step) / "weights.safetensors"
+    path = CheckpointStore(run_dir / "checkpoints").get_path(step) / "weights.safetensors"
     return dict(load_file(path))
 
 
@@ -370,12 +370,12 @@ def test_a_disk_that_checkpoints_fill_ends_the_run_in_one_line_and_it_goes_on_wh
     done = ms_gan("run", "tiny.py", "--out", str(out), "--set", "writer=Checkpoint", "--set", "epochs=200", "-q")
     one_error(done, 1, rf"cannot save a checkpoint at step \d+: {NO_SPACE}; the newest checkpoint is step-\d+")
     store = CheckpointStore(out / "checkpoints")
-    steps = store.steps()
+    steps = store.list_steps()
     assert len(steps) > 5
     named = re.search(r"newest checkpoint is step-(\d+)", done.stderr)
     assert named is not None
     assert int(named.group(1)) == steps[-1]
-    assert {path.name for path in store.folder.iterdir()} == {store.path(step).name for step in steps}
+    assert {path.name for path in store.folder.iterdir()} == {store.get_path(step).name for step in steps}
     for step in steps:
         like = read(out, step)
         found = store.load(step, like)
@@ -385,7 +385,7 @@ def test_a_disk_that_checkpoints_fill_ends_the_run_in_one_line_and_it_goes_on_wh
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "run.json").read_text())["history"][0]["from_step"] == steps[-1]
     ends = (steps[-1] // 5 + 2) * 5
-    assert store.steps()[-1] == ends
+    assert store.list_steps()[-1] == ends
     # The same bytes as a run that never met a full disk.
     ms_gan("run", "tiny.py", "--out", "whole", "--set", "writer=Checkpoint", "--set", f"epochs={ends // 5}", "-q")
     ours, theirs = read(out, ends), read(Path("whole"), ends)
@@ -480,7 +480,7 @@ def training() -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
         try:
             deadline = time.monotonic() + 60
-            while not CheckpointStore(Path("run/checkpoints")).steps():
+            while not CheckpointStore(Path("run/checkpoints")).list_steps():
                 output.seek(0)
                 assert process.poll() is None and time.monotonic() < deadline, output.read()
                 time.sleep(0.02)
@@ -502,11 +502,11 @@ def test_a_second_process_is_refused_and_a_killed_first_one_holds_nothing(
     assert training.poll() is None, "the first goes on"
     training.send_signal(signal.SIGKILL)
     training.wait(10)
-    newest = CheckpointStore(Path("run/checkpoints")).steps()[-1]
+    newest = CheckpointStore(Path("run/checkpoints")).list_steps()[-1]
     epochs = newest // 5 + 2
     done = ms_gan("resume", "run", "--set", f"epochs={epochs}", "-q")
     assert done.returncode == 0, done.stderr
-    assert CheckpointStore(Path("run/checkpoints")).steps()[-1] == epochs * 5
+    assert CheckpointStore(Path("run/checkpoints")).list_steps()[-1] == epochs * 5
     assert not [path.name for path in Path("run/checkpoints").iterdir() if path.name.startswith(".")]
 
 

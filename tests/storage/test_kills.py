@@ -72,7 +72,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on_from_its_newest_checkpoint
         if (RUN / "run.json").exists():
             assert history() in (resumes, [*resumes, step]), "it went on from something else than it had"
             resumes = history()
-        found = store.newest(like)  # a damaged one would warn, and warnings are errors here
+        found = store.load_newest(like)  # a damaged one would warn, and warnings are errors here
         assert (found.step if found else 0) >= step
         if found:
             step = found.step
@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on_from_its_newest_checkpoint
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process)
     assert code == 130, errors
-    last = store.newest(like)
+    last = store.load_newest(like)
     assert last is not None and last.step > step
     digests[last.step] = digest(last.weights)
     print(f"{times}; {len(resumes)} resumes; {len(digests)} checkpoints compared, the last at step {last.step}")

@@ -213,10 +213,10 @@ def test_a_run_that_goes_on_keeps_its_start_its_history_and_what_is_unknown_here
     then = Manifest.new(
         started="then", metrics=["gap"], evaluation={"samples": 8}, history=[{"from_step": 1}], **UNKNOWN
     )
-    now = Manifest.new(started="now", seed=1).after(then)
+    now = Manifest.new(started="now", seed=1).continue_from(then)
     assert now.facts == {"format": 2, "started": "then", "seed": 1, "history": [{"from_step": 1}], **UNKNOWN}
     assert (now.started, now.metrics, now.evaluation.samples) == ("then", None, 0)
-    assert Manifest.new(started="now").after(Manifest.new()).facts == {"format": 2, "started": None}
+    assert Manifest.new(started="now").continue_from(Manifest.new()).facts == {"format": 2, "started": None}
 
 
 def test_nobody_changes_it_by_hand() -> None:

@@ -76,7 +76,7 @@ def test_a_run_that_was_rolled_back_to_its_beginning_is_kept_when_it_fails_then(
         runner.train(1, images, callbacks, batch_size=4, quiet=True)
     kept = contents("run")
     assert {"run.json", "metrics.jsonl", "samples/step-00000002.png"} <= kept.keys()
-    assert CheckpointStore(Path("run/checkpoints")).steps() == [0]
+    assert CheckpointStore(Path("run/checkpoints")).list_steps() == [0]
 
 
 class FailsAtFirst(Callback):
@@ -199,7 +199,7 @@ def test_runs_that_start_in_one_second_have_folders_of_their_own(
 
     def take(folder: RunFolder) -> None:
         barrier.wait()
-        with folder.reserved():
+        with folder.reserve():
             taken.append(folder.path)
 
     threads = [threading.Thread(target=take, args=(name,)) for name in names]
@@ -273,7 +273,7 @@ def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(monkeypatch: p
     with pytest.raises(RunDirError, match="cannot write to runs/one: Permission denied"):
         RunFolder("runs/one", "x").check_free()
     with pytest.raises(Exception, match=r"cannot read .*checkpoints: Permission denied"):
-        CheckpointStore(Path("runs/one/checkpoints")).steps()
+        CheckpointStore(Path("runs/one/checkpoints")).list_steps()
 
 
 def test_the_newest_run_is_the_one_that_was_touched_last_and_there_may_be_none() -> None:

@@ -40,7 +40,7 @@ def make_loop(source: ArraySource, step: int = 0, **changes: object) -> Training
     evaluator = Evaluator(Evaluation(), source, 7)
     players = tiny_players(**changes)
     store = CheckpointStore(Path("run/checkpoints"))
-    return TrainingLoop(players, source, CallbackBus([]), run, store, evaluator, NoInterruption())
+    return TrainingLoop(run, CallbackBus([]), store, players, source, evaluator, NoInterruption())
 
 
 def images_of(side: int, count: int) -> NDArray[np.float32]:
@@ -163,7 +163,7 @@ def test_a_run_goes_on_with_what_it_measured_and_keeps_the_checkpoint_that_it_go
 def test_a_run_that_goes_back_forgets_what_it_measured_since(images: np.ndarray) -> None:
     loop = make_loop(ArraySource(images, 4))
     loop.run.metrics["gap"] = 1.0
-    loop.session.save()
+    loop.save()
     loop.run.metrics.update(gap=2.0, other=3.0)
     loop.restore(loop.store.load(0, loop.players.weights()))
     assert loop.run.metrics == {"gap": 1.0}

@@ -56,14 +56,14 @@ def command(
     with Interrupts() as interrupts:
         from ms_gan_callbacks.config.components import parse_components
         from ms_gan_callbacks.storage.run_dir import find_newest_run
-        from ms_gan_callbacks.training.lineage import recipe_of
+        from ms_gan_callbacks.training.lineage import load_stored_recipe
         from ms_gan_callbacks.training.runner import Runner
 
         out_dir, more = run_dir or find_newest_run(), parse_components(callbacks, metrics)
         changed = ("callbacks", "metrics") if more or without else ()
         train(
             Runner.from_recipe(
-                recipe_of(out_dir, overrides, more, without),
+                load_stored_recipe(out_dir, overrides, more, without),
                 out_dir,
                 resume=True if from_step is None else from_step,
                 allow_change=(*allowed, *changed),

@@ -111,7 +111,7 @@ def _draw(
 
     from ms_gan_callbacks.data.images import to_uint8
 
-    classes, parts = trained.recipe.classes, trained.noise_parts(count, PART, seed)
+    classes, parts = trained.recipe.classes, trained.draw_noise_parts(count, PART, seed)
     if interpolate:
         ends = trained.noise(2, seed=seed)
         path = np.linspace(ends[0], ends[1], count, dtype=np.float32)
