@@ -174,6 +174,7 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
     def on_train_epoch_end(self, run_context: Any) -> None:
         """Emit the event if the epoch is complete; Model also calls this after an incomplete epoch."""
         if self._model.run.progress.ends_epoch:
+            self._model.epoch = self._model.run.epoch
             self._emit(Event.TRAIN_EPOCH_END, run_context)
             self._model.commit()
             if self._model.run.metrics:  # otherwise the first evaluation may follow in a later epoch
@@ -186,11 +187,8 @@ class ModelCallback(StockCallback):  # type: ignore[misc]
             self._model.load_weights(best)
 
     def _emit(self, event: Event, run_context: Any) -> None:
-        run = self._model.run
         self._model.emit(event)
-        if run.progress.ends_epoch:
-            self._model.epoch = run.epoch
-        if run.stop_reason:
+        if self._model.run.stop_reason:
             run_context.request_stop()
 
     def _check_monitors(self) -> None:

@@ -16,9 +16,7 @@ from ms_gan_callbacks.training.loop import TrainingLoop
 
 # Settings that must not change when a run is resumed, in addition to the recipe's arguments, by their name for
 # --allow-change. Callbacks and metrics are those attached to the recipe.
-DECISIVE = ("recipe", "seed", "noise_dim", "batch_size", "accelerate", "callbacks", "metrics", *RECORDED_SETTINGS)
-KEYS = {"recipe": "recipe_sha256", "accelerate": "accelerated"}
-"""Keys of ``run.json`` that differ from these names."""
+DECISIVE = ("recipe_sha256", "seed", "noise_dim", "batch_size", "callbacks", "metrics", *RECORDED_SETTINGS)
 
 
 def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str], recipe: Recipe | None) -> None:
@@ -95,9 +93,10 @@ def check_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> di
 
 
 def _find_changes(then: Manifest, now: Manifest) -> dict[str, tuple[Any, Any]]:
-    pairs: dict[str, tuple[Any, Any]] = {}
-    for name in DECISIVE:
-        pairs[name] = getattr(then, KEYS.get(name, name)), getattr(now, KEYS.get(name, name))
+    pairs: dict[str, tuple[Any, Any]] = {name: (getattr(then, name), getattr(now, name)) for name in DECISIVE}
+    pairs["recipe"] = pairs.pop("recipe_sha256")
+    # Not the layers themselves, of which a later version may replace more.
+    pairs["accelerate"] = (bool(then.accelerated), bool(now.accelerated))
     if then.objective is None:
         del pairs["objective"]  # older runs do not record it
     pairs["data"] = (then.data.sha256, now.data.sha256)

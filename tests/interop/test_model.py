@@ -262,6 +262,21 @@ def test_a_failure_releases_and_leaves_no_folder_if_nothing_was_trained() -> Non
     assert Path("run/run.json").exists()
 
 
+def test_an_epoch_counts_as_complete_when_it_ends() -> None:
+    callback = for_model([], "run", quiet=True)
+    seen: list[int] = []
+
+    def look(context: object) -> None:
+        seen.append(callback.epoch)
+        if len(seen) == STEPS + 2:  # in the second epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model().train(2, data(), callbacks=[callback, train.LambdaCallback(on_train_step_end=look)])
+    assert seen == [0, 0, 0, 0, 1, 1]
+    assert callback.epoch == 1
+
+
 def test_a_folder_that_is_taken_is_left_alone() -> None:
     callback = for_model([MetricsLog()], "run", quiet=True)
     with pytest.raises(RunDirError, match="run contains other files"):

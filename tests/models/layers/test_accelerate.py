@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mindspore as ms
@@ -11,7 +13,7 @@ import pytest
 from conftest import tiny_players, tiny_runner
 from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks import RunDirError, accelerate
+from ms_gan_callbacks import Checkpoint, RunDirError, accelerate
 from ms_gan_callbacks.models import layers
 from ms_gan_callbacks.models.networks import graph_mode
 
@@ -232,3 +234,13 @@ def test_a_run_does_not_go_on_with_other_layers_unasked(images: np.ndarray) -> N
     tiny_runner().train(1, images, batch_size=4, quiet=True)
     with pytest.raises(RunDirError, match="--allow-change accelerate"):
         tiny_runner(accelerate=False, resume=True).train(2, images, batch_size=4, quiet=True)
+
+
+def test_a_run_resumes_with_fast_layers_that_an_earlier_version_did_not_have(images: np.ndarray) -> None:
+    tiny_runner().train(1, images, [Checkpoint()], batch_size=4, quiet=True)
+    path = Path("run/run.json")
+    facts = json.loads(path.read_text())
+    facts["accelerated"] = {"Dense": 1}
+    path.write_text(json.dumps(facts))
+    tiny_runner(resume=True).train(2, images, [Checkpoint()], batch_size=4, quiet=True)
+    assert json.loads(path.read_text())["accelerated"] != {"Dense": 1}
