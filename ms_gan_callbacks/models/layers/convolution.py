@@ -11,7 +11,13 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.layers.base import Fast
 from ms_gan_callbacks.models.layers.batch_last import AddColumn, BatchLast
-from ms_gan_callbacks.models.layers.correlation import Correlate, Spread, SpreadTiles, prefer_tiles
+from ms_gan_callbacks.models.layers.correlation import (
+    Correlate,
+    CorrelateLean,
+    Spread,
+    SpreadTiles,
+    prefer_tiles,
+)
 from ms_gan_callbacks.models.layers.dense import AddBias
 from ms_gan_callbacks.models.layers.geometry import (
     Geometry,
@@ -31,6 +37,9 @@ from ms_gan_callbacks.models.layers.im2col import (
 )
 from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 
+MOST_KEPT = 2**23
+"""Most numbers, 32 MiB, in windows that are kept for the gradient; larger ones are gathered a second time."""
+
 
 class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
     """Fast equivalent of :class:`mindspore.nn.Conv2d`, with the same arguments: windows times weights.
@@ -48,9 +57,11 @@ class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
     def refit(self) -> None:
         geometry = get_geometry(self)
         self.unfold, self.without_last, self.add_bias = Unfold(geometry), WithoutLast(), AddBias()
-        self.correlate, self.add_column = Correlate(geometry, Spread(geometry)), AddColumn()
-        self.in_tiles = prefer_tiles(geometry, self.out_channels, self.in_channels)
-        self.correlate_tiles = Correlate(geometry, SpreadTiles(geometry)) if self.in_tiles else self.correlate
+        spread = SpreadTiles if prefer_tiles(geometry, self.out_channels, self.in_channels) else Spread
+        self.correlate = Correlate(geometry, spread(geometry))
+        self.correlate_lean = CorrelateLean(geometry, spread(geometry))
+        self.correlate_uneven = CorrelateLean(geometry, Spread(geometry))
+        self.add_column = AddColumn()
 
     def takes_batch_last(self) -> bool:
         return self.stands_for(self)
@@ -61,8 +72,12 @@ class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
         geometry = self.unfold.geometry
         size = compute_size("Conv2d", geometry, channels, self.weight.shape, shape)
         weight = self.weight.reshape(self.out_channels, -1)
-        # Without tiles, or where the windows do not end at the border, the gradient sums over windows.
-        rows = self.correlate_tiles(x, weight) if is_even(geometry, x.shape[1:3]) else self.correlate(x, weight)
+        if not is_even(geometry, x.shape[1:3]):  # there are no tiles for pixels that no window reaches
+            rows = self.correlate_uneven(x, weight)
+        elif math.prod(size) * x.shape[3] * weight.shape[1] > MOST_KEPT:
+            rows = self.correlate_lean(x, weight)
+        else:
+            rows = self.correlate(x, weight)
         rows = rows.reshape(self.out_channels, -1)
         if self.has_bias:
             rows = self.add_column(rows, self.bias)

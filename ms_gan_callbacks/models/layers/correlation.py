@@ -162,9 +162,18 @@ class Correlate(nn.Cell):  # type: ignore[misc]
     def bprop(self, images: Tensor, weight: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients with respect to the images and the weights."""
         rows = grad.reshape(grad.shape[0], -1)
-        # Otherwise the compiler would keep the windows of the forward pass, which are several times the images.
-        again = self.windows(ops.depend(images, grad))
-        return self.spread(grad, weight, images.shape[1:3]), times_transposed(rows, again)
+        return self.spread(grad, weight, images.shape[1:3]), times_transposed(rows, self.windows(images))
+
+
+class CorrelateLean(Correlate):
+    """The same, without keeping the windows of the forward pass for the gradient."""
+
+    def bprop(self, images: Tensor, weight: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients with respect to the images and the weights."""
+        rows = grad.reshape(grad.shape[0], -1)
+        # The dependency makes these windows other ones for the compiler, which would keep the first ones.
+        windows = self.windows(ops.depend(images, grad))
+        return self.spread(grad, weight, images.shape[1:3]), times_transposed(rows, windows)
 
 
 def prefer_tiles(geometry: Geometry, pixels: int, images: int) -> bool:

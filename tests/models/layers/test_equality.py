@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models import layers
+from ms_gan_callbacks.models.layers import convolution
 from ms_gan_callbacks.models.layers.batch_last import move_batch_first, move_batch_last, transpose
 from ms_gan_callbacks.models.layers.correlation import SpreadTiles
 from ms_gan_callbacks.models.networks import graph_mode
@@ -166,11 +167,15 @@ def test_conv2d_transpose_in_tiles(case: tuple[dict[str, Any], tuple[int, ...]])
     same(BatchLast(fast), Alone(nn.Conv2dTranspose(**arguments)), shape)
 
 
+@pytest.mark.parametrize("kept", [0, 2**23], ids=["windows gathered twice", "windows kept"])
 @pytest.mark.parametrize("size", [(4, 6), (5, 7)], ids=["even", "with pixels that no window reaches"])
-def test_conv2d_whose_gradient_is_in_tiles_where_windows_end_at_the_border(size: tuple[int, int]) -> None:
+def test_conv2d_whose_gradient_is_in_tiles_where_windows_end_at_the_border(
+    size: tuple[int, int], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "MOST_KEPT", kept)
     arguments: dict[str, Any] = {"in_channels": 5, "out_channels": 2, "kernel_size": 4, "stride": 2}
     fast = layers.Conv2d(**arguments, pad_mode="pad", padding=1)
-    assert type(fast.correlate_tiles.spread) is SpreadTiles
+    assert type(fast.correlate.spread) is type(fast.correlate_lean.spread) is SpreadTiles
     same(BatchLast(fast), Alone(nn.Conv2d(**arguments, pad_mode="pad", padding=1)), (3, 5, *size))
 
 
