@@ -22,12 +22,15 @@ class Leak(nn.Cell):  # type: ignore[misc]
 
     def construct(self, x: Tensor) -> Tensor:
         """Return the activation."""
-        return ops.maximum(x, x * self.alpha)
+        return x * self.slope(x)
 
     def bprop(self, x: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
         """Return the gradient: grad where x > 0, else alpha grad."""
-        slope = relu_grad(ops.ones(x.shape, x.dtype) * (1 - self.alpha), x) + self.alpha
-        return (grad * slope,)
+        return (grad * self.slope(x),)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """Return 1 where x > 0, else alpha; the compiler computes it once for both passes."""
+        return relu_grad(ops.ones(x.shape, x.dtype) * (1 - self.alpha), x) + self.alpha
 
 
 class LeakyReLU(Fast, nn.LeakyReLU):  # type: ignore[misc]

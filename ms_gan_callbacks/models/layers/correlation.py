@@ -187,5 +187,7 @@ def prefer_tiles(geometry: Geometry, pixels: int, images: int) -> bool:
     both = cut_tiles(geometry)
     if both is None:
         return False
-    walk, lie = (one.kernel[0] * one.kernel[1] for one in both)
-    return pixels * walk + images * lie <= images * geometry.kernel[0] * geometry.kernel[1]
+    walk, lie, taps = (one.kernel[0] * one.kernel[1] for one in (*both, geometry))
+    # Sums move each number twice. At a stride of more than 1, tiles at the border are multiplied in vain.
+    times_moved = 2 if geometry.stride == (1, 1) else 1
+    return pixels * walk + images * lie <= times_moved * images * taps
