@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -242,9 +243,11 @@ def _discard(path: Path) -> None:
 def _write_files(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
     contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
     contents = dict(zip(FILES, (save_tensors(contiguous), to_json(state)), strict=True))
-    manifest: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}}
-    for name, content in contents.items():
-        write_durably(draft / name, content)
-        manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    write_durably(draft / "manifest.json", to_json(manifest))
+    files = {}
+    with ThreadPoolExecutor(1) as pool:  # hash while the disk writes; both release Python's lock
+        for name, content in contents.items():
+            digest = pool.submit(hashlib.sha256, content)
+            write_durably(draft / name, content)
+            files[name] = {"sha256": digest.result().hexdigest(), "bytes": len(content)}
+    write_durably(draft / "manifest.json", to_json({"format": FORMAT, "step": step, "files": files}))
     sync_folder(draft)
