@@ -37,8 +37,8 @@ from ms_gan_callbacks.models.layers.im2col import (
 )
 from ms_gan_callbacks.models.layers.primitives import times, times_transposed
 
-MOST_KEPT = 2**23
-"""Most numbers, 32 MiB, in windows that are kept for the gradient; larger ones are gathered a second time."""
+MOST_KEPT = 2**24
+"""Most numbers, 64 MiB, in windows that are kept for the gradient; larger ones are gathered a second time."""
 
 
 class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
