@@ -17,6 +17,7 @@ def saved() -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in Path("run/checkpoints").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checkpoints", "stop", "steps"),
     [

@@ -97,6 +97,7 @@ def test_a_weight_that_no_loss_shows_is_not_saved(images: np.ndarray) -> None:
     assert saved() == dict.fromkeys(["step-00000002", "step-00000004", "step-00000006"], True)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_too_high_is_noticed(images: np.ndarray) -> None:
     with pytest.raises(DivergenceError, match=r"(d_loss|g_loss|weight|bias|moving\w+|gamma|beta).* at step \d+"):
         train(images=images, optimizer=partial(nn.SGD, learning_rate=1e30))
@@ -250,6 +251,7 @@ class Leaves(Callback):
             self.interruption.received = 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [pytest.param(9, marks=pytest.mark.slow), 13])
 def test_a_run_that_was_rolled_back_resumes_in_the_same_bytes(step: int, images: np.ndarray) -> None:
     def callbacks() -> list[Callback]:
@@ -378,6 +380,7 @@ class Fades(nn.Cell):
         return (images * self.age).reshape(-1, 1, 28, 28)
 
 
+@pytest.mark.slow
 def test_a_generator_that_loses_variety_is_noticed(digits: tuple) -> None:
     guard = CollapseGuard(Every.steps(2), action="stop", warm_up=0, patience=1, features=pixels)
     result = collapse_of(Fades, digits[0], guard)

@@ -295,6 +295,7 @@ def test_a_file_that_is_not_what_it_says_is_refused_in_one_line(kind: str) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -66,6 +66,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_its_images_against_test_images(run_dir: Path) -> None:
     trained = Trained(run_dir)
     found = evaluate(trained, 300)

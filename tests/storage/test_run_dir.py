@@ -64,6 +64,7 @@ def contents(folder: str | Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_was_rolled_back_to_its_beginning_is_kept_when_it_fails_then(images: np.ndarray) -> None:
     callbacks = [
         Breaks(3),

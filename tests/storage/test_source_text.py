@@ -42,6 +42,7 @@ class Edits(Callback):
             self.drawn = run.sample(4)
 
 
+@pytest.mark.slow
 def test_a_graph_that_is_compiled_late_is_that_of_the_text_that_was_read() -> None:
     path = Path("mine.py")
     path.write_text(RECIPE)

@@ -97,6 +97,7 @@ def test_it_happens_when_due_and_everybody_hears(every: Every, steps: list[int],
         assert gap == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_evaluating_leaves_training_alone(images: np.ndarray) -> None:
     with_it, without = tiny_runner("with", fresh=True), tiny_runner("without")
     with_it.train(1, images, evaluation=evaluation(every=Every.steps(1)), batch_size=4, quiet=True)

@@ -76,6 +76,7 @@ class Leans(TinyDiscriminator):
         return ops.depend(super().construct(images), ops.assign(LOOSE, LOOSE + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generator_every", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_parameter_that_no_checkpoint_would_hold_is_refused_before_the_first_step(
     images: np.ndarray, generator_every: int
@@ -89,6 +90,7 @@ def test_a_parameter_that_no_checkpoint_would_hold_is_refused_before_the_first_s
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "generator_every", "message"),
     [

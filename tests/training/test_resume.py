@@ -176,6 +176,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_over(images: np.ndar
     same_bytes("whole", "parts")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_extended_as_if_it_had_been_longer_from_the_start(images: np.ndarray) -> None:
     tiny_runner("whole").train(EPOCHS, array(images), callbacks(), quiet=True)
     tiny_runner("parts").train(1, array(images), callbacks()[:2] + callbacks()[3:], quiet=True)

@@ -131,6 +131,7 @@ def test_a_callback_stops_the_run_in_mid_epoch_and_training_goes_on_from_there(i
     assert_same_weights(weights_of(whole), weights_of(parts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "callbacks",
     [

@@ -215,6 +215,7 @@ def test_the_gradient_of_a_gradient_of_batch_norm_is_that_of_its_formula() -> No
         np.testing.assert_allclose(ours, formula, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_runner_accelerates_says_so_and_can_be_told_not_to(images: np.ndarray) -> None:
     result = tiny_runner("fast").train(1, images, batch_size=4, quiet=True)
     assert result.accelerated["Dense"] >= 1
