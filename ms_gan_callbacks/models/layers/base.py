@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, ClassVar
 
 from mindspore import nn
@@ -42,6 +41,5 @@ class Fast:
         """Return whether this class is an improvement over a MindSpore layer."""
         return True
 
-    @abstractmethod
     def refit(self) -> None:
-        """Set the attributes that ``construct`` requires from the settings of the MindSpore layer."""
+        """Set the attributes that ``construct`` requires from the settings of the MindSpore layer, if any."""

@@ -7,6 +7,7 @@ at a time. Only :class:`SequentialCell` changes the layout, between two layers t
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import mindspore as ms
@@ -31,9 +32,11 @@ class BatchLast:
     ranks: tuple[int, ...] = ()
     pays: bool = True
 
+    stands_for: Callable[..., bool]
+
     def takes_batch_last(self) -> bool:
         """Return whether the layer, with its present settings, takes this layout."""
-        return True
+        return self.stands_for(self)
 
     @abstractmethod
     def run_batch_last(self, x: Tensor) -> Tensor:

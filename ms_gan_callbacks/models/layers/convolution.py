@@ -31,11 +31,10 @@ from ms_gan_callbacks.models.layers.im2col import (
     Fold,
     Unfold,
     WithoutLast,
-    append_zeros,
     move_channels_first,
     move_channels_last,
 )
-from ms_gan_callbacks.models.layers.primitives import times, times_transposed
+from ms_gan_callbacks.models.layers.primitives import append_zeros, times, times_transposed
 
 MOST_KEPT = 2**24
 """Most numbers, 64 MiB, in windows that are kept for the gradient; larger ones are gathered a second time."""
@@ -62,9 +61,6 @@ class Conv2d(Fast, nn.Conv2d, BatchLast):  # type: ignore[misc]
         self.correlate_lean = CorrelateLean(geometry, spread(geometry))
         self.correlate_uneven = CorrelateLean(geometry, Spread(geometry))
         self.add_column = AddColumn()
-
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
 
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return (out_channels, H', W', N) for images (in_channels, H, W, N)."""
@@ -123,9 +119,6 @@ class Conv2dTranspose(Fast, nn.Conv2dTranspose, BatchLast):  # type: ignore[misc
             self.unfold, self.fold, self.per_tile = Unfold(both[0]), Fold(both[1]), both[0].kernel
         kind = SpreadTiles if prefer_tiles(geometry, self.in_channels, self.out_channels) else Spread
         self.spread, self.add_column = kind(geometry), AddColumn()
-
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
 
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return (out_channels, H', W', N) for images (in_channels, H, W, N)."""

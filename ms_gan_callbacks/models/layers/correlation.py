@@ -25,7 +25,7 @@ from ms_gan_callbacks.models.layers.geometry import (
     map_pixels_to_taps,
     map_taps_to_pixels,
 )
-from ms_gan_callbacks.models.layers.primitives import add_n, each, gather, times, times_transposed
+from ms_gan_callbacks.models.layers.primitives import append_zeros, gather, sum_gathered, times, times_transposed
 
 
 # Evaluated once, during compilation. The functions below have no branches and loops: in a custom bprop MindSpore's
@@ -55,19 +55,10 @@ def _index_tiles(geometry: tuple, size: Pair) -> Tensor:  # type: ignore[type-ar
     return Tensor((found % taps * windows + found // taps).astype(np.int32))
 
 
-def _append_zero(rows: Tensor) -> Tensor:
-    """Return (C, R, N) with a row of zeros appended, for gathers outside the image."""
-    return ops.concat((rows, ops.zeros((rows.shape[0], 1, rows.shape[2]), rows.dtype)), 1)
-
-
-def _pick(rows: Tensor, indices: Tensor) -> Tensor:
-    return gather(rows, indices, 1)
-
-
 def take_windows(images: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
     """Return the windows (C * taps, P * N) of images (C, H, W, N)."""
     channels, height, width, batch = images.shape
-    rows = _append_zero(images.reshape(channels, height * width, batch))
+    rows = append_zeros(images.reshape(channels, height * width, batch))
     taps = gather(rows, _index_windows(geometry, (height, width)), 1)
     return taps.reshape(channels * geometry[0][0] * geometry[0][1], -1)
 
@@ -79,8 +70,7 @@ def sum_windows(windows: Tensor, size: Pair, geometry: tuple, batch: int) -> Ten
     """
     channels = windows.shape[0] // (geometry[0][0] * geometry[0][1])
     rows = windows.reshape(channels, -1, batch)
-    taps = each(ops.partial(_pick, rows), _index_pixels(geometry, size))
-    return add_n(taps).reshape(channels, size[0], size[1], batch)
+    return sum_gathered(rows, _index_pixels(geometry, size)).reshape(channels, size[0], size[1], batch)
 
 
 class Windows(nn.Cell):  # type: ignore[misc]
@@ -96,7 +86,7 @@ class Windows(nn.Cell):  # type: ignore[misc]
 
     def bprop(self, images: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
         """Return the gradient with respect to the images."""
-        rows = _append_zero(grad.reshape(grad.shape[0], -1, images.shape[3]))
+        rows = append_zeros(grad.reshape(grad.shape[0], -1, images.shape[3]))
         windows = rows.reshape(grad.shape[0], -1)
         return (sum_windows(windows, images.shape[1:3], self.geometry, images.shape[3]),)
 
@@ -111,7 +101,7 @@ class Spread(nn.Cell):  # type: ignore[misc]
     def construct(self, pixels: Tensor, weight: Tensor, size: Pair) -> Tensor:
         """Return images (C, H, W, N) of a size (H, W)."""
         channels, _, _, batch = pixels.shape
-        rows = _append_zero(pixels.reshape(channels, -1, batch)).reshape(channels, -1)
+        rows = append_zeros(pixels.reshape(channels, -1, batch)).reshape(channels, -1)
         return sum_windows(times(ops.transpose(weight, (1, 0)), rows), size, self.geometry, batch)
 
     def bprop(self, pixels: Tensor, weight: Tensor, size: Pair, out: Tensor, grad: Tensor) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks.models.layers.geometry import Geometry, Pair, map_pixels_to_taps, map_taps_to_pixels
-from ms_gan_callbacks.models.layers.primitives import add_n, each, gather, take_slice
+from ms_gan_callbacks.models.layers.primitives import append_zeros, gather, sum_gathered, take_slice
 
 
 # Evaluated once, during compilation. The functions below have no branches and loops: in a custom bprop MindSpore's
@@ -52,11 +52,6 @@ def move_channels_first(pixels: Tensor) -> Tensor:
     return pixels.reshape(batch, channels, height, width)
 
 
-def append_zeros(rows: Tensor) -> Tensor:
-    """Return rows (N, R, C) with a row of zeros appended, for gathers outside the image."""
-    return ops.concat((rows, ops.zeros((rows.shape[0], 1, rows.shape[2]), rows.dtype)), 1)
-
-
 class WithoutLast(nn.Cell):  # type: ignore[misc]
     """Rows (N, R + 1, C) without the last row, whose gradient is zero."""
 
@@ -67,10 +62,6 @@ class WithoutLast(nn.Cell):  # type: ignore[misc]
     def bprop(self, rows: Tensor, out: Tensor, grad: Tensor) -> tuple[Tensor]:
         """Return the gradient with respect to the rows."""
         return (append_zeros(grad),)
-
-
-def _pick(rows: Tensor, indices: Tensor) -> Tensor:
-    return gather(rows, indices, 1)
 
 
 def unfold(pixels: Tensor, geometry: tuple) -> Tensor:  # type: ignore[type-arg]
@@ -88,8 +79,7 @@ def fold(windows: Tensor, size: Pair, geometry: tuple) -> Tensor:  # type: ignor
     """
     batch, channels = windows.shape[0], windows.shape[2] // (geometry[0][0] * geometry[0][1])
     rows = windows.reshape(batch, -1, channels)
-    taps = _index_pixels(geometry, size)
-    return add_n(each(ops.partial(_pick, rows), taps)).reshape(batch, size[0], size[1], channels)
+    return sum_gathered(rows, _index_pixels(geometry, size)).reshape(batch, size[0], size[1], channels)
 
 
 class Unfold(nn.Cell):  # type: ignore[misc]

@@ -25,12 +25,6 @@ class _BatchLastNorm(BatchLast):
     def stands_for(layer: nn.Cell) -> bool:
         return layer.use_batch_statistics is None
 
-    def refit(self) -> None:
-        """Do nothing: the operators of the MindSpore layer are used."""
-
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
-
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return normalised features (C, N) or images (C, H, W, N)."""
         # One image with C contiguous channels.

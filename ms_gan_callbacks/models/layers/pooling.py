@@ -24,9 +24,6 @@ class AvgPool2d(Fast, nn.AvgPool2d, BatchLast):  # type: ignore[misc]
         kernel, stride = (one if isinstance(one, tuple) else (one, one) for one in (self.kernel_size, self.stride))
         self.windows = Windows(Geometry(kernel[-2:], stride[-2:], (1, 1), "valid", (0, 0, 0, 0)))
 
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
-
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return the means of windows, (C, H', W', N), of images (C, H, W, N)."""
         height, width = count_windows(self.windows.geometry, x.shape[1:3])

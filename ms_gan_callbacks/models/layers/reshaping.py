@@ -17,12 +17,6 @@ class Flatten(Fast, nn.Flatten, BatchLast):  # type: ignore[misc]
     def stands_for(layer: nn.Flatten) -> bool:
         return bool((layer.start_dim, layer.end_dim) == (1, -1))
 
-    def refit(self) -> None:
-        """Do nothing: the operator of the MindSpore layer is used."""
-
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
-
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return features (C * H * W, N) for images (C, H, W, N)."""
         return x.reshape(-1, x.shape[-1])
@@ -37,12 +31,6 @@ class Unflatten(Fast, nn.Unflatten, BatchLast):  # type: ignore[misc]
     @staticmethod
     def stands_for(layer: nn.Unflatten) -> bool:
         return bool(layer.axis == 1)
-
-    def refit(self) -> None:
-        """Do nothing: the operator of the MindSpore layer is used."""
-
-    def takes_batch_last(self) -> bool:
-        return self.stands_for(self)
 
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return images (C, H, W, N) for features (C * H * W, N)."""

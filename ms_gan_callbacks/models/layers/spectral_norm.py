@@ -74,13 +74,13 @@ class SpectralNorm(nn.Cell, BatchLast):  # type: ignore[misc]
             u = ops.depend(u, ops.assign(self.u, u))
         return ops.maximum(times_transposed(times_transposed(v, matrix), u), LEAST)
 
+    def divide(self, x: Tensor) -> Tensor:
+        """Return an input or output of the layer divided by sigma."""
+        return x * (1 / self.norm().reshape(())).astype(x.dtype)
+
     def construct(self, x: Tensor) -> Tensor:
         """Return the output of the layer with its weights divided by sigma."""
-        shrink = 1 / self.norm().reshape(())
-        if self.looks_up:
-            rows = self.layer(x)
-            return rows * shrink.astype(rows.dtype)
-        return self.layer(x * shrink.astype(x.dtype))
+        return self.divide(self.layer(x)) if self.looks_up else self.layer(self.divide(x))
 
     @property
     def ranks(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -92,8 +92,7 @@ class SpectralNorm(nn.Cell, BatchLast):  # type: ignore[misc]
 
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return the output of the layer in batch-last layout."""
-        shrink = 1 / self.norm().reshape(())
-        return self.layer.run_batch_last(x * shrink.astype(x.dtype))
+        return self.layer.run_batch_last(self.divide(x))
 
 
 def normalize(row: Tensor) -> Tensor:
