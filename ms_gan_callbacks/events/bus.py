@@ -28,7 +28,7 @@ from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.run import Run
 
 
-@dataclass
+@dataclass(eq=False)
 class _Attached:
     """A callback on the bus, with its label, time and fault."""
 
