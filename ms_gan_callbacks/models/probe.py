@@ -17,6 +17,9 @@ from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.probe_warnings import inspect_classes, inspect_images, inspect_scores
 
 BRIGHTNESS = 1000.0
+"""Factor of the images whose scores show the range of an untrained discriminator."""
+STRENGTH = 100.0
+"""Factor of the discriminator's weights for the same purpose."""
 
 
 class ProbeResult(NamedTuple):
@@ -24,7 +27,8 @@ class ProbeResult(NamedTuple):
 
     Attributes:
         joined: whether real and fake images may be passed to the discriminator as one batch.
-        scores: scores of fakes, of real images, and of real images multiplied by ``BRIGHTNESS``.
+        scores: scores of fakes, of real images, and of real images multiplied by ``BRIGHTNESS`` with weights
+            multiplied by ``STRENGTH``.
         labelled: whether the discriminator takes labels.
         random_layers: descriptions of random layers.
         coupled: whether the score of an image depends on other images of the batch.
@@ -73,8 +77,11 @@ def probe_networks(
     fake = _check_images(fakes, real)
     scores = probed.scores(fake, f"the generator's images, {fake.shape}")
     both, classes_of_both = probed.outputs(np.concatenate((fake, real)))
-    # The scores of an untrained network are similar: extreme images show their range.
-    loud, classes_of_loud = probed.outputs(BRIGHTNESS * real)
+    # Scores of an untrained network may all be near 0.5 without a sigmoid: extreme weights show their range.
+    with restore_values(discriminator.get_parameters()):
+        for weight in discriminator.trainable_params():
+            ops.assign(weight, STRENGTH * weight)
+        loud, classes_of_loud = probed.outputs(BRIGHTNESS * real)
     _check_finite("the discriminator's scores", both)
     random_generator = _find_random_layers(
         "generator", generator, _agree(fake, *_run("generator", generator, "noise", noise, *given))
@@ -82,7 +89,7 @@ def probe_networks(
     random_discriminator = _find_random_layers("discriminator", discriminator, _agree(scores, probed.scores(fake)))
     normalised = any(isinstance(cell, BatchNorm) for _, cell in discriminator.cells_and_names())
     alone = not normalised and _agree(both[: len(fake)], scores)
-    warnings = [*inspect_images(generator, fake), *inspect_scores(np.concatenate((both, loud)))]
+    warnings = [*inspect_images(generator, fake), *inspect_scores(both, loud)]
     if classes_of_both is not None and classes_of_loud is not None:
         warnings += inspect_classes(np.concatenate((classes_of_both, classes_of_loud)))
     return ProbeResult(

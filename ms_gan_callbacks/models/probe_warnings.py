@@ -26,9 +26,9 @@ def inspect_images(generator: nn.Cell, images: Floats) -> Iterator[str]:
         )
 
 
-def inspect_scores(scores: Floats) -> Iterator[str]:
-    """Yield warnings about an untrained discriminator's scores of several kinds of images, (N, 1) or (N,)."""
-    if np.all(scores == scores[0]):
+def inspect_scores(scores: Floats, extreme: Floats) -> Iterator[str]:
+    """Yield warnings about an untrained discriminator's scores, (N, 1) or (N,), also with extreme inputs."""
+    if np.all(scores == scores[0]) and np.all(extreme == extreme[0]):
         yield (
             f"the discriminator returns the same score for all images, {scores.reshape(-1)[0]:.4g}: check that "
             "its layers use the image, and that no layer has only zero weights"

@@ -321,6 +321,30 @@ def test_logits_are_not_taken_for_probabilities_whatever_the_initial_weights(see
         check_scores(NonSaturating(from_logits=False), scores)
 
 
+class AlmostUndecided(nn.Cell):
+    """Logits of an untrained network, all between 0.4 and 0.6 however bright the images are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalise, self.dense = nn.BatchNorm1d(16), nn.Dense(16, 1)
+        self.dense.weight.set_data(Tensor(np.full((1, 16), 0.001, np.float32)))
+        self.dense.bias.set_data(Tensor(np.full(1, 0.5, np.float32)))
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.dense(self.normalise(images.reshape(-1, 16)))
+
+
+def test_logits_that_are_all_close_to_one_half_are_not_taken_for_probabilities() -> None:
+    players = tiny_players(TinyGenerator, AlmostUndecided)
+    before = players.weights()
+    real = np.random.default_rng(0).uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
+    players.compile_for(real, np.ones((4, 3), np.float32))  # a warning would fail this test
+    assert all(np.array_equal(value, before[name]) for name, value in players.weights().items())
+    again = tiny_players(TinyGenerator, AlmostUndecided, objective=Minimax(from_logits=False))
+    with pytest.raises(RecipeError, match=r"requires probabilities, but scores are outside \[0, 1\]"):
+        again.compile_for(real, np.ones((4, 3), np.float32))
+
+
 def test_scores_of_the_wrong_kind_for_the_objective_are_told_before_the_first_step() -> None:
     with pytest.warns(GanWarning, match=r"requires logits, but all scores are between 0 and 1.*from_logits=False"):
         compiled(NonSaturating(), 0, 1)

@@ -108,7 +108,8 @@ def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
     Raises:
         RecipeError: the objective requires probabilities, but scores are outside [0, 1].
     """
-    if np.all(scores == scores[0]):
+    scores = scores[np.isfinite(scores)]
+    if np.all(scores == scores[:1]):
         return  # undecidable; probe_networks warns about constant scores
     kind, from_logits = objective._name, objective.from_logits
     inside = bool(((scores >= 0) & (scores <= 1)).all())
