@@ -37,7 +37,7 @@ from .events.run import Run
 from .interop.model import for_model
 from .interop.stock import MindSporeCallback
 from .metrics.classes import classifier_score, kl_to_uniform, modes
-from .metrics.direction import higher_is_better, lower_is_better
+from .metrics.direction import higher_is_better, lower_is_better, paired
 from .metrics.diversity import diversity
 from .metrics.frechet import fld, frechet_floor
 from .metrics.kernel import kid
@@ -140,6 +140,7 @@ __all__ = [
     "mnist",
     "modes",
     "optional",
+    "paired",
     "parzen",
     "precision",
     "real_floor",

@@ -6,6 +6,7 @@ import numpy as np
 
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.metrics.direction import is_paired
 from ms_gan_callbacks.metrics.sample import Metric, Sample
 
 LEAST = 4  # images
@@ -21,6 +22,8 @@ def sampling_noise(metric: Metric, real: Sample, fake: Sample, *, draws: int = 2
     overestimated by a factor of up to about 1.7. A bootstrap is not suitable, because repeated images are their
     own nearest neighbours.
 
+    For a :func:`paired` metric the halves are of pairs: real images are drawn together with their fakes.
+
     Args:
         metric: a function of (real, fake).
         real: the real images.
@@ -29,16 +32,21 @@ def sampling_noise(metric: Metric, real: Sample, fake: Sample, *, draws: int = 2
         seed: seed of the random halves.
 
     Raises:
-        UsageError: there are too few fakes or draws.
+        UsageError: there are too few fakes or draws, or the metric is paired and not every fake has a real image.
     """
     if len(fake) < LEAST or draws < 2:
         raise UsageError(
             f"sampling_noise requires at least {LEAST} fakes and 2 draws, not {len(fake)} and {draws}"
         )
+    pairs = is_paired(metric)
+    if pairs and len(real) != len(fake):
+        raise UsageError(
+            f"a paired metric requires a real image for each fake, not {len(real):,} for {len(fake):,}"
+        )
     metric(real, fake)  # computes the features once, for all halves
     half = len(fake) // 2
-    halves = (fake.take(_shuffle(len(fake), seed, draw)[:half]) for draw in range(draws))
-    values = [float(metric(real, part)) for part in halves]
+    halves = (_shuffle(len(fake), seed, draw)[:half] for draw in range(draws))
+    values = [float(metric(real.take(part) if pairs else real, fake.take(part))) for part in halves]
     return float(np.std(values, ddof=1) * np.sqrt(half / (len(fake) - half)))
 
 
@@ -52,8 +60,13 @@ def real_floor(metric: Metric, real: Sample, count: int | None = None, *, seed: 
         seed: seed of the random split.
 
     Raises:
-        UsageError: there are too few images.
+        UsageError: there are too few images, or the metric is :func:`paired`: two real images are not a pair.
     """
+    if is_paired(metric):
+        raise UsageError(
+            "a paired metric does not have a floor: it compares images with their targets, and two samples of real"
+            " images are not pairs"
+        )
     count = len(real) // 2 if count is None else count
     if not 1 <= count <= len(real) // 2:
         raise UsageError(f"two disjoint samples of {count:,} require {2 * count:,} real images, not {len(real):,}")

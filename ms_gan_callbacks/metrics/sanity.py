@@ -43,6 +43,9 @@ def sanity_rows(
     Each sample has ``count`` images, repeated if a class has too few. Without classes the rows of digits are
     omitted. Rows taken from the training images are copies, which :func:`memorisation` detects.
 
+    The images are not generated for particular targets. A :func:`paired` metric has the values of a generator that
+    ignores its input, and ``real`` is not its floor.
+
     Args:
         train: real images (N, C, H, W), uint8 or floats in [-1, 1].
         labels: their classes; by default predicted with the extractor's ``classify``, if it has one.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from ms_gan_callbacks import UsageError
+from ms_gan_callbacks import UsageError, paired
 from ms_gan_callbacks.metrics.frechet import fld, frechet_floor
 from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.metrics.sampling import real_floor, sampling_noise
@@ -88,3 +90,40 @@ def test_the_real_floor_of_digits_is_the_formulas(digits: Digits) -> None:
 def test_the_real_floor_needs_twice_the_images(count: int) -> None:
     with pytest.raises(UsageError, match=f"require {2 * count} real images, not 21"):
         real_floor(brightness, Sample(noise_images(21)), count)
+
+
+@paired
+def gap(real: Sample, fake: Sample) -> float:
+    return float((real.images.astype(float) - fake.images).mean())
+
+
+def test_the_halves_of_a_paired_metric_are_of_pairs() -> None:
+    count = 60
+    real = noise_images(count)
+    offsets = np.arange(count, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
+    fake = real // 2 + offsets
+    each = (real.astype(float) - fake).mean(axis=(1, 2, 3))
+    seen = []
+
+    @paired
+    def spy(real: Sample, fake: Sample) -> float:
+        seen.append((real.images // 2, fake.images))
+        return gap(real, fake)
+
+    noise = sampling_noise(partial(spy), Sample(real), Sample(fake), draws=2000)
+    assert noise == pytest.approx(each.std(ddof=1) / np.sqrt(count), rel=0.06)
+    for halved, fakes in seen[1:6]:
+        found = fakes - halved
+        assert len(found) == count // 2
+        assert (found == found[:, :1, :1, :1]).all()  # a fake with another image differs by more than an offset
+
+
+def test_a_paired_metric_needs_a_real_image_for_each_fake() -> None:
+    with pytest.raises(UsageError, match="requires a real image for each fake, not 10 for 8"):
+        sampling_noise(gap, Sample(noise_images(10)), Sample(noise_images(8)))
+
+
+def test_a_paired_metric_does_not_have_a_floor() -> None:
+    for metric in (gap, partial(gap)):
+        with pytest.raises(UsageError, match="a paired metric does not have a floor"):
+            real_floor(metric, Sample(noise_images(20)))
