@@ -43,6 +43,7 @@ from .metrics.frechet import fld, frechet_floor
 from .metrics.kernel import kid
 from .metrics.manifold import coverage, density, precision, recall
 from .metrics.memorisation import copied, memorisation
+from .metrics.paired import l1, psnr, ssim
 from .metrics.parzen import parzen
 from .metrics.sample import Estimate, Sample
 from .metrics.sampling import real_floor, sampling_noise
@@ -134,6 +135,7 @@ __all__ = [
     "image_grid",
     "kid",
     "kl_to_uniform",
+    "l1",
     "load_recipe",
     "lower_is_better",
     "memorisation",
@@ -143,11 +145,13 @@ __all__ = [
     "paired",
     "parzen",
     "precision",
+    "psnr",
     "real_floor",
     "recall",
     "sampling_noise",
     "sanity_rows",
     "save_png",
+    "ssim",
     "stream",
     "thumbnails",
 ]
