@@ -26,6 +26,6 @@ def accelerate(network: nn.Cell) -> dict[str, int]:
             layer.__class__ = fast
             layer.refit()
     kinds = [type(layer) for _, layer in network.cells_and_names()]
-    fast_kinds = [kind for kind in Fast.of_stock.values() if getattr(kind, "pays", True)]
+    fast_kinds = [kind for kind in Fast.of_stock.values() if kind.counts]
     counts = Counter(kind.__name__ for kind in kinds if kind in fast_kinds)
     return dict(sorted(counts.items()))

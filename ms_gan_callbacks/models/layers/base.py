@@ -12,9 +12,11 @@ class Fast:
 
     Attributes:
         of_stock: all fast classes, by the MindSpore class that they replace.
+        counts: whether :func:`accelerate` counts it: it is faster than the MindSpore layer, or can do more.
     """
 
     of_stock: ClassVar[dict[type[nn.Cell], type[Fast]]] = {}
+    counts: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -15,6 +15,7 @@ class AvgPool2d(Fast, nn.AvgPool2d, BatchLast):  # type: ignore[misc]
 
     ranks = (4,)
     pays = False
+    counts = False
 
     @staticmethod
     def stands_for(layer: nn.AvgPool2d) -> bool:

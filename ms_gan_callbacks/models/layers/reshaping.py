@@ -12,6 +12,7 @@ class Flatten(Fast, nn.Flatten, BatchLast):  # type: ignore[misc]
     """:class:`mindspore.nn.Flatten` of images to features, which also takes batch-last layout."""
 
     pays = False
+    counts = False
 
     @staticmethod
     def stands_for(layer: nn.Flatten) -> bool:
@@ -27,6 +28,7 @@ class Unflatten(Fast, nn.Unflatten, BatchLast):  # type: ignore[misc]
 
     ranks = (2,)
     pays = False
+    counts = False
 
     @staticmethod
     def stands_for(layer: nn.Unflatten) -> bool:
