@@ -12,10 +12,11 @@ from typing import Any
 from mindspore import nn
 from mindspore.nn.cell import _cell_graph_executor
 from mindspore.nn.layer.normalization import _BatchNorm as BatchNorm
-from mindspore.ops.operations._grad_ops import ReluGrad
+from mindspore.ops.operations._grad_ops import MirrorPadGrad, ReluGrad
 
 __all__ = [
     "BatchNorm",
+    "MirrorPadGrad",
     "ReluGrad",
     "call_alters_construct",
     "find_missing",
@@ -28,6 +29,7 @@ SEEN_IN = "2.10.0"
 PRIVATE = {
     "mindspore.nn.cell:_cell_graph_executor._graph_executor.get_params": "lists the Parameters of a graph",
     "mindspore.nn.layer.normalization:_BatchNorm": "is the base class of all batch normalisations",
+    "mindspore.ops.operations._grad_ops:MirrorPadGrad": "is the gradient of a padding, for gradients of gradients",
     "mindspore.ops.operations._grad_ops:ReluGrad": "is the gradient of ReLU, for gradients of gradients",
 }
 """Names in modules, ``module:name``, with their use."""

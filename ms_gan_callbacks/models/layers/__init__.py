@@ -7,11 +7,14 @@ from ms_gan_callbacks.models.layers.accelerate import accelerate
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
 from ms_gan_callbacks.models.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.models.layers.dense import Dense
+from ms_gan_callbacks.models.layers.instance_norm import InstanceNorm2d
 from ms_gan_callbacks.models.layers.normalization import BatchNorm1d, BatchNorm2d
+from ms_gan_callbacks.models.layers.padding import ReflectionPad2d
 from ms_gan_callbacks.models.layers.pooling import AvgPool2d
 from ms_gan_callbacks.models.layers.reshaping import Flatten, Unflatten
 from ms_gan_callbacks.models.layers.sequential import SequentialCell
 from ms_gan_callbacks.models.layers.spectral_norm import SpectralNorm
+from ms_gan_callbacks.models.layers.upsampling import Upsample
 
 __all__ = [
     "AvgPool2d",
@@ -21,10 +24,13 @@ __all__ = [
     "Conv2dTranspose",
     "Dense",
     "Flatten",
+    "InstanceNorm2d",
     "LeakyReLU",
+    "ReflectionPad2d",
     "SequentialCell",
     "SpectralNorm",
     "Unflatten",
+    "Upsample",
     "accelerate",
 ]
 

@@ -104,14 +104,18 @@ def map_taps_to_pixels(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
 
 def map_pixels_to_taps(geometry: Geometry, size: Pair) -> NDArray[np.int32]:
     """Return the taps over each pixel, (maximum taps per pixel, H * W), padded with the number of taps."""
-    pixels = map_taps_to_pixels(geometry, size).reshape(-1)
-    order = np.argsort(pixels, kind="stable").astype(np.int32)
-    order = order[pixels[order] < size[0] * size[1]]
-    counts = np.bincount(pixels[order], minlength=size[0] * size[1])
+    return find_places(map_taps_to_pixels(geometry, size).reshape(-1), size[0] * size[1])
+
+
+def find_places(numbers: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Return the places of 0, 1, ..., count - 1 in an array, (maximum places, count), padded with its length."""
+    order = np.argsort(numbers, kind="stable").astype(np.int32)
+    order = order[numbers[order] < count]
+    counts = np.bincount(numbers[order], minlength=count)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taps = np.full((counts.max(initial=1), size[0] * size[1]), len(pixels), np.int32)
-    taps[rank, pixels[order]] = order
-    return taps
+    places = np.full((counts.max(initial=1), count), len(numbers), np.int32)
+    places[rank, numbers[order]] = order
+    return places
 
 
 @ops.constexpr  # type: ignore[untyped-decorator]

@@ -14,6 +14,7 @@ from ms_gan_callbacks.models.mindspore_private import ReluGrad
 
 times = ops.MatMul()
 times_transposed = ops.MatMul(transpose_b=True)
+times_each = ops.BatchMatMul()
 add_bias = ops.BiasAdd()
 gather = ops.Gather()
 take_slice = ops.Slice()
