@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import GanError, RecipeError, UsageError, describe, warn
+from ms_gan_callbacks.models.layers import accelerate
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -69,6 +70,21 @@ def build_network(network: Network, player: str, seed: int) -> nn.Cell:
         for parameter in parameters:
             parameter.name = prefix + parameter.name
     return network
+
+
+def accelerate_network(network: nn.Cell, player: str, seed: int) -> dict[str, int]:
+    """Replace the layers of a player's cell with :func:`accelerate`, and return its result.
+
+    The seeds of random layers are functions of (seed, player), and the names of new parameters begin with
+    ``<player>.``.
+    """
+    known = {id(parameter) for parameter in network.get_parameters()}
+    with seed_weights(seed, f"{player} layers"):
+        counts = accelerate(network)
+    for parameter in network.get_parameters():
+        if id(parameter) not in known:
+            parameter.name = f"{player}.{parameter.name}"
+    return counts
 
 
 class Forward(nn.Cell):  # type: ignore[misc]

@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import EMA
-from ms_gan_callbacks.models.layers import accelerate
 from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
 from ms_gan_callbacks.models.losses.state import collect_state
-from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network, build_network, disable_compile_cache
+from ms_gan_callbacks.models.networks import (
+    Floats,
+    Forward,
+    Labels,
+    Network,
+    accelerate_network,
+    build_network,
+    disable_compile_cache,
+)
 from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, read_rates, scale_rates
 from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
 from ms_gan_callbacks.models.settings import Method
@@ -60,8 +67,9 @@ class Players:
         self.discriminator = build_network(discriminator, "discriminator", method.seed)
         self.accelerated: dict[str, int] = {}
         if method.accelerate and ms.get_context("device_target") == "CPU":
-            both = Counter(accelerate(self.generator)) + Counter(accelerate(self.discriminator))
-            self.accelerated = dict(sorted(both.items()))
+            counts = Counter(accelerate_network(self.generator, "generator", method.seed))
+            counts += Counter(accelerate_network(self.discriminator, "discriminator", method.seed))
+            self.accelerated = dict(sorted(counts.items()))
         self.g_optimizer = build_optimizer(method.optimizer, self.generator, "generator", "g_optimizer")
         of_discriminator = method.discriminator_optimizer or method.optimizer
         self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")

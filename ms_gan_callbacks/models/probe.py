@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan_callbacks.errors import RecipeError, describe
+from ms_gan_callbacks.models.layers.dropout import Replayed
 from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats, Labels
 from ms_gan_callbacks.models.probe_warnings import inspect_classes, inspect_images, inspect_scores
@@ -30,7 +31,7 @@ class ProbeResult(NamedTuple):
         scores: scores of fakes, of real images, and of real images multiplied by ``BRIGHTNESS`` with weights
             multiplied by ``STRENGTH``.
         labelled: whether the discriminator takes labels.
-        random_layers: descriptions of random layers.
+        random_layers: descriptions of random layers whose random numbers cannot be replayed.
         coupled: whether the score of an image depends on other images of the batch.
         warnings: warnings about probable mistakes.
     """
@@ -87,8 +88,8 @@ def probe_networks(
         "generator", generator, _agree(fake, *_run("generator", generator, "noise", noise, *given))
     )
     random_discriminator = _find_random_layers("discriminator", discriminator, _agree(scores, probed.scores(fake)))
-    normalised = any(isinstance(cell, BatchNorm) for _, cell in discriminator.cells_and_names())
-    alone = not normalised and _agree(both[: len(fake)], scores)
+    normalised, replayed = (_contains(discriminator, kind) for kind in (BatchNorm, Replayed))
+    alone = not (normalised or replayed) and _agree(both[: len(fake)], scores)
     warnings = [*inspect_images(generator, fake), *inspect_scores(both, loud)]
     if classes_of_both is not None and classes_of_loud is not None:
         warnings += inspect_classes(np.concatenate((classes_of_both, classes_of_loud)))
@@ -97,7 +98,7 @@ def probe_networks(
         scores=np.concatenate((both, loud)),
         labelled=labelled,
         random_layers=(*random_generator, *random_discriminator),
-        coupled=normalised or not (alone or random_discriminator),
+        coupled=normalised or not (alone or replayed or random_discriminator),
         warnings=tuple(warnings),
     )
 
@@ -193,12 +194,20 @@ def _count_inputs(network: nn.Cell) -> tuple[int, float]:
     return least, float("inf") if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(placed)
 
 
+def _contains(network: nn.Cell, kind: type[Any]) -> bool:
+    return any(isinstance(cell, kind) for _, cell in network.cells_and_names())
+
+
 def _find_random_layers(player: str, network: nn.Cell, same: bool) -> list[str]:
-    """Return descriptions of random layers: each Dropout, or the whole network if its outputs differ."""
+    """Return descriptions of random layers: each Dropout, or the whole network if its outputs differ.
+
+    A Dropout whose masks are replayed is not among them; it draws the same mask again after its parameters are
+    restored.
+    """
     layers = [
         f"{type(cell).__name__} in the {player} ({name})"
         for name, cell in network.cells_and_names()
-        if type(cell).__name__.startswith("Dropout")
+        if type(cell).__name__.startswith("Dropout") and not isinstance(cell, Replayed)
     ]
     return layers or ([] if same else [f"something in the {player}"])
 

@@ -294,7 +294,7 @@ class DropsQuietly(TinyDiscriminator):
 
 @pytest.mark.slow
 def test_what_draws_at_random_is_named_before_training_and_trains(images: np.ndarray) -> None:
-    runner = tiny_runner(discriminator=Drops)
+    runner = tiny_runner(discriminator=Drops, accelerate=False)
     with pytest.warns(
         GanWarning, match=r"Dropout in the discriminator \(layers.1\) draws random numbers.*not exact"
     ):

@@ -178,8 +178,12 @@ def doubts(**changes: object) -> list[str]:
         ({"generator": Squashes}, ["add nn.Tanh as its last layer"]),
         ({"generator": OfItsBatch}, ["an image then depends on the other images of its batch"]),
         (
-            {"discriminator": DropsOut, "penalty": GradientPenalty()},
+            {"discriminator": DropsOut, "penalty": GradientPenalty(), "accelerate": False},
             ["draws random numbers", "depends on the other images"],
+        ),
+        (
+            {"discriminator": DropsOut, "penalty": GradientPenalty()},
+            ["depends on the other images"],
         ),
         ({"generator": Squashes, "discriminator": SeesNothing}, ["nn.Tanh", "the same score"]),
     ],

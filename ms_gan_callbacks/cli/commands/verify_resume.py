@@ -40,6 +40,6 @@ def command(
         click.echo(f"  {'':<20} {proof.resumed[name]}  {'the same' if same else 'DIFFERENT'}")
     if not proof.holds:
         raise GanError(
-            "the resumed run differs: the recipe draws random numbers from a global state, as nn.Dropout does, or "
-            "has state that is not saved in checkpoints"
+            "the resumed run differs: the recipe draws random numbers from a global state, as ops.dropout does, "
+            "or has state that is not saved in checkpoints"
         )

@@ -7,6 +7,7 @@ from ms_gan_callbacks.models.layers.accelerate import accelerate
 from ms_gan_callbacks.models.layers.activation import LeakyReLU
 from ms_gan_callbacks.models.layers.convolution import Conv2d, Conv2dTranspose
 from ms_gan_callbacks.models.layers.dense import Dense
+from ms_gan_callbacks.models.layers.dropout import Dropout, Dropout2d
 from ms_gan_callbacks.models.layers.instance_norm import InstanceNorm2d
 from ms_gan_callbacks.models.layers.normalization import BatchNorm1d, BatchNorm2d
 from ms_gan_callbacks.models.layers.padding import ReflectionPad2d
@@ -23,6 +24,8 @@ __all__ = [
     "Conv2d",
     "Conv2dTranspose",
     "Dense",
+    "Dropout",
+    "Dropout2d",
     "Flatten",
     "InstanceNorm2d",
     "LeakyReLU",
