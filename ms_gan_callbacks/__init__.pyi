@@ -14,7 +14,6 @@ from .data.arrays import ArraySource
 from .data.idx_folder import fashion_mnist, idx_images
 from .data.image_folder import folder_images
 from .data.images import image_grid, save_png
-from .data.labels import LabelledSource
 from .data.mnist import mnist
 from .data.pipelines import DatasetSource
 from .data.protocol import Source
@@ -93,7 +92,6 @@ __all__ = [
     "Guard",
     "Hinge",
     "ImageGrid",
-    "LabelledSource",
     "LeastSquares",
     "Method",
     "MetricsLog",

@@ -39,7 +39,7 @@ from conftest import RECIPE, ROOT, compiled_players
 import ms_gan_callbacks.testing
 from ms_gan_callbacks import ArraySource, Event, GanWarning, Recipe, Runner, Source, load_recipe
 from ms_gan_callbacks.cli import main
-from ms_gan_callbacks.data.protocol import take_images
+from ms_gan_callbacks.data.columns import take_images
 
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md"), *ROOT.glob("examples/*/README.md")])
 # What shows the same blocks as another page, in another language: they are run once.

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ms_gan_callbacks.data.protocol import (
-    Batch,
+    LABELS,
+    REAL,
+    Columns,
     check_dtype,
     check_place,
     check_range,
@@ -32,7 +34,8 @@ class ArraySource:
         images: ``(N, C, H, W)``, or ``(N, H, W)``, to which a channel axis is added; uint8 in 0..255 (stored
             as uint8) or floats in [-1, 1] (stored as float32).
         batch_size: images per batch, 1 to N.
-        labels: one per image; used by conditional runs (``Recipe(classes=...)``) only.
+        labels: one per image, the column "labels" of a batch; used by conditional runs (``Recipe(classes=...)``)
+            only.
         name: name of the source in logs.
 
     Raises:
@@ -64,15 +67,9 @@ class ArraySource:
         self._sha256: str | None = None
 
     @property
-    def labelled(self) -> bool:
-        """Whether there are labels."""
-        return self.labels is not None
-
-    def labels_sha256(self) -> str | None:
-        """Return the hex digest of the labels' type and values, or None without labels."""
-        if self.labels is None:
-            return None
-        return hashlib.sha256(self.labels.dtype.str.encode() + self.labels.tobytes()).hexdigest()
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a batch: ``("real",)``, or ``("real", "labels")``."""
+        return (REAL,) if self.labels is None else (REAL, LABELS)
 
     def sha256(self) -> str:
         """Return the hex digest of the images' type, shape and values, without the labels."""
@@ -83,24 +80,13 @@ class ArraySource:
             self._sha256 = digest.hexdigest()
         return self._sha256
 
-    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See :meth:`Source.batches`; every batch is a new C-contiguous array.
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Columns]:
+        """See :meth:`Source.batches`; every column of a batch is a new C-contiguous array.
 
         Raises:
             DataError: ``epoch`` or ``start`` is out of range.
         """
         return (self._take(indices) for indices in self._shuffle(seed, epoch, start))
-
-    def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
-        """See :meth:`LabelledSource.labelled_batches`.
-
-        Raises:
-            DataError: there are no labels, or ``epoch`` or ``start`` is out of range.
-        """
-        labels = self.labels
-        if labels is None:
-            raise DataError(f"{self.name} has no labels")
-        return ((self._take(indices), labels[indices]) for indices in self._shuffle(seed, epoch, start))
 
     def _shuffle(self, seed: int, epoch: int, start: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of the images of each batch."""
@@ -108,9 +94,10 @@ class ArraySource:
         order, size = stream(seed, "data", epoch).permutation(self.count), self.batch_size
         return (order[step * size : (step + 1) * size] for step in range(start, self.steps_per_epoch))
 
-    def _take(self, indices: NDArray[np.int64]) -> Batch:
-        batch: NDArray[Any] = self.images.take(indices, axis=0)
-        return to_unit(batch) if batch.dtype == np.uint8 else batch
+    def _take(self, indices: NDArray[np.int64]) -> Columns:
+        images: NDArray[Any] = self.images.take(indices, axis=0)
+        batch = {REAL: to_unit(images) if images.dtype == np.uint8 else images}
+        return batch if self.labels is None else {**batch, LABELS: self.labels[indices]}
 
 
 def _convert_images(name: str, images: object) -> NDArray[Any]:

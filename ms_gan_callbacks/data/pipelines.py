@@ -20,16 +20,19 @@ is set only then, and the host's seeds are restored.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.data.columns import describe_column, find_main
 from ms_gan_callbacks.data.nodes import check_shape, count_repeats, find_batches, name_leaf
 from ms_gan_callbacks.data.protocol import (
-    Batch,
+    LABELS,
+    REAL,
+    Columns,
     check_dtype,
     check_place,
     check_range,
@@ -37,7 +40,7 @@ from ms_gan_callbacks.data.protocol import (
     to_unit,
 )
 from ms_gan_callbacks.data.rng import stream
-from ms_gan_callbacks.errors import DataError, RecipeError, describe
+from ms_gan_callbacks.errors import DataError, RecipeError, describe, suggest
 
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
@@ -55,13 +58,16 @@ class DatasetSource:
 
     Args:
         dataset: the pipeline, with ``.batch()`` called on it; do not iterate over it elsewhere at the same time.
-        column: index or name of the column of images.
-        labels: index or name of the column of labels, integers, for a conditional run.
+        column: index or name of the column of images, which is named "real" in a batch.
+        labels: index or name of the column of labels, integers, for a conditional run; named "labels" in a batch.
+        columns: instead of ``column`` and ``labels``, the columns of a batch: their names, each with the index or
+            name of a column of the pipeline, such as ``{"source": "edges", "target": 1}``. Columns of shape
+            (N, C, H, W) are images. "labels" has one value per row, and other columns are not changed.
         name: name of the source in logs; by default the type of the dataset, e.g. ``"MnistDataset"``.
 
     Raises:
         RecipeError: the pipeline is not batched, may have a short batch before the end of an epoch, or does not
-            have the column.
+            have a column; ``columns`` is not a mapping, or is combined with ``column`` or ``labels``.
         DataError: the images do not fill a batch or have the wrong type.
 
     Warns:
@@ -74,17 +80,20 @@ class DatasetSource:
         *,
         column: int | str = 0,
         labels: int | str | None = None,
+        columns: Mapping[str, int | str] | None = None,
         name: str | None = None,
     ) -> None:
         self.name = name if name is not None else name_leaf(dataset)
+        wanted = _choose_columns(self.name, column, labels, columns)
+        self.columns = tuple(wanted)
         with _convert_errors(self.name):
-            self._inspect(dataset, column, labels)
+            self._inspect(dataset, wanted)
         self._dataset = dataset
         # An unused iterator, and its seed, epoch and step.
         self._parked: tuple[tuple[int, int, int], Iterator[Any]] | None = None
         self._range_checked = False
 
-    def _inspect(self, dataset: Dataset, column: int | str, labels: int | str | None) -> None:
+    def _inspect(self, dataset: Dataset, wanted: Mapping[str, int | str]) -> None:
         """Set the attributes of the source from the pipeline, without iterating over it."""
         self._epochs = min(_NO_END, _MOST_PASSES // count_repeats(self.name, dataset))
         found = find_batches(self.name, dataset)
@@ -97,57 +106,32 @@ class DatasetSource:
             raise DataError(f"{self.name}: {rows} images do not fill one batch of {self.batch_size}")
         plain = node.get_dataset_size() == self._per_epoch
         self.count = rows if plain else self.steps_per_epoch * self.batch_size
-        columns = dataset.get_col_names()
-        self._column = _find_column(self.name, column, columns)
-        self._label_column = None if labels is None else _find_column(self.name, labels, columns)
-        check_dtype(self.name, np.dtype(dataset.output_types()[self._column]))
-        shape = tuple(dataset.output_shapes()[self._column])
-        check_shape(self.name, found, columns[self._column], shape)
-        self.image_shape: tuple[int, ...] = shape[1:]
+        names, types = dataset.get_col_names(), dataset.output_types()
+        self._places = {column: _find_column(self.name, place, names) for column, place in wanted.items()}
+        shapes = {column: tuple(dataset.output_shapes()[place]) for column, place in self._places.items()}
+        main = find_main(self.columns)
+        self._images = [column for column in self.columns if column == main or len(shapes[column]) == 4]
+        for column in self._images:
+            name, place = describe_column(self.name, column), self._places[column]
+            check_dtype(name, np.dtype(types[place]))
+            check_shape(name, found, names[place], shapes[column])
+        self._shapes = {column: shapes[column][1:] for column in self._images}
+        self.image_shape: tuple[int, ...] = self._shapes[main]
 
     def sha256(self) -> None:
         """Return None: a pipeline may augment or generate images, so its content has no digest."""
 
-    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Columns]:
         """See :meth:`Source.batches`; continuing from the position of the last call costs nothing.
 
         Raises:
-            DataError: ``epoch`` or ``start`` is out of range; while iterating, images are not scaled, or the
-                shape or number of batches is not as declared by the pipeline.
+            DataError: ``epoch`` or ``start`` is out of range; while iterating, images are not scaled, a column
+                does not have one row per image, or the shape or number of batches is not as the pipeline declares.
         """
-        return (images for images, _ in self._iterate(seed, epoch, start))
-
-    @property
-    def labelled(self) -> bool:
-        """Whether there are labels."""
-        return self._label_column is not None
-
-    def labels_sha256(self) -> None:
-        """Return None, as for the images."""
-
-    def labelled_batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Batch, NDArray[Any]]]:
-        """See :meth:`LabelledSource.labelled_batches`.
-
-        Raises:
-            DataError: see :meth:`batches`; or a batch does not have one label per image.
-        """
-        if self._label_column is None:
-            raise DataError(f"{self.name} has no labels: pass their column, DatasetSource(pipeline, labels=...)")
-        return (
-            (images, self._check_labels(row[self._label_column]))
-            for images, row in self._iterate(seed, epoch, start)
-        )
-
-    def _check_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
-        if labels.size != self.batch_size:
-            raise DataError(f"{self.name}: {self.batch_size} images need as many labels, got {labels.shape}")
-        return labels.reshape(-1)
-
-    def _iterate(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
         check_place(self, epoch, start)
         return self._walk(seed, epoch, start) if start < self.steps_per_epoch else iter(())
 
-    def _walk(self, seed: int, epoch: int, start: int) -> Iterator[tuple[Batch, list[Any]]]:
+    def _walk(self, seed: int, epoch: int, start: int) -> Iterator[Columns]:
         # An iteration owns the iterator until it ends, so two iterations never share one.
         rows, done = self._take(seed, epoch, start), start
         try:
@@ -156,7 +140,7 @@ class DatasetSource:
                     row = next(rows, None)
                 batch = self._convert(row, done, first=done == start)
                 done += 1
-                yield batch, row or []
+                yield batch
         except GeneratorExit:
             self._parked = (seed, epoch, done), rows
             raise
@@ -184,25 +168,50 @@ class DatasetSource:
             random.setstate(python)
             np.random.set_state(numpy)
 
-    def _convert(self, row: list[Any] | None, step: int, *, first: bool) -> Batch:
+    def _convert(self, row: list[Any] | None, step: int, *, first: bool) -> Columns:
         if row is None:
             raise DataError(f"{self.name}: the epoch ended after {step} of {self.steps_per_epoch} batches")
-        images = row[self._column]
-        expected = (self.batch_size, *self.image_shape)
+        batch: Columns = {column: row[place] for column, place in self._places.items()}
+        for column, rows in batch.items():
+            if column in self._images:
+                batch[column] = self._convert_images(column, rows, step, first=first)
+            elif column == LABELS and rows.size == self.batch_size:
+                batch[column] = rows.reshape(-1)
+            elif column == LABELS or rows.shape[:1] != (self.batch_size,):
+                raise DataError(f"{self.name}: {self.batch_size} images need as many {column}, got {rows.shape}")
+        self._range_checked = True
+        return batch
+
+    def _convert_images(self, column: str, images: NDArray[Any], step: int, *, first: bool) -> NDArray[np.float32]:
+        name, expected = describe_column(self.name, column), (self.batch_size, *self._shapes[column])
         if images.shape != expected:
             raise DataError(
-                f"{self.name}: batch {step} has shape {images.shape}, expected {expected}; resize all"
+                f"{name}: batch {step} has shape {images.shape}, expected {expected}; resize all"
                 " images to one size before .batch(), and do not change the length of batches after it"
             )
         if first and images.dtype != np.uint8:  # a wrong scale is visible in any batch
-            check_range(self.name, images)
+            check_range(name, images)
         if not self._range_checked:
-            self._range_checked = True
-            check_usual_range(self.name, images)
+            check_usual_range(name, images)
         if images.dtype == np.uint8:
             return to_unit(images)
-        batch: Batch = images.astype(np.float32)
-        return batch
+        return images.astype(np.float32)
+
+
+def _choose_columns(
+    name: str, column: int | str, labels: int | str | None, columns: Mapping[str, int | str] | None
+) -> dict[str, int | str]:
+    """Return the pipeline's column, by index or name, of each column of a batch."""
+    if columns is None:
+        return {REAL: column} if labels is None else {REAL: column, LABELS: labels}
+    if column != 0 or labels is not None:
+        raise RecipeError(f"{name}: columns= names all columns: leave out column= and labels=")
+    if not isinstance(columns, Mapping) or not columns or not all(isinstance(one, str) for one in columns):
+        raise RecipeError(
+            f"{name}: columns must be a dict of the names of a batch's columns, each with the index or name of a"
+            f' column of the pipeline, such as {{"source": 0, "target": 1}}, not {columns!r}'
+        )
+    return dict(columns)
 
 
 @contextmanager
@@ -219,4 +228,4 @@ def _find_column(name: str, column: int | str, columns: list[str]) -> int:
         return columns.index(column)
     if isinstance(column, int) and 0 <= column < len(columns):
         return column
-    raise RecipeError(f"{name}: unknown column {column!r}; available: {', '.join(columns)}")
+    raise RecipeError(f"{name}: unknown column {column!r}; {suggest(str(column), columns)}")

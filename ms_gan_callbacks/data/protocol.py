@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from ms_gan_callbacks.errors import DataError, RecipeError, warn
 
 Batch = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Columns: TypeAlias = dict[str, NDArray[Any]]
+"""A batch: its columns by name, each with one row per image."""
+
+REAL = "real"
+"""The column of images of sources with one kind of images."""
+LABELS = "labels"
+"""The column of classes of a conditional run."""
 
 SCALING = "images must be uint8 in 0..255, or floats already scaled to [-1, 1] (x / 127.5 - 1)"
 _ONCE = "scale 0..255 by x / 127.5 - 1, once"
@@ -25,11 +32,15 @@ _DARK = 16  # of 255: darker images have another unit, such as the 0 to 16 of sc
 class Source(Protocol):
     """Batches of real images, in an order determined by (seed, epoch).
 
+    A source may also have an attribute ``columns``, the names of the columns of its batches, e.g.
+    ``("real", "labels")``; else they are read from its first batch. If it has the labels of all images in memory
+    as an array ``labels``, (count,), they are checked before the first step and identified in ``run.json``.
+
     Attributes:
         name: name of the source in logs, e.g. ``"mnist train"``.
         batch_size: images per batch.
         count: number of images.
-        image_shape: shape of one image, e.g. ``(1, 28, 28)``.
+        image_shape: shape of one image of the column "real", else of the first column, e.g. ``(1, 28, 28)``.
         steps_per_epoch: full batches per epoch; the remainder is dropped.
     """
 
@@ -43,8 +54,14 @@ class Source(Protocol):
         """Return the hex digest of the images, computed once and on demand, or None if it is not available."""
         ...
 
-    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch, each float32 ``(batch_size, *image_shape)`` in [-1, 1].
+    def batches(
+        self, seed: int, epoch: int, start: int = 0
+    ) -> Iterator[Mapping[str, NDArray[Any]] | NDArray[Any]]:
+        """Yield the batches of one epoch, each a dict of columns, arrays with ``batch_size`` rows.
+
+        Images are float32 ``(batch_size, *image_shape)`` in [-1, 1], in the column "real"; labels, if any, are
+        integers ``(batch_size,)`` in the column "labels". A source with images only may yield them as a plain
+        array instead of a dict.
 
         Args:
             seed: the run's seed, 0 or more.
@@ -52,16 +69,6 @@ class Source(Protocol):
             start: batches of this epoch to skip, 0 to ``steps_per_epoch``.
         """
         ...
-
-
-def take_images(source: Source, count: int, seed: int = 0) -> Batch:
-    """Return the first ``count`` images of the first epoch, (count, C, H, W); raise DataError if it has fewer."""
-    whole = source.steps_per_epoch * source.batch_size
-    if not 1 <= count <= whole:
-        raise DataError(f"{source.name}: cannot take {count:,} images, an epoch has 1 to {whole:,}")
-    batches = source.batches(seed, 1)
-    taken = [next(batches).copy() for _ in range(-(-count // source.batch_size))]
-    return np.concatenate(taken)[:count]
 
 
 def check_whole(name: str, value: object, least: int) -> int:
@@ -122,25 +129,6 @@ def check_usual_range(name: str, images: NDArray[Any]) -> None:
     warning = _diagnose_bytes(low, high) if images.dtype == np.uint8 else _diagnose_floats(low, high)
     if warning:
         warn(f"{name}: {warning}")
-
-
-def check_batch(source: Source, images: object) -> None:
-    """Check the shape, type and range of the first batch of a user-defined source.
-
-    Raises:
-        DataError: the batch does not match the source's attributes, or is not floats in [-1, 1].
-
-    Warns:
-        GanWarning: see :func:`check_usual_range`.
-    """
-    expected = (source.batch_size, *source.image_shape)
-    if not isinstance(images, np.ndarray) or images.shape != expected:
-        found = f"shape {images.shape}" if isinstance(images, np.ndarray) else f"type {type(images).__name__}"
-        raise DataError(f"{source.name}: a batch has {found}, expected an array of shape {expected}")
-    if images.dtype.kind != "f":
-        raise DataError(f"{source.name}: a batch is {images.dtype}, expected floats in [-1, 1] (x / 127.5 - 1)")
-    check_range(source.name, images)
-    check_usual_range(source.name, images)
 
 
 def _diagnose_bytes(low: float, high: float) -> str | None:

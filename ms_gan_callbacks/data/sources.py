@@ -1,4 +1,4 @@
-"""Conversion of arrays and pipelines to sources."""
+"""Conversion of arrays and pipelines to sources, and the check of user-defined sources."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import ArraySource
+from ms_gan_callbacks.data.columns import check_batch
 from ms_gan_callbacks.data.pipelines import DatasetSource
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import RecipeError
 
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
+
+
+SELF_CHECKED: tuple[type[Source], ...] = (ArraySource, DatasetSource)
+"""Sources that check their images themselves; a subclass may yield others."""
 
 
 def make_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> Source:
@@ -40,3 +45,9 @@ def make_source(data: Source | NDArray[Any] | Dataset, batch_size: int = 32) -> 
         f"cannot train on data of type {type(data).__name__}: pass a NumPy array of images,"
         " a batched mindspore.dataset pipeline, or a source such as ArraySource or mnist()"
     )
+
+
+def check_source(source: Source, seed: int) -> None:
+    """Check the first batch of a user-defined source, see :func:`check_batch`."""
+    if type(source) not in SELF_CHECKED:
+        check_batch(source, next(iter(source.batches(seed, 1)), None))

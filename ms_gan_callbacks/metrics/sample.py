@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, SupportsFloat, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.data.columns import take_images
 from ms_gan_callbacks.data.images import to_uint8
-from ms_gan_callbacks.data.protocol import Source, check_dtype, take_images
+from ms_gan_callbacks.data.protocol import REAL, Source, check_dtype
 from ms_gan_callbacks.errors import DataError, UsageError
 from ms_gan_callbacks.metrics.distances import Doubles
 from ms_gan_callbacks.metrics.features import FeatureExtractor, Features, Pixels, classify, extract, name_features
@@ -49,14 +50,20 @@ class Sample:
 
     @classmethod
     def from_source(
-        cls, source: Source, count: int, extractor: FeatureExtractor | None = None, *, seed: int = 0
+        cls,
+        source: Source,
+        count: int,
+        extractor: FeatureExtractor | None = None,
+        *,
+        seed: int = 0,
+        column: str = REAL,
     ) -> Sample:
-        """Return the first ``count`` images of a source's first epoch with ``seed``.
+        """Return the first ``count`` images of a column of a source's first epoch with ``seed``.
 
         Raises:
-            DataError: an epoch has fewer images.
+            DataError: an epoch has fewer images, or the source does not have the column.
         """
-        return cls(take_images(source, count, seed), extractor)
+        return cls(take_images(source, count, seed, column), extractor)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.attach import attach_metrics
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data.protocol import Source, take_images
+from ms_gan_callbacks.data.columns import take_images
+from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import DataError, UsageError, warn
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
 from ms_gan_callbacks.metrics.diversity import diversity

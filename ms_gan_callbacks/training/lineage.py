@@ -13,7 +13,7 @@ from ms_gan_callbacks.config.attach import attach, read_attached
 from ms_gan_callbacks.config.components import Typed, find
 from ms_gan_callbacks.config.conversion import restore
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
-from ms_gan_callbacks.data.labels import require_labels
+from ms_gan_callbacks.data.labels import hash_labels
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, suggest
 from ms_gan_callbacks.models.players import Players
@@ -40,7 +40,7 @@ def describe_run(players: Players, source: Source, epochs: int, origin: Origin |
     method = players.method
     data = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
     if method.classes is not None:
-        data["labels_sha256"] = require_labels(source).labels_sha256()
+        data["labels_sha256"] = hash_labels(source)
     return Manifest.new(
         **(origin.facts() if origin else {}),
         seed=method.seed,

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.data.labels import iterate_with_labels
-from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.columns import read_batches
+from ms_gan_callbacks.data.labels import read_with_labels
+from ms_gan_callbacks.data.protocol import LABELS, REAL, Source
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
@@ -151,9 +152,10 @@ class TrainingLoop(Session):
 
     def _read_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
         seed, classes = self.run.seed, self.players.method.classes
-        if classes is not None:
-            return iterate_with_labels(self.source, classes, seed, epoch, done)
-        return ((images, None) for images in self.source.batches(seed, epoch, start=done))
+        if classes is None:
+            return ((batch[REAL], None) for batch in read_batches(self.source, seed, epoch, done))
+        batches = read_with_labels(self.source, classes, seed, epoch, done)
+        return ((batch[REAL], batch[LABELS]) for batch in batches)
 
     def _draw_inputs(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
         """Return a step's inputs; random numbers are a function of (seed, stream, step)."""

@@ -262,7 +262,8 @@ class Runner:
         if method.classes is not None and labels is None:
             raise UsageError("a conditional run needs the labels of the images: eval(images, labels)")
         source = ArraySource(images, batch_size=len(images), labels=np.arange(len(images)))
-        real, places = next(source.labelled_batches(method.seed, epoch=1))
+        batch = next(source.batches(method.seed, epoch=1))
+        real, places = batch["real"], batch["labels"]
         ordered = None if labels is None else np.asarray(labels)[places]
         return self._players.evaluate(real, self.sample(len(real), "eval", ordered), ordered)
 

@@ -14,11 +14,11 @@ from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Origin
-from ms_gan_callbacks.data.arrays import ArraySource
+from ms_gan_callbacks.data.columns import check_columns, take_images
 from ms_gan_callbacks.data.labels import check_labels
-from ms_gan_callbacks.data.pipelines import DatasetSource
-from ms_gan_callbacks.data.protocol import Source, check_batch, take_images
+from ms_gan_callbacks.data.protocol import REAL, Source
 from ms_gan_callbacks.data.rng import noise, stream
+from ms_gan_callbacks.data.sources import check_source
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
@@ -60,8 +60,8 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
 def compile_players(players: Players, source: Source) -> None:
     """Compile both players for images of a source; raise GanError if they or the labels do not fit together."""
     method = players.method
-    if not isinstance(source, (ArraySource, DatasetSource)):  # these two check their images
-        check_batch(source, next(iter(source.batches(method.seed, 1)), None))
+    check_source(source, method.seed)
+    check_columns(source, [REAL])
     if method.classes is not None:
         check_labels(source, method.classes)
     draw = stream(method.seed, "probe", 0)

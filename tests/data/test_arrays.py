@@ -15,7 +15,8 @@ from PIL import Image
 
 from ms_gan_callbacks import GanWarning, folder_images, idx_images, mnist
 from ms_gan_callbacks.data.arrays import ArraySource
-from ms_gan_callbacks.data.protocol import Source, check_batch, check_usual_range
+from ms_gan_callbacks.data.columns import check_batch
+from ms_gan_callbacks.data.protocol import Columns, Source, check_usual_range
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import DataError, GanError, RecipeError
@@ -30,14 +31,15 @@ def numbered(count: int) -> np.ndarray:
     return images
 
 
-def ids(batch: np.ndarray) -> list[int]:
+def ids(batch: Columns) -> list[int]:
     """The numbers of the images in a scaled batch."""
-    return np.rint((batch[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+    return np.rint((batch["real"][:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
 def test_every_byte_is_scaled_by_the_formula() -> None:
     source = ArraySource(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16), batch_size=1)
     (batch,) = source.batches(0, 1)
+    batch = batch["real"]
     exact = np.arange(256) / 127.5 - 1
     assert batch.dtype == np.float32
     assert batch.min() == -1 and batch.max() == 1
@@ -76,7 +78,8 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 def test_batches_are_fresh_and_contiguous(images: np.ndarray) -> None:
     source = ArraySource(images, 4)
     kept = images.copy()
-    for batch in source.batches(0, 1):
+    for columns in source.batches(0, 1):
+        batch = columns["real"]
         assert batch.shape == (4, 2, 3, 4) and batch.flags.c_contiguous and batch.flags.writeable
         batch[:] = 0.5
     assert (source.images == kept).all()
@@ -98,6 +101,7 @@ def test_uint8_stays_uint8_in_memory_and_is_not_copied() -> None:
 def test_floats_are_taken_as_they_are(dtype: str) -> None:
     images = np.linspace(-1, 1, 24).astype(dtype).reshape(4, 1, 2, 3)
     (batch,) = ArraySource(images, 4).batches(0, 1)
+    batch = batch["real"]
     assert batch.dtype == np.float32 and batch.dtype.isnative
     assert np.array_equal(np.sort(batch.ravel()), images.ravel().astype(np.float32))
 
@@ -314,7 +318,7 @@ def test_a_usual_range_is_not_commented_upon(images: np.ndarray) -> None:
 
 def test_no_batch_of_digits_is_odd() -> None:
     for batch in mnist(count=5000, batch_size=8).batches(0, 1):
-        check_usual_range("digits", batch)
+        check_usual_range("digits", batch["real"])
 
 
 def test_the_line_of_an_array_in_another_source_is_the_users(tmp_path: Path) -> None:
@@ -354,6 +358,49 @@ def test_a_first_batch_of_another_source_is_looked_at(batch: np.ndarray, told: s
     with pytest.raises(DataError, match=told) as error:
         check_batch(Mine(), batch)  # type: ignore[arg-type]
     one_line(error)
+
+
+COLUMNS = {"real": UNIT[:8], "labels": np.arange(8), "target": UNIT[:8, :, :4]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"real": SHADES[:8]}, "mine: a batch is uint8, expected floats"),
+        ({"target": SHADES[:8]}, "mine, column 'target': a batch is uint8, expected floats"),
+        ({"target": UNIT[:8] * 255}, "mine, column 'target': images range over"),
+        ({"target": UNIT[:8] * np.nan}, "mine, column 'target': images contain values that are not finite"),
+        (
+            {"target": UNIT[:7]},
+            r"mine, column 'target': a batch has shape \(7, 1, 8, 8\), expected an array with 8",
+        ),
+        (
+            {"labels": np.arange(7)},
+            r"mine, column 'labels': a batch has shape \(7,\), expected an array with 8 rows",
+        ),
+        ({"labels": np.array(3)}, r"mine, column 'labels': a batch has shape \(\), expected an array with 8 rows"),
+        ({"labels": list(range(8))}, "mine, column 'labels': a batch has type list"),
+        ({"real": UNIT[:7]}, r"mine: a batch has shape \(7, 1, 8, 8\), expected an array of shape \(8, 1, 8, 8\)"),
+        ({0: UNIT[:8]}, "mine: the columns of a batch are named by strings, not by 'real', 'labels', 'target', 0"),
+    ],
+)
+def test_every_column_of_a_first_batch_is_looked_at(changes: dict, told: str) -> None:
+    check_batch(Mine(), COLUMNS)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=told) as error:
+        check_batch(Mine(), COLUMNS | changes)  # type: ignore[arg-type]
+    one_line(error)
+
+
+def test_columns_are_those_that_are_declared() -> None:
+    mine = Mine()
+    mine.columns = ("labels", "real")  # type: ignore[attr-defined]
+    with pytest.raises(
+        DataError, match=r"has the columns real, labels, target, but the source declares columns = "
+    ):
+        check_batch(mine, COLUMNS)  # type: ignore[arg-type]
+    check_batch(mine, {"real": UNIT[:8], "labels": np.arange(8)})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="not by none"):
+        check_batch(mine, {})  # type: ignore[arg-type]
 
 
 def test_a_first_batch_of_another_source_in_0_to_1_is_told() -> None:

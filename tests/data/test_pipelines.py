@@ -17,8 +17,9 @@ os.environ.setdefault("GLOG_v", "4")
 import mindspore.dataset as ds
 from mindspore.dataset import vision
 
+from ms_gan_callbacks.data.columns import list_columns
 from ms_gan_callbacks.data.pipelines import DatasetSource
-from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.protocol import Columns, Source
 from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import DataError, GanWarning, RecipeError
 
@@ -52,8 +53,8 @@ PIPELINES: dict[str, Callable[[], ds.Dataset]] = {
 }
 
 
-def ids(batch: np.ndarray) -> tuple[int, ...]:
-    return tuple(np.rint((batch[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist())
+def ids(batch: Columns) -> tuple[int, ...]:
+    return tuple(np.rint((batch["real"][:, 0, 0, 0] + 1) * 127.5).astype(int).tolist())
 
 
 def epoch_ids(source: Source, seed: int, epoch: int, start: int = 0) -> list[tuple[int, ...]]:
@@ -118,10 +119,10 @@ def test_a_broken_off_epoch_goes_on_with_the_same_iterator(monkeypatch: pytest.M
 def test_two_walks_at_once_do_not_share_an_iterator() -> None:
     source = DatasetSource(PIPELINES["remainder"]())
     pairs = list(zip(source.batches(7, 1), source.batches(7, 1), strict=True))
-    assert len(pairs) == 3 and all((one == other).all() for one, other in pairs)
+    assert len(pairs) == 3 and all((one["real"] == other["real"]).all() for one, other in pairs)
     next(source.batches(7, 1))  # leaves an iterator behind that stands where both of these begin
     pairs = list(zip(source.batches(7, 1, 1), source.batches(7, 1, 1), strict=True))
-    assert len(pairs) == 2 and all((one == other).all() for one, other in pairs)
+    assert len(pairs) == 2 and all((one["real"] == other["real"]).all() for one, other in pairs)
 
 
 def test_the_hosts_seeds_and_the_authors_pipeline_are_left_as_they_were() -> None:
@@ -147,10 +148,11 @@ def test_two_sources_can_share_a_pipeline() -> None:
 
 CODE = """
 import numpy as np, mindspore.dataset as ds
+from ms_gan_callbacks.data.columns import list_columns
 from ms_gan_callbacks.data.pipelines import DatasetSource
 pixels = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 3), np.uint8)
 source = DatasetSource(ds.NumpySlicesDataset({"image": pixels}).shuffle(6).batch(3))
-print([np.rint((b[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() for b in source.batches(7, 3, 1)])
+print([np.rint((b["real"][:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() for b in source.batches(7, 3, 1)])
 """
 
 
@@ -171,11 +173,11 @@ def test_mindspores_augmentation_is_replayed_without_fast_recovery() -> None:
     def build() -> DatasetSource:
         return DatasetSource(raw(lopsided).map(vision.RandomHorizontalFlip(0.5), ["image"]).batch(3))
 
-    straight = [batch.tolist() for epoch in (1, 2) for batch in build().batches(7, epoch)]
+    straight = [batch["real"].tolist() for epoch in (1, 2) for batch in build().batches(7, epoch)]
     fast = ds.config.get_fast_recovery()
     ds.config.set_fast_recovery(False)
     try:
-        assert [batch.tolist() for batch in build().batches(7, 2, 1)] == straight[4:]
+        assert [batch["real"].tolist() for batch in build().batches(7, 2, 1)] == straight[4:]
     finally:
         ds.config.set_fast_recovery(fast)
 
@@ -184,9 +186,11 @@ def test_uint8_is_scaled_and_floats_are_kept() -> None:
     (scaled,) = DatasetSource(
         raw(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1), shuffle=False).batch(2)
     ).batches(0, 1)
+    scaled = scaled["real"]
     assert scaled.dtype == np.float32 and scaled.ravel().tolist() == [-1, 1]
     doubles = np.array([-0.25, 0.75]).reshape(2, 1, 1, 1)
     (kept,) = DatasetSource(raw(doubles, shuffle=False).batch(2)).batches(0, 1)
+    kept = kept["real"]
     assert kept.dtype == np.float32 and kept.ravel().tolist() == [-0.25, 0.75]
     kept += 1  # fresh, hence ours
 
@@ -235,6 +239,80 @@ def test_a_pipeline_that_cannot_serve_is_refused(build: Any, kind: type[Exceptio
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(column: int | str) -> None:
     with pytest.raises(RecipeError, match=f"mine: unknown column {column!r}; available: image, label"):
         DatasetSource(raw().batch(2), column=column, name="mine")
+
+
+def test_the_nearest_column_is_named() -> None:
+    with pytest.raises(RecipeError, match="mine: unknown column 'images'; did you mean 'image'\\? Available: "):
+        DatasetSource(raw().batch(2), column="images", name="mine")
+
+
+def several(**columns: np.ndarray) -> ds.Dataset:
+    edges = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 4, 4), np.uint8)
+    edges[..., 0, 0] = 255
+    given = {"image": PIXELS, "edges": edges, "label": TARGETS[:, None], "weights": TARGETS * np.ones((2, 1))[0]}
+    return ds.NumpySlicesDataset({**given, **columns}, shuffle=True).batch(3)
+
+
+def test_columns_are_mapped_scaled_and_kept_in_one_order() -> None:
+    wanted = {"source": "edges", "target": 0, "labels": "label", "weight": "weights"}
+    source = DatasetSource(several(), columns=wanted)
+    assert source.columns == list_columns(source) == tuple(wanted)
+    assert (source.image_shape, source.batch_size, source.steps_per_epoch) == ((3, 4, 4), 3, 3)
+    seen = list(source.batches(7, 2))
+    for batch in seen:
+        numbers = batch["labels"]
+        assert numbers.shape == (3,) and numbers.dtype == np.int32
+        assert batch["source"].shape == (3, 3, 4, 4) and batch["target"].shape == (3, 1, 2, 3)
+        for column, place in (("source", (0, 1, 1)), ("target", (0, 0, 0))):
+            assert batch[column].dtype == np.float32
+            assert np.rint((batch[column][(slice(None), *place)] + 1) * 127.5).tolist() == numbers.tolist()
+        assert batch["weight"].tolist() == numbers.tolist()
+    resumed = list(DatasetSource(several(), columns=wanted).batches(7, 2, 1))
+    assert [batch["labels"].tolist() for batch in resumed] == [batch["labels"].tolist() for batch in seen[1:]]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "told"),
+    [
+        ({"columns": {"source": "edgse"}}, RecipeError, "unknown column 'edgse'; did you mean 'edges'"),
+        ({"columns": {"source": 4}}, RecipeError, "unknown column 4; available: image, edges, label, weights"),
+        (
+            {"columns": {"a": 0}, "labels": "label"},
+            RecipeError,
+            "columns= names all columns: leave out",
+        ),
+        (
+            {"columns": {"a": 0}, "column": "edges"},
+            RecipeError,
+            "columns= names all columns: leave out",
+        ),
+        ({"columns": {}}, RecipeError, "columns must be a dict of the names of a batch's columns"),
+        ({"columns": ["image"]}, RecipeError, "columns must be a dict .* not \\['image'\\]"),
+        ({"columns": {0: "image"}}, RecipeError, "columns must be a dict"),
+        ({"columns": {"source": "label"}}, DataError, "column 'source': images are int32"),
+    ],
+)
+def test_columns_that_cannot_be_taken_are_one_line(options: Any, kind: type[Exception], told: str) -> None:
+    with pytest.raises(kind, match=f"^mine(, |: ){told}") as error:
+        DatasetSource(several(), name="mine", **options)
+    one_line(error)
+
+
+def test_the_range_of_each_column_of_images_is_looked_at_and_named() -> None:
+    odd = np.tile(np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 1, 4, 4), (10, 1, 1, 1))
+    source = DatasetSource(several(edges=odd), columns={"target": "image", "source": "edges"}, name="mine")
+    with pytest.warns(GanWarning, match=r"^mine, column 'source': images are in \[0, 1\]") as warned:
+        list(source.batches(0, 1))
+    assert len(warned) == 1
+    wild = DatasetSource(several(edges=255 * odd), columns={"target": "image", "source": "edges"}, name="mine")
+    with pytest.raises(DataError, match=r"^mine, column 'source': images range over \[0, 255\]"):
+        list(wild.batches(0, 1))
+
+
+def test_labels_of_another_length_than_the_images_are_refused() -> None:
+    pairs = ds.NumpySlicesDataset({"image": PIXELS, "label": np.ones((10, 2), np.int32)}).batch(5)
+    with pytest.raises(DataError, match=r"mine: 5 images need as many labels, got \(5, 2\)"):
+        list(DatasetSource(pairs, labels="label", name="mine").batches(0, 1))
 
 
 @pytest.mark.parametrize(("value", "told"), [(255.0, r"range over \[255, 255\]"), (np.nan, "not finite")])
@@ -349,7 +427,8 @@ IN_TIME = {
 def test_what_reorders_whole_batches_only_is_taken(build: Callable[[], ds.Dataset], steps: int) -> None:
     source = DatasetSource(build())
     for epoch in (1, 2):
-        assert [len(batch) for batch in source.batches(0, epoch)] == [source.batch_size] * source.steps_per_epoch
+        lengths = [len(batch["real"]) for batch in source.batches(0, epoch)]
+        assert lengths == [source.batch_size] * source.steps_per_epoch
     assert source.steps_per_epoch == steps
 
 

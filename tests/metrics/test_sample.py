@@ -64,7 +64,7 @@ def test_once_computes_once_for_each_key() -> None:
 def test_a_sample_of_a_source_is_its_first_images_in_order() -> None:
     source = ArraySource(noise_images(10), batch_size=4)
     taken = Sample.from_source(source, 6, Mean(), seed=3)
-    expected = np.concatenate(list(source.batches(3, 1)))[:6]
+    expected = np.concatenate([batch["real"] for batch in source.batches(3, 1)])[:6]
     np.testing.assert_array_equal(taken.images, Sample(expected).images)
     assert {image.tobytes() for image in taken.images} <= {image.tobytes() for image in source.images}
     for count in (0, 9):  # an epoch has 8 in whole batches

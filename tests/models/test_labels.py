@@ -32,7 +32,7 @@ from ms_gan_callbacks import (
     RunDirError,
     UsageError,
 )
-from ms_gan_callbacks.data.labels import check_labels, iterate_with_labels
+from ms_gan_callbacks.data.labels import check_labels, read_with_labels
 
 CLASSES = 3
 LABELS = np.array([2, 0, 1, 1, 2], np.int32)
@@ -137,10 +137,11 @@ def test_labels_keep_to_their_images(kind: str) -> None:
         source = DatasetSource(pipeline.batch(4, drop_remainder=True), column="image", labels="label")
     check_labels(source, CLASSES)
     plain = list(source.batches(1, 2, start=1))
-    for place, (batch_of, told) in enumerate(iterate_with_labels(source, CLASSES, 1, 2, start=1)):
-        assert np.array_equal(batch_of, plain[place])
+    for place, batch_of in enumerate(read_with_labels(source, CLASSES, 1, 2, start=1)):
+        pictures, told = batch_of["real"], batch_of["labels"]
+        assert np.array_equal(pictures, plain[place]["real"])
         assert told.dtype == np.int32
-        assert np.array_equal(np.rint((batch_of[:, 0, 0, 0] + 1) * 127.5), told)
+        assert np.array_equal(np.rint((pictures[:, 0, 0, 0] + 1) * 127.5), told)
     assert place == 3
 
 

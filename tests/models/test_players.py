@@ -93,8 +93,8 @@ def hand_over(weights: Mapping[str, ms.Parameter], to: Mapping[str, ms.Parameter
 
 def twenty_batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
     batches = mnist(count=5000, batch_size=32).batches(seed=0, epoch=1)
-    for step, real in zip(range(20), batches, strict=False):
-        yield real, stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32)
+    for step, batch in zip(range(20), batches, strict=False):
+        yield batch["real"], stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32)
 
 
 def our_step(players: Players, real: np.ndarray, noise: np.ndarray) -> dict[str, float]:

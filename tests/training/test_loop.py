@@ -11,6 +11,7 @@ from conftest import tiny_players, tiny_runner
 from numpy.typing import NDArray
 
 from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, GradientPenalty, thumbnails
+from ms_gan_callbacks.data.protocol import Columns
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
@@ -28,7 +29,7 @@ class Counted(ArraySource):
 
     taken = 0
 
-    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[NDArray[np.float32]]:
+    def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Columns]:
         for batch in super().batches(seed, epoch, start):
             self.taken += 1
             yield batch
@@ -70,7 +71,7 @@ def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: 
     step = source.steps_per_epoch + done
     loop = make_loop(source, step, penalty=penalty)
     found = list(loop._prepare_inputs(epoch, done))
-    expected = list(source.batches(7, epoch, done))
+    expected = [batch["real"] for batch in source.batches(7, epoch, done)]
     assert len(found) == len(expected) == 20 - done
     for number, (inputs, real) in enumerate(zip(found, expected, strict=True), step + 1):
         np.testing.assert_array_equal(inputs.real, real)
