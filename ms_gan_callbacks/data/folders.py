@@ -7,6 +7,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from ms_gan_callbacks.errors import DataError, RecipeError
@@ -43,10 +44,21 @@ def require_folder(root: str | os.PathLike[str], holds: str, hint: str = "") -> 
     except OSError as error:
         raise DataError(f"{text} cannot be read ({error.strerror})") from error
     if mode is None:
-        raise DataError(f"data folder {text!r} does not exist{hint}")
+        raise DataError(f"data folder {text!r} does not exist{_suggest_folder(text)}{hint}")
     if not stat.S_ISDIR(mode):
         raise DataError(f"{folder} is a file, expected the folder that contains {holds}")
     return folder
+
+
+def _suggest_folder(text: str) -> str:
+    """Return a hint with the folder of the nearest name next to a missing one, or an empty string."""
+    try:
+        folder = Path(text).expanduser()
+        names = [entry.name for entry in list_folder(folder.parent) if entry.is_dir()]
+    except (OSError, RuntimeError, ValueError):
+        return ""
+    nearest = get_close_matches(folder.name, names, n=1) if text else []
+    return f"; did you mean {str(folder.with_name(nearest[0]))!r}?" if nearest else ""
 
 
 def list_data(folder: Path, *, missing_ok: bool = False) -> list[Path]:

@@ -298,6 +298,15 @@ def test_a_folder_that_is_of_no_use_is_one_line(path: str, told: str) -> None:
     one_line(error)
 
 
+def test_a_missing_folder_is_answered_with_the_nearest_next_to_it() -> None:
+    many(Path("deep/animals"), ["a.png"])
+    Path("deep/animols").touch()  # a file
+    with pytest.raises(DataError, match=r"'deep/animas' does not exist; did you mean 'deep/animals'\?$"):
+        folder_images("deep/animas", batch_size=1)
+    with pytest.raises(DataError, match="'deep/x' does not exist$"):
+        folder_images("deep/x", batch_size=1)
+
+
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     many(tmp_path, ["1.png", "2.png", "3.png"])
     (tmp_path / "gone.png").symlink_to("nowhere.png")
