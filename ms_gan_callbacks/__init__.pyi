@@ -15,9 +15,11 @@ from .data.idx_folder import fashion_mnist, idx_images
 from .data.image_folder import folder_images
 from .data.images import image_grid, save_png
 from .data.mnist import mnist
+from .data.pairs import pairs
 from .data.pipelines import DatasetSource
 from .data.protocol import Source
 from .data.rng import stream
+from .data.unpaired import unpaired
 from .errors import (
     CallbackError,
     DataError,
@@ -141,6 +143,7 @@ __all__ = [
     "modes",
     "optional",
     "paired",
+    "pairs",
     "parzen",
     "precision",
     "psnr",
@@ -152,4 +155,5 @@ __all__ = [
     "ssim",
     "stream",
     "thumbnails",
+    "unpaired",
 ]

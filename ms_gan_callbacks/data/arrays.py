@@ -56,7 +56,7 @@ class ArraySource:
     ) -> None:
         self.name = name
         self.batch_size = check_whole("batch_size", batch_size, least=1)
-        self.images = _convert_images(name, images)
+        self.images = convert_images(name, images)
         self.count = len(self.images)
         self.image_shape: tuple[int, ...] = self.images.shape[1:]
         self.labels = None if labels is None else _convert_labels(name, labels, self.count)
@@ -74,10 +74,7 @@ class ArraySource:
     def sha256(self) -> str:
         """Return the hex digest of the images' type, shape and values, without the labels."""
         if self._sha256 is None:
-            kind = f"{self.images.dtype.name} {self.images.shape}"
-            digest = hashlib.sha256(kind.encode())
-            digest.update(self.images.data)
-            self._sha256 = digest.hexdigest()
+            self._sha256 = hash_rows(self.images)
         return self._sha256
 
     def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Columns]:
@@ -95,13 +92,25 @@ class ArraySource:
         return (order[step * size : (step + 1) * size] for step in range(start, self.steps_per_epoch))
 
     def _take(self, indices: NDArray[np.int64]) -> Columns:
-        images: NDArray[Any] = self.images.take(indices, axis=0)
-        batch = {REAL: to_unit(images) if images.dtype == np.uint8 else images}
-        return batch if self.labels is None else {**batch, LABELS: self.labels[indices]}
+        batch = {REAL: take_rows(self.images, indices)}
+        return batch if self.labels is None else {**batch, LABELS: take_rows(self.labels, indices)}
 
 
-def _convert_images(name: str, images: object) -> NDArray[Any]:
-    """Return the images as ``(N, C, H, W)``, contiguous, uint8 or float32."""
+def take_rows(rows: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of a column in memory as a new array, uint8 images (N, C, H, W) scaled to [-1, 1]."""
+    taken: NDArray[Any] = rows.take(indices, axis=0)
+    return to_unit(taken) if taken.ndim == 4 and taken.dtype == np.uint8 else taken
+
+
+def hash_rows(rows: NDArray[Any]) -> str:
+    """Return the hex digest of the type, shape and values of a contiguous array."""
+    digest = hashlib.sha256(f"{rows.dtype.name} {rows.shape}".encode())
+    digest.update(rows.data)
+    return digest.hexdigest()
+
+
+def convert_images(name: str, images: object) -> NDArray[Any]:
+    """Return images as ``(N, C, H, W)``, contiguous, uint8 or float32; raise DataError if they cannot be used."""
     if not isinstance(images, np.ndarray):
         raise DataError(f"{name}: images must be a NumPy array, got {type(images).__name__}")
     check_dtype(name, images.dtype)

@@ -12,13 +12,14 @@ from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.columns import check_batch
 from ms_gan_callbacks.data.pipelines import DatasetSource
 from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.stored import ColumnSource
 from ms_gan_callbacks.errors import RecipeError
 
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
 
-SELF_CHECKED: tuple[type[Source], ...] = (ArraySource, DatasetSource)
+SELF_CHECKED: tuple[type[Source], ...] = (ArraySource, ColumnSource, DatasetSource)
 """Sources that check their images themselves; a subclass may yield others."""
 
 
