@@ -75,7 +75,12 @@ def find_main(columns: Iterable[str]) -> str:
 
 def describe_column(name: str, column: str) -> str:
     """Return the name of a column for messages; the column "real" has the name of its source."""
-    return name if column == REAL else f"{name}, column {column!r}"
+    return name if column == REAL else locate_column(name, column)
+
+
+def locate_column(name: str, column: str) -> str:
+    """Return the name of a source and of one of its columns for messages."""
+    return f"{name}, column {column!r}"
 
 
 def check_batch(source: Source, batch: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.data.columns import locate_column
 from ms_gan_callbacks.data.decoding import decode_images, describe_damaged, list_images
 from ms_gan_callbacks.data.folders import FileTree, name_some, require_folder
 from ms_gan_callbacks.data.stored import check_lengths
@@ -107,7 +108,7 @@ def read_columns(
     _check_kinds(caller, given)
     arrays = {column: value for column, value in given.items() if isinstance(value, np.ndarray)}
     folders = {
-        column: ImageFolder(f"{caller}, column {column!r}", value)
+        column: ImageFolder(locate_column(caller, column), value)
         for column, value in given.items()
         if not isinstance(value, np.ndarray)
     }

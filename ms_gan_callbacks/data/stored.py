@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.arrays import convert_images, hash_rows, take_rows
-from ms_gan_callbacks.data.columns import find_main
+from ms_gan_callbacks.data.columns import find_main, locate_column
 from ms_gan_callbacks.data.protocol import LABELS, Columns, check_place, check_usual_range, check_whole
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import DataError
@@ -42,7 +42,7 @@ class ColumnSource:
     def __init__(self, arrays: Mapping[str, NDArray[Any]], batch_size: int, *, name: str, paired: bool) -> None:
         self.name, self._paired = name, paired
         self.batch_size = check_whole("batch_size", batch_size, least=1)
-        self.arrays = {column: _convert(f"{name}, column {column!r}", rows) for column, rows in arrays.items()}
+        self.arrays = {column: _convert(locate_column(name, column), rows) for column, rows in arrays.items()}
         self.columns = tuple(self.arrays)
         images = [column for column, rows in self.arrays.items() if rows.ndim == 4]
         if not images:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import tiny_runner, weights_of
 
-from ms_gan_callbacks import ArraySource, DataError, GanWarning, Sample, mnist
+from ms_gan_callbacks import ArraySource, DataError, GanWarning, Sample, mnist, pairs
 from ms_gan_callbacks.data.columns import check_columns, list_columns, read_batches, take_columns, take_images
 from ms_gan_callbacks.data.labels import check_labels, convert_labels, hash_labels, read_with_labels
 from ms_gan_callbacks.data.protocol import Columns
@@ -166,9 +166,10 @@ def test_the_digests_of_mnist_are_those_of_earlier_runs() -> None:
     assert hash_labels(mnist(split="test")) == "11841119a0173774ea2a08f67adc491790e0a19a371faef1e17d886be38afa52"
 
 
-def test_sources_of_ones_own_train_as_an_array_does() -> None:
+def test_sources_of_ones_own_and_of_more_columns_train_as_an_array_does() -> None:
     trained = []
-    for number, source in enumerate((array(), Plain(), Named())):
+    both = pairs(target=np.zeros((20, 3, 2, 2), np.uint8), real=IMAGES, batch_size=4)
+    for number, source in enumerate((array(), Plain(), Named(), both)):
         runner = tiny_runner(f"run{number}", fresh=number == 0)
         assert runner.train(1, source, quiet=True).step == 5
         trained.append(weights_of(runner))

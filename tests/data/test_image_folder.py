@@ -303,7 +303,7 @@ def test_a_missing_folder_is_answered_with_the_nearest_next_to_it() -> None:
     Path("deep/animols").touch()  # a file
     with pytest.raises(DataError, match=r"'deep/animas' does not exist; did you mean 'deep/animals'\?$"):
         folder_images("deep/animas", batch_size=1)
-    with pytest.raises(DataError, match="'deep/x' does not exist$"):
+    with pytest.raises(DataError, match=r"'deep/x' does not exist$"):
         folder_images("deep/x", batch_size=1)
 
 
