@@ -13,14 +13,14 @@ from time import perf_counter
 from benchmarks import ROOT
 from benchmarks.numbers import Spread
 from ms_gan_callbacks import load_recipe
-from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.two_players import TwoPlayers
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 
 def stalls(saves: int, folder: str | None = None) -> tuple[list[float], int]:
     """Save some times below a folder; return the milliseconds of each, and the size in bytes."""
     recipe = load_recipe(ROOT / "recipes" / "mnist_mlp.py")
-    players = Players(recipe.generator, recipe.discriminator, recipe)
+    players = TwoPlayers(recipe.generator, recipe.discriminator, recipe)
     milliseconds = []
     with tempfile.TemporaryDirectory(dir=folder) as name:
         store = CheckpointStore(Path(name))

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Normal
 from rich.console import Console as Terminal
@@ -38,9 +37,7 @@ from ms_gan_callbacks import (
     load_recipe,
 )
 from ms_gan_callbacks.models.networks import graph_mode
-from ms_gan_callbacks.models.players import Players
-from ms_gan_callbacks.models.probe import ProbeResult
-from ms_gan_callbacks.models.train_step import TrainingStep
+from ms_gan_callbacks.models.two_players import TwoPlayers
 
 ENDLESS = 10**6  # epochs: the parent ends a worker
 
@@ -182,8 +179,9 @@ def step(entrant: Entrant, gate: Gate) -> None:
     """Run the compiled step in a loop, on the cells that a Runner has made."""
     described = recipe(entrant.model)
     made = Runner.from_recipe(described, "run")
-    players = Players(made.generator, made.discriminator, described)
-    compiled = TrainingStep(players, described, ProbeResult(joined=True, scores=np.zeros(0, np.float32)))
+    players = TwoPlayers(made.generator, made.discriminator, described)
+    players.compile_for(*next(feed(digits(entrant.count), entrant.batch, described.noise_dim)))
+    compiled = players.steps.get()
     with graph_mode():
         for real, noise in gate.pace(feed(digits(entrant.count), entrant.batch, described.noise_dim)):
             compiled.run(Tensor.from_numpy(real), Tensor.from_numpy(noise))

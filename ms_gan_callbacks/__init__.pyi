@@ -51,6 +51,10 @@ from .metrics.sampling import real_floor, sampling_noise
 from .metrics.sanity import sanity_rows
 from .metrics.stored import StoredFeatures
 from .metrics.thumbnails import thumbnails
+from .models.games.chance import Categorical, Normal, Uniform
+from .models.games.game import Game
+from .models.games.player import Player
+from .models.games.pool import ReplayPool
 from .models.layers import SpectralNorm, accelerate
 from .models.losses.adversarial import (
     AuxiliaryClassifier,
@@ -61,8 +65,10 @@ from .models.losses.adversarial import (
     RelativisticAverage,
     Wasserstein,
 )
+from .models.losses.classification import cross_entropy
 from .models.losses.objective import Objective
 from .models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty
+from .models.networks import freeze
 from .models.settings import Method
 from .training.result import RunResult
 from .training.runner import Runner
@@ -76,6 +82,7 @@ __all__ = [
     "Callback",
     "CallbackBus",
     "CallbackError",
+    "Categorical",
     "Checkpoint",
     "CollapseGuard",
     "Console",
@@ -88,6 +95,7 @@ __all__ = [
     "Evaluation",
     "Event",
     "Every",
+    "Game",
     "GanError",
     "GanWarning",
     "GradientPenalty",
@@ -100,13 +108,16 @@ __all__ = [
     "MindSporeCallback",
     "Minimax",
     "NonSaturating",
+    "Normal",
     "Objective",
     "Penalty",
     "Periodic",
+    "Player",
     "Progress",
     "Recipe",
     "RecipeError",
     "RelativisticAverage",
+    "ReplayPool",
     "Run",
     "RunDirError",
     "RunResult",
@@ -116,6 +127,7 @@ __all__ = [
     "SpectralNorm",
     "StoredFeatures",
     "TensorBoard",
+    "Uniform",
     "UsageError",
     "Wasserstein",
     "Writer",
@@ -123,6 +135,7 @@ __all__ = [
     "classifier_score",
     "copied",
     "coverage",
+    "cross_entropy",
     "density",
     "diversity",
     "fashion_mnist",
@@ -130,6 +143,7 @@ __all__ = [
     "folder_images",
     "for_model",
     "frechet_floor",
+    "freeze",
     "higher_is_better",
     "idx_images",
     "image_grid",

@@ -21,12 +21,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import numpy as np
 import pytest
-from mindspore import nn
+from mindspore import Tensor, nn
 
 from ms_gan_callbacks import Callback, NonSaturating, Run, Runner
 from ms_gan_callbacks.models.networks import Network
-from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import Method
+from ms_gan_callbacks.models.two_players import TwoPlayers
 from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 
 ROOT = Path(__file__).parent.parent
@@ -87,10 +87,24 @@ adam = partial(nn.Adam, learning_rate=1e-2)
 
 def tiny_players(
     generator: object = TinyGenerator, discriminator: object = TinyDiscriminator, **changes: object
-) -> Players:
+) -> TwoPlayers:
     """Return players of the tiny GAN, or of other networks, by its method with changes."""
     settings: dict = {"objective": NonSaturating(), "optimizer": adam, "noise_dim": 3}
-    return Players(generator, discriminator, Method(**(settings | changes)))
+    return TwoPlayers(generator, discriminator, Method(**(settings | changes)))
+
+
+def train_step(
+    players: TwoPlayers,
+    real: np.ndarray,
+    noise: np.ndarray,
+    labels: np.ndarray | None = None,
+    drawn: np.ndarray | None = None,
+    both: bool = True,
+) -> Tensor:
+    """Update both players, or the discriminator only; return the scalars on the device."""
+    inputs = {"real": real, "noise": noise, "labels": labels, "penalty": drawn}
+    given = {name: value for name, value in inputs.items() if value is not None}
+    return players.train_step(given, ("d", "g") if both else ("d",))
 
 
 class Itself:
@@ -114,6 +128,8 @@ def ingredients(value: object) -> Hashable:
     if is_dataclass(value) and not isinstance(value, type):
         kept = [field.name for field in fields(value) if field.name != "seed"]
         return (type(value), tuple((name, ingredients(getattr(value, name))) for name in kept))
+    if isinstance(value, dict):
+        return ("dict", tuple((name, ingredients(one)) for name, one in value.items()))
     if value is None or isinstance(value, (bool, int, float, str)):
         return (type(value), value)
     name = getattr(value, "__qualname__", "<")
@@ -137,12 +153,14 @@ class CompiledPlayers:
 
     def __init__(self) -> None:
         self.asked = Counter[Hashable]()
-        self.free: dict[Hashable, list[Players]] = {}
-        self.taken: list[tuple[Hashable, Players]] | None = None  # outside of tests nobody says when they are free
+        self.free: dict[Hashable, list[TwoPlayers]] = {}
+        self.taken: list[tuple[Hashable, TwoPlayers]] | None = (
+            None  # outside of tests nobody says when they are free
+        )
 
-    def make(self, generator: Network, discriminator: Network, method: Method) -> Players:
+    def make(self, generator: Network, discriminator: Network, method: Method) -> TwoPlayers:
         """Return free players of this make, or new ones."""
-        new = Players(generator, discriminator, method)
+        new = TwoPlayers(generator, discriminator, method)
         if self.taken is None or isinstance(generator, nn.Cell) or isinstance(discriminator, nn.Cell):
             return new
         settings = Method(**{field.name: getattr(method, field.name) for field in fields(Method)})
@@ -151,12 +169,11 @@ class CompiledPlayers:
         players = self.free[make].pop() if self.free.get(make) else new
         if players is not new:
             players.load_weights(new.weights())
-            players.method = method  # the same but for its seed
-            players._fit = None
+            players.method, players.seed = method, method.seed  # the same but for its seed
         self.taken.append((make, players))
         return players
 
-    def free_all(self, but: Collection[Players] = ()) -> None:
+    def free_all(self, but: Collection[TwoPlayers] = ()) -> None:
         """Let other runners have the players that were taken until now, which nobody may use any more."""
         kept = [(make, players) for make, players in self.taken or () if any(players is one for one in but)]
         for make, players in self.taken or ():
@@ -177,8 +194,7 @@ def reused_players(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     ``@pytest.mark.fresh_players`` compiles them, as a run in a process of its own does.
     """
     if "fresh_players" not in request.keywords:
-        monkeypatch.setattr("ms_gan_callbacks.training.runner.Players", compiled_players.make)
-        monkeypatch.setattr("ms_gan_callbacks.results.inference.Players", compiled_players.make)
+        monkeypatch.setattr("ms_gan_callbacks.models.two_players.TwoPlayers", compiled_players.make)
     compiled_players.taken = []
     yield
     compiled_players.free_all()
@@ -203,7 +219,7 @@ def tiny_runner(out_dir: Path | str = "run", *, fresh: bool = False, **changes: 
     }
     with pytest.MonkeyPatch.context() as patch:
         if fresh:
-            patch.setattr("ms_gan_callbacks.training.runner.Players", Players)
+            patch.setattr("ms_gan_callbacks.models.two_players.TwoPlayers", TwoPlayers)
         return Runner(**(settings | changes))
 
 

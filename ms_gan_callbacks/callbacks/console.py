@@ -16,6 +16,8 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 
 COMPILING = "compiling the training step, once"
+MOST_SCALARS = 4
+"""Maximum number of a game's scalars in each line."""
 SHOWN = {"d_loss": "d_loss", "g_loss": "g_loss", "d_real": "D(x)", "d_fake": "D(G(z))", "loss": "loss"}
 
 
@@ -67,7 +69,7 @@ class Console(Callback):
         step, then = self._counted_from or (run.step, now)
         self._counted_from = (run.step, now)
         speed = _format_speed((run.step - step) / (now - then)) if run.step > step and now > then else ""
-        numbers = _format_numbers(run.epoch_means) + "".join(
+        numbers = _format_numbers(run, run.epoch_means) + "".join(
             f"  {name} {value:.4g}" for name, value in run.metrics.items()
         )
         self._print(f"epoch {run.epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers}  {speed}")
@@ -108,7 +110,7 @@ class _LiveLines:
     def update(self, run: Run) -> None:
         line = f"epoch {run.epoch}/{run.epochs}  step {run.step:,}/{run.steps:,}"
         self._bar.update(self._task, completed=run.step, total=run.steps, description=line, unit="left")
-        self._text.plain = f"  {_format_numbers(run.scalars)}"
+        self._text.plain = f"  {_format_numbers(run, run.scalars)}"
 
     def stop(self) -> None:
         self._display.stop()
@@ -133,5 +135,7 @@ def _format_headline(run: Run) -> str:
     return f"{what}{length}; {start}writing to {run.out_dir}"
 
 
-def _format_numbers(scalars: Mapping[str, float]) -> str:
-    return "  ".join(f"{label} {scalars[name]:.3f}" for name, label in SHOWN.items() if name in scalars)
+def _format_numbers(run: Run, scalars: Mapping[str, float]) -> str:
+    names = run.epoch_means.names or tuple(SHOWN)
+    shown = SHOWN if {"d_real", "loss"}.intersection(names) else {name: name for name in names[:MOST_SCALARS]}
+    return "  ".join(f"{label} {scalars[name]:.3f}" for name, label in shown.items() if name in scalars)

@@ -76,9 +76,9 @@ class DivergenceGuard(Guard):
             self.look(run)
 
     def examine(self, run: Run) -> str | None:
-        fault = self._examine_losses(run.scalars)
+        fault = self._examine_losses(run, run.scalars)
         if fault is None and run.progress.ends_epoch:
-            fault = self._examine_losses(run.epoch_means, "on average over the epoch")
+            fault = self._examine_losses(run, run.epoch_means, "on average over the epoch")
         if fault is None and (run.progress.ends_epoch or run.requests.checkpoints):
             fault = _examine_weights(run)
         return fault
@@ -87,8 +87,8 @@ class DivergenceGuard(Guard):
         saved = f"the newest checkpoint is {run.checkpoint.name}" if run.checkpoint else "no checkpoint was saved"
         raise DivergenceError(f"{reason}; {saved}; a lower learning rate may help")
 
-    def _examine_losses(self, scalars: Mapping[str, float], when: str = "") -> str | None:
-        for name in LOSSES:
+    def _examine_losses(self, run: Run, scalars: Mapping[str, float], when: str = "") -> str | None:
+        for name in run.losses or LOSSES:
             value = scalars.get(name, 0.0)
             if not abs(value) <= self.limit:  # also true for NaN
                 beyond = f", beyond {self.limit:g}," if math.isfinite(value) else ""
@@ -97,8 +97,7 @@ class DivergenceGuard(Guard):
 
 
 def _examine_weights(run: Run) -> str | None:
-    players = (run.generator, run.discriminator)
-    for network in players if run.generator is not None else (run.train_network,):
+    for network in run.networks.values() or (run.generator, run.discriminator, run.train_network):
         for parameter in network.get_parameters() if network is not None else ():
             if not np.isfinite(parameter.asnumpy()).all():
                 return f"{parameter.name} contains NaN or infinity"

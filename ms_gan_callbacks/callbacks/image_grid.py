@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ms_gan_callbacks.data.images import image_grid, save_png
+from ms_gan_callbacks.data.images import image_grid, interleave, save_png
 from ms_gan_callbacks.errors import CallbackError, is_whole
 from ms_gan_callbacks.events.callback import Periodic
 from ms_gan_callbacks.events.events import Every
@@ -18,7 +18,8 @@ class ImageGrid(Periodic):
     """Saves a grid of generated images as ``samples/epoch-0001.png`` and logs it for other callbacks.
 
     The noise depends on the run's seed only, so all grids of a run show the same noise vectors. Images are
-    generated in evaluation mode; training is not affected.
+    generated in evaluation mode; training is not affected. A game shows what its method ``picture`` returns: for
+    several groups of images, each row is repeated with the images of every group.
 
     Args:
         every: when to save. Grids saved within an epoch are named ``step-00000050.png``.
@@ -58,17 +59,18 @@ class ImageGrid(Periodic):
 
     def check(self, run: Run) -> Iterable[str]:
         # This costs no extra time: the generator is compiled for sampling here instead of at the first grid.
-        shape = run.sample(1).shape[1:]
-        if len(shape) != 3 or shape[0] not in (1, 3):
-            raise CallbackError(
-                f"{self.name} requires images of shape (1, H, W) or (3, H, W), the generator's are {shape}; "
-                "remove it, or save images with a custom callback"
-            )
+        for group in run.picture(1, 1):
+            if group.ndim != 4 or group.shape[1] not in (1, 3):
+                raise CallbackError(
+                    f"{self.name} requires images of shape (1, H, W) or (3, H, W), the generator's are "
+                    f"{group.shape[1:]}; remove it, or save images with a custom callback"
+                )
         return super().check(run)
 
     def act(self, run: Run) -> None:
         columns = self.columns or run.classes or COLUMNS
-        grid = image_grid(run.sample(self.rows * columns), columns, scale=self.scale)
+        groups = run.picture(self.rows * columns, columns)
+        grid = image_grid(interleave(groups, columns), columns, scale=self.scale)
         whole_epochs = self.every.by_epoch and self.every.due(run)
         name = f"epoch-{run.epoch:04d}.png" if whole_epochs else f"step-{run.step:08d}.png"
         save_png(run.out_dir / self.folder / name, grid)

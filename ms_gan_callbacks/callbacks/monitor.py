@@ -12,6 +12,7 @@ from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
 
 RAW_LOSSES = ("d_loss", "g_loss", "value")
+"""The losses of a generator and a discriminator, and their value."""
 
 
 class Monitor(Callback):
@@ -41,6 +42,7 @@ class Monitor(Callback):
     ) -> None:
         self.name = name
         self.monitor, self.mode, self.target, self.min_delta = monitor, mode, target, min_delta
+        self.allow_raw_loss = allow_raw_loss
         self._check_settings(allow_raw_loss)
         self.best: float | None = None
         self.best_epoch = 0
@@ -74,6 +76,11 @@ class Monitor(Callback):
         if self.monitor not in run.monitors:
             known = suggest(self.monitor, sorted(run.monitors))
             raise CallbackError(f"{self.name}: unknown monitor {self.monitor!r}; {known}")
+        if run.group == "gan" and self.monitor in run.losses and not self.allow_raw_loss:
+            raise CallbackError(
+                f"{self.name}({self.monitor!r}): a player's loss does not measure quality; monitor a metric, or "
+                "pass allow_raw_loss=True"
+            )
         if self.target is None:
             self.mode = self.mode or run.better.get(self.monitor)
             if self.mode is None:

@@ -17,8 +17,11 @@ from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
 
 
-def make_layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
-    """Return the charts that show both players: of probabilities, or of a critic's scores."""
+def make_layout(run: Run) -> dict[str, dict[str, list[Any]]]:
+    """Return the charts that show all players: their losses, and probabilities or a critic's scores."""
+    critic = run.critic
+    if "d_real" not in run.epoch_means.names:
+        return {"Players": {"losses": ["Multiline", [f"gan/{name}" for name in run.losses]]}}
     scores = "D(x) and D(G(z)), scores of a critic" if critic else "D(x) and D(G(z)), both 0.5 at equilibrium"
     value = "D(x) - D(G(z))" if critic else "V(D, G), -1.386 at equilibrium"
     return {
@@ -30,8 +33,8 @@ def make_layout(critic: bool) -> dict[str, dict[str, list[Any]]]:
     }
 
 
-# The results in the HPARAMS tab, in addition to the arguments of a run.
-RESULTS = ("gan/d_loss", "gan/g_loss", "gan/d_real", "gan/d_fake")
+NOT_A_RESULT = "value"
+"""The scalar that the HPARAMS tab does not show, in addition to the arguments of a run."""
 
 
 class TensorBoard(Writer):
@@ -121,7 +124,7 @@ class TensorBoard(Writer):
 
 def _describe_run(run: Run) -> list[Any]:
     """Return the summaries written once: the chart layout, the data, the recipe and the HPARAMS row."""
-    parts = [summary.custom_scalars(make_layout(run.critic))] if run.group == "gan" else []
+    parts = [summary.custom_scalars(make_layout(run))] if run.group == "gan" else []
     parts.append(summary.text("data", _format_values(run.manifest.data.facts)))
     if run.recipe_source:
         parts.append(summary.text("recipe", _format_code(run.recipe_source.splitlines())))
@@ -133,7 +136,8 @@ def _describe_run(run: Run) -> list[Any]:
             name: value if isinstance(value, (bool, int, float, str)) else repr(value)
             for name, value in arguments.items()
         }
-        *begin, _ = summary.hparams(plain, dict.fromkeys(RESULTS))  # the last part is written in on_train_end
+        results = [f"{run.group}/{name}" for name in run.epoch_means.names if name != NOT_A_RESULT]
+        *begin, _ = summary.hparams(plain, dict.fromkeys(results))  # the last part is written in on_train_end
         parts += begin
     return parts
 

@@ -12,7 +12,9 @@ from rich.table import Table
 from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.interop.stock import adapt_callbacks
-from ms_gan_callbacks.models.networks import build_network
+from ms_gan_callbacks.models.games.game import Game, check_game
+from ms_gan_callbacks.models.networks import build_network, make
+from ms_gan_callbacks.models.settings import describe_factory
 
 
 def show_parameters(file: RecipeFile, arguments: Mapping[str, Any]) -> None:
@@ -28,15 +30,33 @@ def show_parameters(file: RecipeFile, arguments: Mapping[str, Any]) -> None:
 def show_recipe(recipe: Recipe) -> None:
     """Print the networks, settings and callbacks of a recipe; raise RecipeError if a network cannot be built."""
     terminal = Terminal(highlight=False)
-    for player, factory in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
-        terminal.print(_tabulate_network(player, build_network(factory, player, recipe.seed)))
-    facts = {name: value for name, value in recipe.facts().items() if value is not None}
+    networks = recipe.networks or {"generator": recipe.generator, "discriminator": recipe.discriminator}
+    for name, factory in networks.items():
+        if factory is not None:
+            terminal.print(_tabulate_network(name, build_network(factory, name, recipe.seed)))
+    if recipe.game is not None:
+        game = make("game", recipe.game)
+        check_game(game, networks, recipe.players)
+        terminal.print(_tabulate_game(recipe, game))
+    facts = {name: value for name, value in recipe.facts().items() if value is not None and name != "players"}
     for name, value in facts.items():
         terminal.print(f"{name:<{max(map(len, facts))}}  {value}", soft_wrap=True)
     table = _make_table("Events in order, and the callbacks that handle them", "event", "callbacks")
     for event, labels in CallbackBus(adapt_callbacks(recipe.callbacks)).table().items():
         table.add_row(event.value, ", ".join(labels))
     terminal.print(table)
+
+
+def _tabulate_game(recipe: Recipe, game: Game) -> Table:
+    table = _make_table(f"Game {type(game).__name__}", "method", "arguments", "updates")
+    table.add_row("make", ", ".join(game.get_inputs("make")), "")
+    for name, player in recipe.players.items():
+        loss = ", ".join(game.get_inputs(f"{name}_loss"))
+        every = "" if player.every == 1 else f", every {player.every} steps"
+        table.add_row(f"{name}_loss", loss, ", ".join(player.trains) + every)
+    for name, one in game.chance.items():
+        table.add_row("random input", name, describe_factory(one))
+    return table
 
 
 def _make_table(title: str, *columns: str) -> Table:

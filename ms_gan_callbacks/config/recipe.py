@@ -56,8 +56,8 @@ class Recipe(Method):
         RecipeError: a number is out of range, or a factory is not callable.
     """
 
-    generator: Network
-    discriminator: Network
+    generator: Network | None = None
+    discriminator: Network | None = None
     data: Callable[[], Source]
     epochs: int
     callbacks: Sequence[Callback] = ()
@@ -71,11 +71,16 @@ class Recipe(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole_number("epochs", self.epochs, 1)
-        for name in ("generator", "discriminator", "optimizer", "data"):
-            _check_factory(name, getattr(self, name))
-        for name in ("discriminator_optimizer", "test_data"):
+        _check_factory("data", self.data)
+        needed = ("generator", "discriminator", "optimizer") if self.game is None else ("game",)
+        for name in needed:
+            if getattr(self, name) is None:
+                raise RecipeError(f"{name}=... is missing")
+        for name in ("game", "generator", "discriminator", "optimizer", "discriminator_optimizer", "test_data"):
             if getattr(self, name) is not None:
                 _check_factory(name, getattr(self, name))
+        for name, network in self.networks.items():
+            _check_factory(f"networks[{name!r}]", network)
         self.evaluation()  # raises for numbers that are out of range
 
     def evaluation(self) -> Evaluation:

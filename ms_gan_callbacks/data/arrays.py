@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,25 @@ class ArraySource:
     def _take(self, indices: NDArray[np.int64]) -> Columns:
         batch = {REAL: take_rows(self.images, indices)}
         return batch if self.labels is None else {**batch, LABELS: take_rows(self.labels, indices)}
+
+
+def convert_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return columns as a source yields them: images (N, C, H, W) or (N, H, W) as float32, labels unchanged.
+
+    Raises:
+        DataError: images are of the wrong type, shape or range, or the columns differ in length.
+    """
+    converted: dict[str, NDArray[Any]] = {}
+    for name, rows in columns.items():
+        if isinstance(rows, np.ndarray) and rows.ndim in (3, 4):
+            images = convert_images(name, rows)
+            converted[name] = to_unit(images) if images.dtype == np.uint8 else images
+        else:
+            converted[name] = np.ascontiguousarray(rows)
+    lengths = {name: len(rows) for name, rows in converted.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"columns differ in length: {lengths}")
+    return converted
 
 
 def take_rows(rows: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:

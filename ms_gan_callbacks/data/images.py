@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -65,6 +65,29 @@ def image_grid(images: NDArray[Any], columns: int, padding: int = 2, scale: int 
     return grid[:, :, 0] if channels == 1 else grid
 
 
+def interleave(groups: Sequence[NDArray[Any]], columns: int) -> NDArray[Any]:
+    """Return groups of images, each (N, C, H, W), as one: ``columns`` images of each group in turn.
+
+    Smaller images are enlarged by a whole factor and centred on black, and grey images get three channels, so that
+    all have the same shape.
+    """
+    if len(groups) == 1:
+        return groups[0]
+    channels, height, width = (max(group.shape[axis] for group in groups) for axis in (1, 2, 3))
+    fitted = [_fit(group, channels, height, width) for group in groups]
+    starts = range(0, len(fitted[0]), columns)
+    return np.concatenate([group[start : start + columns] for start in starts for group in fitted])
+
+
+def _fit(images: NDArray[Any], channels: int, height: int, width: int) -> NDArray[np.uint8]:
+    factor = max(1, min(height // images.shape[2], width // images.shape[3]))
+    enlarged = to_uint8(images).repeat(factor, axis=2).repeat(factor, axis=3)
+    fitted = np.zeros((len(images), channels, height, width), np.uint8)
+    top, left = (height - enlarged.shape[2]) // 2, (width - enlarged.shape[3]) // 2
+    fitted[:, :, top : top + enlarged.shape[2], left : left + enlarged.shape[3]] = enlarged
+    return fitted
+
+
 def compute_grid_shape(
     count: int, columns: int, height: int, width: int, padding: int = 2, scale: int = 1
 ) -> tuple[int, int]:
@@ -100,6 +123,6 @@ def to_png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+def save_png(path: str | Path, image: NDArray[np.uint8]) -> None:
     """Write a (H, W) or (H, W, 3) uint8 image as PNG, atomically; an existing file is replaced."""
-    replace_file(path, to_png(image))
+    replace_file(Path(path), to_png(image))

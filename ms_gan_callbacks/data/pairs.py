@@ -54,7 +54,7 @@ def pairs(
         grey: whether to convert images from folders to grey.
         name: name of the source in logs; by default that of ``folder``, or "pairs".
         **arrays: instead of ``folder``, the columns by name: images as :class:`ArraySource` takes them, integers
-            (N,), or folders, whose images are matched by their names without suffix.
+            (N,), vectors (N, K), or folders, whose images are matched by their names without suffix.
 
     Raises:
         RecipeError: an option is invalid, there are fewer than two columns, or both a folder and columns.

@@ -20,7 +20,8 @@ class ColumnSource:
     """A :class:`Source` backed by one array per column; see :func:`pairs` and :func:`unpaired`.
 
     Args:
-        arrays: the columns by name: images as :class:`ArraySource` takes them, or integers (N,), one per row.
+        arrays: the columns by name: images as :class:`ArraySource` takes them, integers (N,), or vectors (N, K),
+            one per row.
         batch_size: rows per batch.
         name: name of the source in logs.
         paired: whether all columns have the order ``stream(seed, "data", epoch)``; else a column has the order
@@ -36,11 +37,12 @@ class ColumnSource:
 
     Attributes:
         columns: names of the columns.
+        paired: as the argument.
         arrays: the columns by name, images as uint8 or float32 (N, C, H, W): do not modify them.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], batch_size: int, *, name: str, paired: bool) -> None:
-        self.name, self._paired = name, paired
+        self.name, self.paired = name, paired
         self.batch_size = check_whole("batch_size", batch_size, least=1)
         self.arrays = {column: _convert(locate_column(name, column), rows) for column, rows in arrays.items()}
         self.columns = tuple(self.arrays)
@@ -87,7 +89,7 @@ class ColumnSource:
 
     def _shuffle(self, seed: int, epoch: int) -> dict[str, NDArray[np.int64]]:
         """Return the order of each column, indices of its rows."""
-        if self._paired:
+        if self.paired:
             return dict.fromkeys(self.columns, stream(seed, "data", epoch).permutation(self.count))
         return {
             column: stream(seed, f"data {column}", epoch).permutation(len(rows))
@@ -103,7 +105,11 @@ def check_lengths(name: str, lengths: Mapping[str, int]) -> None:
 
 
 def _convert(name: str, rows: NDArray[Any]) -> NDArray[Any]:
-    """Return images as :func:`convert_images` does, or integers (N,), contiguous; see the class for errors."""
+    """Return images as :func:`convert_images` does, or integers (N,) or vectors (N, K), contiguous."""
+    if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.size and rows.dtype.kind in "fiu":
+        if not np.isfinite(rows).all():
+            raise DataError(f"{name}: vectors contain values that are not finite (NaN or infinity)")
+        return np.ascontiguousarray(rows, np.float32)
     if not isinstance(rows, np.ndarray) or rows.ndim != 1:
         images = convert_images(name, rows)
         check_usual_range(name, images)

@@ -45,7 +45,7 @@ def unpaired(
         grey: whether to convert images from folders to grey.
         name: name of the source in logs; by default that of ``folder`` and the split, or "unpaired".
         **arrays: instead of ``folder``, the columns by name: images as :class:`ArraySource` takes them, integers
-            (N,), or folders. "labels" would not belong to their images: use :func:`pairs`.
+            (N,), vectors (N, K), or folders. "labels" would not belong to their images: use :func:`pairs`.
 
     Raises:
         RecipeError: an option is invalid, there are fewer than two columns, or both a folder and columns.

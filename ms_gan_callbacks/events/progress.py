@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -14,8 +15,8 @@ class Progress:
         steps_per_epoch: full batches in one pass over the data.
         step: current step, counted from 1; 0 before the first.
         epoch: current epoch, counted from 1; 0 before the first.
-        d_updates: updates of the discriminator so far.
-        g_updates: updates of the generator so far.
+        d_updates: updates of the discriminator so far; 0 in other games.
+        g_updates: updates of the generator so far; 0 in other games.
         epochs_before: epochs before ``steps_before``.
         steps_before: the step after which epochs are ``steps_per_epoch`` long. Earlier epochs have a different
             length if the run was resumed with another batch size.
@@ -29,6 +30,11 @@ class Progress:
     g_updates: int = 0
     epochs_before: int = 0
     steps_before: int = 0
+
+    def count_updates(self, players: Collection[str]) -> None:
+        """Count an update of the players ``d`` and ``g``, if they are among these."""
+        self.d_updates += "d" in players
+        self.g_updates += "g" in players
 
     @property
     def steps(self) -> int:

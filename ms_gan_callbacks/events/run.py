@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.rng import noise
 from ms_gan_callbacks.errors import CallbackError
 from ms_gan_callbacks.events.progress import Progress
+from ms_gan_callbacks.events.requests import Requests, RollBack
 from ms_gan_callbacks.events.scalars import EpochMeans, Log, Scalars, find_clash, find_name_fault
 from ms_gan_callbacks.storage.manifest import Manifest
 
@@ -22,33 +23,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 
-def _raise_no_images(count: int) -> Floats:
+def raise_no_images(count: int) -> Floats:
+    """Raise CallbackError: the run has no real images."""
     raise CallbackError("this run has no real images")
-
-
-@dataclass(frozen=True)
-class RollBack:
-    """A request to return both players to an earlier checkpoint.
-
-    Attributes:
-        reason: the reason, shown in the summary.
-        healthy: the last step whose state is known to be good; 0 for the initial state.
-        learning_rate: factor for both players' learning rates.
-    """
-
-    reason: str
-    healthy: int
-    learning_rate: float = 1.0
-
-
-@dataclass
-class Requests:
-    """Requests made by callbacks and not yet carried out by the loop."""
-
-    stop_reason: str | None = None
-    checkpoints: dict[str, int | None] = field(default_factory=dict)  # number to retain, by owner
-    roll_back: RollBack | None = None
-    end_with: int | None = None
 
 
 @dataclass
@@ -58,12 +35,14 @@ class Run:
     Attributes:
         out_dir: the run directory.
         seed: the seed of all random numbers of the run.
-        noise_dim: length of one noise vector.
-        generator: the generator's cell; None in runs without networks, as in tests of callbacks.
-        discriminator: the discriminator's cell, or None.
-        train_network: the cell that performs a training step, with both players and both optimizers, or None.
-        scalars: scalars of the current step: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value``, and values
-            logged by callbacks. Reading one waits for the device.
+        noise_dim: length of one noise vector; 0 in games without noise vectors.
+        networks: the networks by name; empty in runs without networks, as in tests of callbacks.
+        generator: the network of this name, or None.
+        discriminator: the network of this name, or None.
+        optimizers: the optimizers by player: ``generator`` and ``discriminator``, or the players of a game.
+        train_network: the cell that performs a training step, with all players and optimizers, or None.
+        scalars: scalars of the current step: ``d_loss``, ``g_loss``, ``d_real``, ``d_fake``, ``value``, or those
+            of the game, and values logged by callbacks. Reading one waits for the device.
         epoch_means: means of the step's scalars over the epoch so far.
         metrics: the most recent value of every quality metric.
         metric_noise: returns the standard error of a metric's most recent value, by name; 0 if it is unknown.
@@ -71,6 +50,8 @@ class Run:
         classes: number of classes of a conditional run, otherwise None.
         critic: whether ``d_real`` and ``d_fake`` are means of a critic's unbounded scores instead of
             probabilities; ``value`` is then their difference.
+        compared: the column of real images that generated images are compared with, or None.
+        paired: whether generated image i is made from the columns of real image i.
         manifest: the content of ``run.json``: recipe, arguments, versions, data.
         recipe_source: source text of the recipe, or None.
         monitors: all names that can be monitored.
@@ -86,11 +67,15 @@ class Run:
     out_dir: Path
     seed: int = 0
     noise_dim: int = 1
+    networks: Mapping[str, nn.Cell] = field(default_factory=dict)
+    optimizers: Mapping[str, nn.Optimizer] = field(default_factory=dict)
     generator: nn.Cell | None = None
     discriminator: nn.Cell | None = None
     train_network: nn.Cell | None = None
     generate: Callable[..., Floats] = field(default=lambda noise: noise, repr=False)
-    draw_real: Callable[[int], Floats] = field(default=_raise_no_images, repr=False)
+    draw_images: Callable[[int, str], Floats] | None = field(default=None, repr=False)
+    draw_picture: Callable[[int, int, str], tuple[Floats, ...]] | None = field(default=None, repr=False)
+    draw_real: Callable[[int], Floats] = field(default=raise_no_images, repr=False)
     learning_rates: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     scale_learning_rates: Callable[[float], None] = field(default=lambda factor: None, repr=False)
     scalars: Scalars = field(default_factory=Scalars)
@@ -100,6 +85,8 @@ class Run:
     group: str = "gan"
     classes: int | None = None
     critic: bool = False
+    compared: str | None = "real"
+    paired: bool = False
     manifest: Manifest = field(default_factory=Manifest)
     recipe_source: str | None = None
     monitors: frozenset[str] = frozenset()
@@ -110,6 +97,11 @@ class Run:
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests, repr=False)
     _log: Log = field(default_factory=Log, repr=False)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses among the scalars of every step."""
+        return tuple(name for name in self.epoch_means.names if name == "loss" or name.endswith("_loss"))
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -177,16 +169,35 @@ class Run:
         return self.requests.stop_reason
 
     def noise(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` noise vectors, (count, noise_dim), from N(0, 1); determined by seed and name."""
+        """Return ``count`` noise vectors, (count, noise_dim), from N(0, 1); determined by seed and name.
+
+        Raises:
+            CallbackError: the game does not have noise vectors.
+        """
+        if not self.noise_dim:
+            raise CallbackError("this game does not have noise vectors; use run.sample(count)")
         return noise(self.seed, name, 0, count, self.noise_dim)
 
     def sample(self, count: int, name: str = "preview") -> Floats:
-        """Return ``count`` images, (count, C, H, W) in [-1, 1], generated from :meth:`noise` of that name.
+        """Return ``count`` generated images, (count, C, H, W) in [-1, 1], determined by seed and name.
 
-        In a conditional run the classes are 0, 1, 2 and so on, repeated; ``generate(noise, labels)`` accepts other
-        labels. If the generator uses batch statistics in evaluation mode, an image depends on its batch.
+        They are generated from :meth:`noise` of that name; in a conditional run the classes are 0, 1, 2 and so on,
+        repeated, and ``generate(noise, labels)`` accepts other labels. Other games draw their own random inputs,
+        and make images from the first rows of the training data if they need columns. If the generator uses batch
+        statistics in evaluation mode, an image depends on its batch.
         """
+        if self.draw_images is not None:
+            return self.draw_images(count, name)
         return self.generate(self.noise(count, name))
+
+    def picture(self, count: int, columns: int, name: str = "preview") -> tuple[Floats, ...]:
+        """Return what a grid shows of ``count`` examples, ``columns`` in a row: one or several groups of images.
+
+        These are the images of :meth:`sample`, or what the game's method ``picture`` returns.
+        """
+        if self.draw_picture is not None:
+            return self.draw_picture(count, columns, name)
+        return (self.sample(count, name),)
 
     def real(self, count: int) -> Floats:
         """Return ``count`` real images, (count, C, H, W) in [-1, 1]; always the same images.

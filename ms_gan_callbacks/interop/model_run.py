@@ -16,7 +16,8 @@ from ms_gan_callbacks.errors import CheckpointError, UsageError, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
 from ms_gan_callbacks.events.progress import Progress
-from ms_gan_callbacks.events.run import Floats, Requests, Run
+from ms_gan_callbacks.events.requests import Requests
+from ms_gan_callbacks.events.run import Floats, Run
 from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.events.summary import format_metrics, format_summary

@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -34,7 +34,6 @@ from ms_gan_callbacks.interop.model import ModelCallback
 from ms_gan_callbacks.interop.quirks import find_quirks
 from ms_gan_callbacks.interop.signals import Handlers
 
-OPTIMIZERS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
 UNSET = "LambdaCallback.__init__.<locals>.<lambda>"
 """Qualified name of the hooks that a LambdaCallback sets for missing arguments."""
 NEVER = ("on_eval_epoch_begin", "on_eval_epoch_end", "on_eval_step_begin", "on_eval_step_end")
@@ -67,7 +66,7 @@ class MindSporeCallback(Callback):
         callback: Any,
         *,
         loss: str | None = None,
-        player: Literal["generator", "discriminator"] | None = None,
+        player: str | None = None,
         persistent: Iterable[str] = (),
         name: str | None = None,
     ) -> None:
@@ -81,9 +80,7 @@ class MindSporeCallback(Callback):
                 f"MindSporeCallback requires a callback of mindspore.train, not {callback!r}{hint}"
             )
         self.name = name or type(callback).__name__
-        if player not in (None, *OPTIMIZERS):
-            raise CallbackError(f"{self.name}: unknown player {player!r}; {suggest(str(player), OPTIMIZERS)}")
-        self.callback, self.loss, self.player = callback, loss or "g_loss", player or "generator"
+        self.callback, self.loss, self.player = callback, loss or "", player or "generator"
         self.loss_chosen, self.player_chosen = loss is not None, player is not None
         self.optional = bool(getattr(callback, "optional", False))
         if isinstance(persistent, str):
@@ -110,6 +107,7 @@ class MindSporeCallback(Callback):
         return event is not Event.CHECKPOINT and any(_overrides(self.callback, hook) for hook in hooks)
 
     def check(self, run: Run) -> Iterable[str]:
+        self._choose_player(run)
         if self.loss not in run.monitors:
             known = suggest(self.loss, sorted(run.monitors))
             raise CallbackError(f"{self.name}: unknown loss {self.loss!r}; {known}")
@@ -118,9 +116,19 @@ class MindSporeCallback(Callback):
                 yield f"{self.name}.{hook} is never called: a GAN is evaluated in a single call"
         yield from self._quirks.check(self, run)
 
+    def _choose_player(self, run: Run) -> None:
+        """Check the player, and choose one and its loss by default."""
+        if run.optimizers and self.player not in run.optimizers:
+            if self.player_chosen:
+                known = suggest(self.player, run.optimizers)
+                raise CallbackError(f"{self.name}: unknown player {self.player!r}; {known}")
+            self.player = next(iter(run.optimizers))
+        losses = (self.loss, f"{self.player}_loss", "g_loss") if not self.loss_chosen else (self.loss,)
+        self.loss = next((loss for loss in losses if loss in run.monitors), self.loss or "g_loss")
+
     def optimizer(self, run: Run) -> Any:
         """Return the player's optimizer; None in a run without networks."""
-        return getattr(run.train_network, OPTIMIZERS[self.player], None)
+        return run.optimizers.get(self.player)
 
     def __enter__(self) -> MindSporeCallback:
         self._context.reset()
@@ -167,7 +175,7 @@ class MindSporeCallback(Callback):
         context, parameters = self._context.run_context, self._context.update(run, mode)
         available = run.step > 0 and self.loss in run.scalars
         parameters.serve(self.name, partial(self._read_loss, run) if available else None)
-        parameters.update(network=getattr(run, self.player), optimizer=self.optimizer(run))
+        parameters.update(network=run.networks.get(self.player, run.train_network), optimizer=self.optimizer(run))
         stopped = context.get_stop_requested()
         with nullcontext() if hook in STEPS else self._handlers.track():
             getattr(self._target, hook)(context)

@@ -1,4 +1,4 @@
-"""Exponential moving average (EMA) of the generator's weights."""
+"""Exponential moving average (EMA) of a network's weights."""
 
 from __future__ import annotations
 
@@ -26,42 +26,44 @@ def _split(pairs: list[tuple[Parameter, Parameter]]) -> tuple[ParameterTuple, Pa
 
 
 class EMA(nn.Cell):  # type: ignore[misc]
-    """A copy of a generator with averaged weights (Polyak averaging; arXiv:1710.10196, section 5).
+    """A copy of a network with averaged weights (Polyak averaging; arXiv:1710.10196, section 5).
 
-    After update t of the generator the average is decay * average + (1 - decay) * weights, with the decay
+    After update t of the network the average is decay * average + (1 - decay) * weights, with the decay
     min(``decay``, (1 + t) / (10 + t)), so that initial weights do not dominate short runs. The moving statistics
     of batch normalisation are averaged, too, to match the averaged weights. Other parameters without gradient are
-    copied. Parameters are named ``ema.*``.
+    copied.
 
     Args:
-        generator: the generator; its parameters are named ``generator.*``.
+        network: the network; its parameters are named ``<name>.*``.
         decay: final decay, between 0 and 1.
+        name: name of the network.
+        prefix: prefix of the names of the copy's parameters.
 
     Attributes:
         network: the copy with averaged weights.
 
     Raises:
-        RecipeError: the generator cannot be copied.
+        RecipeError: the network cannot be copied.
     """
 
-    def __init__(self, generator: nn.Cell, decay: float) -> None:
+    def __init__(self, network: nn.Cell, decay: float, name: str = "generator", prefix: str = "ema") -> None:
         super().__init__(auto_prefix=False)
         try:
-            self.network = copy.deepcopy(generator)
+            self.network = copy.deepcopy(network)
         except Exception as error:
             raise RecipeError(
-                f"ema requires a copy of the generator, but copying it failed: {describe(error)}"
+                f"ema requires a copy of the {name}, but copying it failed: {describe(error)}"
             ) from error
         for parameter in self.network.get_parameters():
-            parameter.name = "ema." + parameter.name.removeprefix("generator.")
+            parameter.name = f"{prefix}." + parameter.name.removeprefix(f"{name}.")
         self.decay = decay
-        self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name="ema.updates", requires_grad=False)
-        pairs = list(zip(self.network.get_parameters(), generator.get_parameters(), strict=True))
+        self.updates = Parameter(Tensor(np.zeros(1, np.float32)), name=f"{prefix}.updates", requires_grad=False)
+        pairs = list(zip(self.network.get_parameters(), network.get_parameters(), strict=True))
         self.averages, self.weights = _split([pair for pair in pairs if _is_averaged(pair[1])])
         self.copies, self.originals = _split([pair for pair in pairs if not _is_averaged(pair[1])])
 
     def construct(self) -> Tensor:
-        """Update the average after an update of the generator; return the number of updates, (1,)."""
+        """Update the average after an update of the network; return the number of updates, (1,)."""
         count = self.updates + 1
         decay = ops.minimum((1 + count) / (10 + count), self.decay)
         moved = each(ops.partial(_mix, decay), self.averages, self.weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -58,33 +58,56 @@ def make(what: str, factory: Callable[..., Made], *arguments: Any) -> Made:
         raise RecipeError(f"building the {what} raised {describe(error)}") from error
 
 
-def build_network(network: Network, player: str, seed: int) -> nn.Cell:
-    """Return a player's cell, built from the seed, with parameters named ``<player>.*``."""
+def build_network(network: Network, player: str, seed: int, others: Iterable[nn.Cell] = ()) -> nn.Cell:
+    """Return a network, built from the seed, with parameters named ``<player>.*``.
+
+    Parameters that it shares with other networks keep their names.
+    """
     if not isinstance(network, nn.Cell):
         with seed_weights(seed, player):
             network = make(player, network)
     if not isinstance(network, nn.Cell):
         raise RecipeError(f"the {player} must be a mindspore.nn.Cell, not {type(network).__name__}")
-    prefix, parameters = f"{player}.", list(network.get_parameters())
+    shared = {id(parameter) for other in others for parameter in other.get_parameters()}
+    prefix = f"{player}."
+    parameters = [parameter for parameter in network.get_parameters() if id(parameter) not in shared]
     if not all(parameter.name.startswith(prefix) for parameter in parameters):
         for parameter in parameters:
             parameter.name = prefix + parameter.name
     return network
 
 
-def accelerate_network(network: nn.Cell, player: str, seed: int) -> dict[str, int]:
-    """Replace the layers of a player's cell with :func:`accelerate`, and return its result.
+def accelerate_network(network: nn.Cell, name: str, seed: int) -> dict[str, int]:
+    """Replace the layers of a network with :func:`accelerate`, and return its result.
 
-    The seeds of random layers are functions of (seed, player), and the names of new parameters begin with
-    ``<player>.``.
+    The seeds of random layers are functions of (seed, name), and the names of new parameters begin with
+    ``<name>.``.
     """
     known = {id(parameter) for parameter in network.get_parameters()}
-    with seed_weights(seed, f"{player} layers"):
+    with seed_weights(seed, f"{name} layers"):
         counts = accelerate(network)
     for parameter in network.get_parameters():
         if id(parameter) not in known:
-            parameter.name = f"{player}.{parameter.name}"
+            parameter.name = f"{name}.{parameter.name}"
     return counts
+
+
+def freeze(network: Network) -> Callable[[], nn.Cell]:
+    """Return a factory of a network that no player trains, such as a pretrained feature extractor.
+
+    Its parameters have no gradient, and it stays in evaluation mode during training.
+
+    Args:
+        network: a cell, or a factory for one.
+    """
+
+    def build() -> nn.Cell:
+        cell = network if isinstance(network, nn.Cell) else network()
+        for parameter in cell.get_parameters():
+            parameter.requires_grad = False
+        return cell
+
+    return build
 
 
 class Forward(nn.Cell):  # type: ignore[misc]
@@ -98,36 +121,42 @@ class Forward(nn.Cell):  # type: ignore[misc]
         super().__init__(auto_prefix=False)
         self.network, self.chunk = network, chunk
 
-    def construct(self, *inputs: Tensor) -> Tensor:
-        """Return the network's first output for one chunk."""
-        outputs = self.network(*inputs)
-        return outputs[0] if isinstance(outputs, tuple) else outputs
+    def construct(self, *inputs: Tensor) -> Any:
+        """Return the network's outputs for one chunk."""
+        return self.network(*inputs)
 
     def __call__(self, *inputs: Any) -> Any:
         """Compile or run one chunk in graph mode."""
         with graph_mode():
             return super().__call__(*inputs)
 
-    def predict(self, *inputs: Floats | Labels) -> Floats:
-        """Return the outputs for one or more inputs, in evaluation mode, without affecting training."""
+    def predict(self, *inputs: NDArray[Any]) -> tuple[Floats, ...]:
+        """Return the outputs for one or more inputs, in evaluation mode, without affecting training.
+
+        Inputs without an axis are passed to every chunk.
+        """
         # A compiled graph keeps the mode it was compiled in: the flag matters only during compilation, and is
         # restored for other readers.
         training = self.network.training
         self.network.set_train(False)
-        starts = range(0, len(inputs[0]), self.chunk)
+        count = next(len(one) for one in inputs if one.ndim)
+        starts = range(0, count, self.chunk)
         try:
-            return np.concatenate(
-                [self._predict_chunk(*(one[i : i + self.chunk] for one in inputs)) for i in starts]
-            )
+            chunks = [
+                self._predict_chunk(*(one[i : i + self.chunk] if one.ndim else one for one in inputs))
+                for i in starts
+            ]
+            return tuple(np.concatenate(parts) for parts in zip(*chunks, strict=True))
         finally:
             self.network.set_train(training)
 
-    def _predict_chunk(self, *inputs: Floats | Labels) -> Floats:
-        rows = np.arange(self.chunk) % len(inputs[0])
-        tensors = [Tensor.from_numpy(one[rows]) for one in inputs]
+    def _predict_chunk(self, *inputs: NDArray[Any]) -> tuple[Floats, ...]:
+        count = next(len(one) for one in inputs if one.ndim)
+        rows = np.arange(self.chunk) % count
+        outputs = self(*(Tensor.from_numpy(one[rows] if one.ndim else one) for one in inputs))
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
         # Copy: asnumpy() may be a view of memory that the next step overwrites.
-        outputs: Floats = self(*tensors).asnumpy()[: len(inputs[0])].copy()
-        return outputs
+        return tuple(one.asnumpy()[:count].copy() for one in several)
 
 
 def disable_compile_cache() -> None:

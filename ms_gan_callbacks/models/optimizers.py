@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from ms_gan_callbacks.errors import RecipeError, UsageError, pluralize
 from ms_gan_callbacks.models.networks import OptimizerFactory, make
 
 
-def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, prefix: str) -> nn.Optimizer:
-    """Return a player's optimizer, with parameters named ``<prefix>.*``."""
-    trainable = network.trainable_params()
+def build_optimizer(
+    factory: OptimizerFactory, trainable: list[Parameter], player: str, prefix: str, owned: Iterable[Parameter]
+) -> nn.Optimizer:
+    """Return a player's optimizer, with parameters named ``<prefix>.*``, except those that networks own."""
     if not trainable:
         raise RecipeError(f"the {player} has no trainable parameters")
     if isinstance(factory, nn.Optimizer):
@@ -28,7 +30,7 @@ def build_optimizer(factory: OptimizerFactory, network: nn.Cell, player: str, pr
             f"optimizer must return a mindspore.nn.Optimizer, not {type(optimizer).__name__} (for the {player})"
         )
     # optimizer.update_parameters_name would also rename the network's weights.
-    shared = {id(parameter) for parameter in network.get_parameters()}
+    shared = {id(parameter) for parameter in owned}
     for parameter in optimizer.get_parameters():
         if id(parameter) not in shared:
             parameter.name = f"{prefix}.{parameter.name}"

@@ -1,94 +1,158 @@
-"""The players of a GAN: both networks, their optimizers, training and inference."""
+"""The players of a game: their networks, optimizers and moving averages, and the step that trains them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, warn
+from ms_gan_callbacks.data.columns import list_columns, read_batches
+from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.errors import RecipeError, UsageError, annotate, suggest, warn
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.models.ema import EMA
-from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
+from ms_gan_callbacks.models.games.chance import draw_all
+from ms_gan_callbacks.models.games.game import Game, check_game
+from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.games.step import TrainingStep
+from ms_gan_callbacks.models.games.steps import Cast, Steps
+from ms_gan_callbacks.models.games.trial import TrialResult, check_columns, find_compared, try_game
+from ms_gan_callbacks.models.inference import Inference, Inputs
 from ms_gan_callbacks.models.losses.state import collect_state
 from ms_gan_callbacks.models.networks import (
-    Floats,
-    Forward,
-    Labels,
     Network,
     accelerate_network,
     build_network,
     disable_compile_cache,
+    make,
 )
 from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, read_rates, scale_rates
-from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
-from ms_gan_callbacks.models.settings import Method
-from ms_gan_callbacks.models.train_step import SCALARS, TrainingStep
 from ms_gan_callbacks.storage.source_text import pin_sources
-
-__all__ = ["SCALARS", "Players"]
 
 NO_SECOND_DERIVATIVE = re.compile(
     r"Primitive (\w+?)(?:Grad)+'s bprop not defined|\[(\w+?)(?:Grad)+ does not support"
 )
+"""The errors of MindSpore about a missing second derivative."""
 
 
-class Players:
-    """A generator and a discriminator, each with an optimizer.
+class Players(Inference):
+    """The players of a game, and the networks they train.
 
-    Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*``, ``ema.*`` (the
-    generator's EMA), ``objective.*`` and ``penalty.*``, so that names are unique.
+    Parameters are named ``<network>.*``, ``<player>_optimizer.*``, ``ema.<network>.*`` and ``game.*``, so that
+    names are unique.
 
     Args:
-        generator: maps noise (N, noise_dim) to images (N, C, H, W); a cell, or a factory called with the seed set.
-            In a conditional run it also takes labels (N,), int32, as the second input.
-        discriminator: maps images, and labels in a conditional run, to scores (N, 1) or (N,); a cell or a factory.
-        method: the settings of the training.
+        game: builds the game.
+        networks: networks by name: cells, or factories called with the seed set.
+        players: the players by name, in the order of their updates.
+        seed: determines the initial weights and random inputs.
+        fast: whether stock layers are replaced by fast ones on a CPU.
 
     Attributes:
-        accelerated: number of layers of each type replaced by fast layers, on a CPU.
-        ema: the generator's EMA, or None.
+        game: the game, with the networks as attributes.
+        networks: the networks by name.
+        players: the players by name.
+        optimizers: their optimizers by name.
+        averages: the moving averages by network.
+        accelerated: number of layers of each type that were replaced by fast layers.
 
     Raises:
-        RecipeError: a factory does not return a network or an optimizer.
+        RecipeError: a factory does not return a game, a network or an optimizer, or names do not fit together.
     """
 
-    def __init__(self, generator: Network, discriminator: Network, method: Method) -> None:
-        self.method = method
+    def __init__(
+        self,
+        game: Callable[[], Game],
+        networks: Mapping[str, Network],
+        players: Mapping[str, Player],
+        *,
+        seed: int = 0,
+        fast: bool = True,
+    ) -> None:
         pin_sources()
         disable_compile_cache()
-        self.generator = build_network(generator, "generator", method.seed)
-        self.discriminator = build_network(discriminator, "discriminator", method.seed)
+        self.players = dict(players)
+        self.networks: dict[str, nn.Cell] = {}
+        for name, network in networks.items():
+            self.networks[name] = build_network(network, name, seed, self.networks.values())
+        super().__init__(make("game", game), seed)
+        check_game(self.game, self.networks, self.players)
         self.accelerated: dict[str, int] = {}
-        if method.accelerate and ms.get_context("device_target") == "CPU":
-            counts = Counter(accelerate_network(self.generator, "generator", method.seed))
-            counts += Counter(accelerate_network(self.discriminator, "discriminator", method.seed))
+        if fast and ms.get_context("device_target") == "CPU":
+            counts = Counter[str]()
+            for name, network in self.networks.items():
+                counts += Counter(accelerate_network(network, name, seed))
             self.accelerated = dict(sorted(counts.items()))
-        self.g_optimizer = build_optimizer(method.optimizer, self.generator, "generator", "g_optimizer")
-        of_discriminator = method.discriminator_optimizer or method.optimizer
-        self.d_optimizer = build_optimizer(of_discriminator, self.discriminator, "discriminator", "d_optimizer")
-        self.ema = None if method.ema is None else EMA(self.generator, method.ema)
-        taken = [*self.generator.get_parameters(), *self.discriminator.get_parameters()]
-        self._state = collect_state({"objective": method.objective, "penalty": method.penalty}, taken)
-        self._generate = Forward(self.generator if self.ema is None else self.ema.network)
-        self._score = Forward(self.discriminator)
-        self._probed: ProbeResult | None = None
-        self._compiled = False
-        self._steps: dict[bool, TrainingStep] = {}  # by whether the generator is updated
+        self.optimizers = {name: self._build_optimizer(name) for name in self.players}
+        self.averages |= self._build_averages()
+        owned = [parameter for network in self.networks.values() for parameter in network.get_parameters()]
+        self.state = collect_state(self._list_holders(), owned)
+        for name, network in self.networks.items():
+            setattr(self.game, name, network)
+        self.cast = Cast(self.game, self.networks, self.players, self.optimizers, self.averages)
+        self._steps: Steps | None = None
+        self._compiled, self._batch_size = False, 1
+
+    def find_compared(self, source: Source) -> str | None:
+        """Return the column of real images that generated images are compared with, or None."""
+        return find_compared(self.game, list_columns(source))
+
+    def get_network(self, name: str) -> nn.Cell:
+        """Return a network; raise UsageError, with the nearest match, if there is none of this name."""
+        if name not in self.networks:
+            raise UsageError(f"this game has no network {name!r}; {suggest(name, self.networks)}")
+        return self.networks[name]
+
+    def _list_holders(self) -> dict[str, object]:
+        """Return the objects whose Parameters are state, by the prefix of their names."""
+        return {"game": dict(self.game.parameters_and_names())}
+
+    def _get_title(self, player: str) -> str:
+        """Return what a player is called in messages and the names of learning rates."""
+        return player
+
+    def _get_average_prefix(self, network: str) -> str:
+        return f"ema.{network}"
+
+    def _build_optimizer(self, name: str) -> nn.Optimizer:
+        trained: dict[int, Parameter] = {}
+        for one in self.players[name].trains:
+            if one not in self.networks:
+                raise RecipeError(
+                    f"the player {name!r} trains {one!r}, which is not a network; {suggest(one, self.networks)}"
+                )
+            trained |= {id(weight): weight for weight in self.networks[one].trainable_params()}
+        everything = [parameter for network in self.networks.values() for parameter in network.get_parameters()]
+        return build_optimizer(
+            self.players[name].optimizer,
+            list(trained.values()),
+            self._get_title(name),
+            f"{name}_optimizer",
+            everything,
+        )
+
+    def _build_averages(self) -> dict[str, EMA]:
+        averages: dict[str, EMA] = {}
+        for name, player in self.players.items():
+            for network in player.trains if player.ema is not None else ():
+                if network in averages:
+                    raise RecipeError(f"two players average the network {network!r}: remove the ema of {name!r}")
+                prefix = self._get_average_prefix(network)
+                averages[network] = EMA(self.networks[network], player.ema or 0.0, network, prefix)
+        return averages
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return all parameters by name, including moving statistics, counters and the EMA."""
-        cells = (self.generator, self.discriminator, self.g_optimizer, self.d_optimizer)
+        """Return all parameters by name, including moving statistics, counters, averages and state."""
+        cells = (*self.networks.values(), *self.optimizers.values())
         every = [parameter for cell in cells for parameter in cell.get_parameters()]
-        if self.ema is not None:
-            every += [*self.ema.network.get_parameters(), self.ema.updates]
-        every += self._state
+        for average in self.averages.values():
+            every += [*average.network.get_parameters(), average.updates]
+        every += self.state
         return {parameter.name: parameter for parameter in every}
 
     def weights(self, copy: bool = True) -> dict[str, NDArray[Any]]:
@@ -102,42 +166,32 @@ class Players:
             # Not set_data, which detaches a parameter from graphs that have run.
             ops.assign(parameter, Tensor(weights[name]))
 
-    def compile_for(self, real: Floats, noise: Floats) -> None:
-        """Probe the networks with a first batch, once.
+    def prepare(self, source: Source) -> None:
+        """Try the game with the first batch of a source, once.
 
         Warns:
-            GanWarning: a resumed run is not exact, because of a network or an optimizer; the scores do not match
-                the objective; a penalty is used with a discriminator that couples the images of a batch.
+            GanWarning: a resumed run is not exact; images have an unusual range.
 
         Raises:
-            RecipeError: see :func:`probe_networks`.
+            GanError: the source and the game do not fit together; see :func:`try_game`.
         """
-        if self._probed is not None:
-            return
-        traits, classes = self.method.traits, self.method.classes
-        probed = probe_networks(
-            self.generator, self.discriminator, real, noise, classes, traits.class_loss is not None
-        )
-        check_scores(traits, probed.scores)
-        for warning in self._list_warnings(probed):
-            warn(warning)
-        self._probed = probed
+        if self._steps is None:
+            self._batch_size = source.batch_size
+            batch = next(read_batches(source, self.seed, 1))
+            check_columns(self.game, batch)
+            drawn = draw_all(self.game.chance, self.seed, 0, source.batch_size, purpose="probe")
+            self._adopt(try_game(self.game, self.networks, self.players, {**batch, **drawn}), batch)
 
-    def _list_warnings(self, probed: ProbeResult) -> Iterator[str]:
-        """Yield warnings about probable mistakes and about inexact resuming."""
-        if probed.random_layers:
-            layers = ", ".join(probed.random_layers)
-            yield f"{layers} draws random numbers that MindSpore cannot reproduce: a resumed run is not exact"
-        if self.method.penalty is not None and probed.coupled:
-            yield (
-                f"{type(self.method.penalty).__name__} requires independent scores, but in this discriminator the "
-                "score of an image depends on the other images of its batch: use LayerNorm instead of BatchNorm "
-                "(arXiv:1704.00028, section 4)"
-            )
-        yield from probed.warnings
-        both = (self.g_optimizer, self.d_optimizer)
+    def _adopt(self, tried: TrialResult, columns: Collection[str]) -> None:
+        """Use the results of a trial for all steps, and issue its warnings."""
+        for warning in (*tried.warnings, *self._list_inexact_optimizers()):
+            warn(warning)
+        self._steps = Steps(self.cast, tried, columns)
+
+    def _list_inexact_optimizers(self) -> Iterator[str]:
+        kinds = self.optimizers.values()
         if ms.get_context("device_target") == "CPU" and any(
-            isinstance(one, nn.RMSProp) and not one.centered for one in both
+            isinstance(one, nn.RMSProp) and not one.centered for one in kinds
         ):
             # Observed from the second resumed step on; possibly the rounding of its kernel depends on the number
             # of its calls in this process.
@@ -146,140 +200,85 @@ class Players:
                 "RMSProp(centered=True), Adam or another optimizer"
             )
 
-    def step(self, both: bool = True) -> TrainingStep:
-        """Return the cell of a step that updates both players, or the discriminator only."""
-        if self._probed is None:
-            raise RuntimeError("call compile_for before the first step")
-        if both not in self._steps:
-            self._steps[both] = TrainingStep(self, self.method, self._probed, both)
-        return self._steps[both]
+    @property
+    def steps(self) -> Steps:
+        """The steps, and the names of their inputs and scalars; call :meth:`prepare` before."""
+        if self._steps is None:
+            raise RuntimeError("call prepare before the first step")
+        return self._steps
 
-    def train_step(
-        self,
-        real: Floats,
-        noise: Floats,
-        labels: Labels | None = None,
-        drawn: Floats | None = None,
-        both: bool = True,
-    ) -> Tensor:
-        """Update the discriminator and, if ``both``, the generator; return the scalars on the device, (5,).
+    def train_step(self, inputs: Inputs, due: Collection[str] | None = None) -> Tensor:
+        """Update players; return the scalars on the device, in the order of ``steps.scalars``.
 
         Args:
-            real: images, (N, C, H, W), in [-1, 1].
-            noise: (N, noise_dim).
-            labels: labels of the real images, (N,), in a conditional run; also used to generate the fakes.
-            drawn: the result of the penalty's ``draw``, if there is a penalty.
-            both: whether the generator is updated.
+            inputs: the inputs of the step by name, contiguous arrays; others are ignored.
+            due: names of the players to update, by default all.
         """
-        step = self.step(both)
-        inputs = [one for one in (real, noise, labels, drawn) if one is not None]
+        step = self.steps.get(due)
+        tensors = [Tensor.from_numpy(inputs[name]) for name in self.steps.inputs]
         try:
             if not self._compiled:
-                self._compile(both, *map(Tensor.from_numpy, inputs))
-            return step.run(*map(Tensor.from_numpy, inputs))
+                self._compile(step, tensors)
+            return step.run(*tensors)
         except Exception as error:
             self._explain(error)
             annotate(error, "raised by the compiled training step")
             raise
 
-    def _compile(self, both: bool, *inputs: Tensor) -> None:
-        """Compile the graphs of a run before its first step.
-
-        Args:
-            both: whether the first step updates the generator.
-            *inputs: inputs of the first step.
-
-        Raises:
-            RecipeError: a graph has a Parameter that checkpoints would not contain.
-        """
-        known = self.parameters()
-        for kind in {both} if self.method.generator_every == 1 else {True, False}:
-            for name in self.step(kind).compile_for(*inputs):
-                if name not in known:
-                    raise RecipeError(
-                        f"the training step uses a Parameter {name!r} that does not belong to a network, so "
-                        "checkpoints would not contain it: make it an attribute of the generator, the "
-                        "discriminator or the objective"
-                    )
-        self._compiled = True
-
     def _explain(self, error: Exception) -> None:
-        """Raise RecipeError if the error is a missing second derivative, required by a penalty."""
-        found = NO_SECOND_DERIVATIVE.search(str(error))
-        if self.method.penalty is not None and found:
-            name, kind = found[1] or found[2], type(self.method.penalty).__name__
+        """Raise RecipeError if the error is a missing second derivative, required by a gradient in a loss."""
+        if found := NO_SECOND_DERIVATIVE.search(str(error)):
+            name, device = found[1] or found[2], ms.get_context("device_target")
             raise RecipeError(
-                f"{kind} requires the second derivative of {name}, which MindSpore does not have on "
-                f"{ms.get_context('device_target')}: build the discriminator from other layers, such as "
-                "LeakyReLU, LayerNorm, and convolutions with a stride"
+                f"{self._name_gradient()} requires the second derivative of {name}, which MindSpore does not have "
+                f"on {device}: build the discriminator from other layers, such as LeakyReLU, LayerNorm, and "
+                "convolutions with a stride"
             ) from error
 
-    def cycle_labels(self, count: int) -> Labels | None:
-        """Return labels (count,) that cycle through the classes, or None in an unconditional run."""
-        classes = self.method.classes
-        return None if classes is None else (np.arange(count) % classes).astype(np.int32)
+    def _name_gradient(self) -> str:
+        """Return what computes a gradient in a loss."""
+        return type(self.game).__name__
 
-    def generate(self, noise: Floats, labels: Any = None) -> Floats:
-        """Return images, (N, C, H, W), for noise (N, noise_dim), with the generator or its EMA in evaluation mode.
-
-        In a conditional run, labels (N,) select the classes; by default they cycle through all classes. If the
-        generator uses batch statistics in evaluation, an image depends on its chunk of up to 64 images.
-
-        Raises:
-            UsageError: labels are out of range, not one per noise vector, or the run is not conditional.
-        """
-        return self._generate.predict(
-            np.ascontiguousarray(noise, np.float32), *self._check_labels(labels, len(noise))
-        )
-
-    def score(self, images: Floats, labels: Any = None) -> Floats:
-        """Return the discriminator's scores of images (N, C, H, W), in evaluation mode."""
-        given = self._check_labels(labels, len(images)) if takes_labels(self.discriminator) else ()
-        return self._score.predict(np.ascontiguousarray(images, np.float32), *given)
-
-    def _check_labels(self, labels: Any, count: int) -> tuple[Labels, ...]:
-        if labels is None:
-            turns = self.cycle_labels(count)
-            return () if turns is None else (turns,)
-        if (classes := self.method.classes) is None:
-            raise UsageError("this run is not conditional: its networks do not take labels")
-        given = np.asarray(labels)
-        if given.shape != (count,) or given.dtype.kind not in "iu":
-            raise UsageError(
-                f"{count} images require {count} integers as labels, not {given.dtype} of shape {given.shape}"
+    def _compile(self, first: TrainingStep, inputs: Sequence[Tensor]) -> None:
+        """Compile the graphs of a run before its first step; raise RecipeError for Parameters without an owner."""
+        for name in self.steps.compile_all(first, inputs) - self.parameters().keys():
+            raise RecipeError(
+                f"the training step uses a Parameter {name!r} that does not belong to a network, so checkpoints "
+                f"would not contain it: {self._explain_owner()}"
             )
-        if count and not (given.min() >= 0 and given.max() < classes):
-            raise UsageError(f"labels must be from 0 to {classes - 1}, not from {given.min()} to {given.max()}")
-        return (np.ascontiguousarray(given, np.int32),)
+        self._compiled = True
 
-    def evaluate(self, real: Floats, fake: Floats, labels: Any = None) -> dict[str, float]:
-        """Return ``SCALARS`` for real and generated images, (N, C, H, W), with both players in evaluation mode.
+    def _explain_owner(self) -> str:
+        """Return what a Parameter should be an attribute of."""
+        return "make it an attribute of a network or of the game"
 
-        The losses do not include penalty and class loss. In a conditional run the labels apply to both.
+    def evaluate(self, columns: Inputs) -> dict[str, float]:
+        """Return the scalars of a step for columns of N rows, with all networks in evaluation mode.
+
+        They are means over batches of the size of the training's; a remainder is left out. Random inputs are those
+        of the purpose "eval"; the state of the game is not changed.
         """
-        traits = self.method.traits
-        real_scores, fake_scores = Tensor(self.score(real, labels)), Tensor(self.score(fake, labels))
-        seen = (fake_scores, real_scores) if traits.generator_sees_real else (fake_scores,)
-        with restore_values(self._state):
-            d_loss, g_loss = traits.discriminator_loss(real_scores, fake_scores), traits.generator_loss(*seen)
-        if traits.probability is None:
-            d_real, d_fake, value = real_scores, fake_scores, critic_value(real_scores, fake_scores)
-        else:
-            d_real, d_fake = traits.probability(real_scores), traits.probability(fake_scores)
-            value = game_value(d_real, d_fake)
-        values = (d_loss, g_loss, d_real.mean(), d_fake.mean(), value)
-        return {name: float(one.asnumpy()) for name, one in zip(SCALARS, values, strict=True)}
+        if self._steps is None:
+            raise UsageError("a game is evaluated after train() has tried it with its data")
+        return self._judge(columns, self._steps, self._batch_size)
+
+    def get_optimizers(self) -> dict[str, nn.Optimizer]:
+        """Return the optimizers by the names of their learning rates."""
+        return {self._get_title(name): optimizer for name, optimizer in self.optimizers.items()}
 
     def learning_rates(self) -> dict[str, float]:
         """Return the learning rate of each player's next update, with the index of each group in its name."""
-        return {**read_rates("discriminator", self.d_optimizer), **read_rates("generator", self.g_optimizer)}
+        rates: dict[str, float] = {}
+        for name, optimizer in self.get_optimizers().items():
+            rates |= read_rates(name, optimizer)
+        return rates
 
     def check_rates(self, progress: Progress) -> None:
         """Raise RecipeError if a list of learning rates is shorter than the run."""
-        check_rates("discriminator", self.d_optimizer, progress.steps)
-        check_rates("generator", self.g_optimizer, progress.steps // self.method.generator_every)
+        for name, player in self.players.items():
+            check_rates(self._get_title(name), self.optimizers[name], progress.steps // player.every)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Multiply all future learning rates of both players by a factor, see :func:`scale_rates`."""
-        for optimizer in (self.g_optimizer, self.d_optimizer):
+        """Multiply all future learning rates of all players by a factor, see :func:`scale_rates`."""
+        for optimizer in self.optimizers.values():
             scale_rates(optimizer, factor)

@@ -73,9 +73,8 @@ def probe_networks(
     given = [labels] if _check_takes_labels("generator", generator, classes, needed=True) else []
     labelled = _check_takes_labels("discriminator", discriminator, classes, needed=not classifies)
     probed = ProbedDiscriminator(discriminator, labels if labelled else None, classes if classifies else None)
-    along = f" with labels 0 to {classes - 1}" if classes else ""
-    fakes = _run("generator", generator, f"noise of shape {noise.shape}{along}", noise, *given)
-    fake = _check_images(fakes, real)
+    what = f"noise of shape {noise.shape}" + (f" with labels 0 to {classes - 1}" if classes else "")
+    fake = _check_images(_run("generator", generator, what, noise, *given), real)
     scores = probed.scores(fake, f"the generator's images, {fake.shape}")
     both, classes_of_both = probed.outputs(np.concatenate((fake, real)))
     # Scores of an untrained network may all be near 0.5 without a sigmoid: extreme weights show their range.
@@ -84,15 +83,14 @@ def probe_networks(
             ops.assign(weight, STRENGTH * weight)
         loud, classes_of_loud = probed.outputs(BRIGHTNESS * real)
     _check_finite("the discriminator's scores", both)
-    random_generator = _find_random_layers(
-        "generator", generator, _agree(fake, *_run("generator", generator, "noise", noise, *given))
-    )
+    [again] = _run("generator", generator, "noise", noise, *given)
+    random_generator = _find_random_layers("generator", generator, _agree(fake, again))
     random_discriminator = _find_random_layers("discriminator", discriminator, _agree(scores, probed.scores(fake)))
     normalised, replayed = (_contains(discriminator, kind) for kind in (BatchNorm, Replayed))
     alone = not (normalised or replayed) and _agree(both[: len(fake)], scores)
     warnings = [*inspect_images(generator, fake), *inspect_scores(both, loud)]
-    if classes_of_both is not None and classes_of_loud is not None:
-        warnings += inspect_classes(np.concatenate((classes_of_both, classes_of_loud)))
+    if classes_of_both is not None:
+        warnings += inspect_classes(classes_of_both, classes_of_loud)
     return ProbeResult(
         joined=alone,
         scores=np.concatenate((both, loud)),
@@ -101,6 +99,10 @@ def probe_networks(
         coupled=normalised or not (alone or replayed or random_discriminator),
         warnings=tuple(warnings),
     )
+
+
+def _contains(network: nn.Cell, kind: type[Any]) -> bool:
+    return any(isinstance(cell, kind) for _, cell in network.cells_and_names())
 
 
 def _check_images(outputs: list[Floats], real: Floats) -> Floats:
@@ -194,22 +196,18 @@ def _count_inputs(network: nn.Cell) -> tuple[int, float]:
     return least, float("inf") if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(placed)
 
 
-def _contains(network: nn.Cell, kind: type[Any]) -> bool:
-    return any(isinstance(cell, kind) for _, cell in network.cells_and_names())
-
-
 def _find_random_layers(player: str, network: nn.Cell, same: bool) -> list[str]:
-    """Return descriptions of random layers: each Dropout, or the whole network if its outputs differ.
+    """Return descriptions of random layers: each Dropout, or the whole network if its outputs differ."""
+    return list_random_layers(player, network) or ([] if same else [f"something in the {player}"])
 
-    A Dropout whose masks are replayed is not among them; it draws the same mask again after its parameters are
-    restored.
-    """
-    layers = [
+
+def list_random_layers(player: str, network: nn.Cell) -> list[str]:
+    """Return descriptions of each Dropout of a network, except those whose masks are replayed."""
+    return [
         f"{type(cell).__name__} in the {player} ({name})"
         for name, cell in network.cells_and_names()
         if type(cell).__name__.startswith("Dropout") and not isinstance(cell, Replayed)
     ]
-    return layers or ([] if same else [f"something in the {player}"])
 
 
 def _run(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> list[Floats]:

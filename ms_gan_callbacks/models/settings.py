@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from ms_gan_callbacks.errors import RecipeError, is_whole
+from ms_gan_callbacks.models.games.player import Player, check_number
 
 if TYPE_CHECKING:
+    from ms_gan_callbacks.models.games.game import Game
     from ms_gan_callbacks.models.losses.objective import Losses, Objective
     from ms_gan_callbacks.models.losses.penalties import Penalty
-    from ms_gan_callbacks.models.networks import OptimizerFactory
+    from ms_gan_callbacks.models.networks import Network, OptimizerFactory
 
-RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes")
+RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes", "game", "players")
 """Fields that determine the bytes of a run and are recorded in ``run.json``."""
+OF_TWO_PLAYERS = (
+    "objective",
+    "optimizer",
+    "noise_dim",
+    "discriminator_optimizer",
+    "penalty",
+    "generator_every",
+    "clip_norm",
+    "ema",
+    "classes",
+)
+"""Fields that describe a generator and a discriminator, and do not apply to other games."""
 
 
 def check_whole_number(name: str, value: object, least: int) -> None:
@@ -26,12 +41,18 @@ def check_whole_number(name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """The settings of the training of both networks.
+    """The settings of the training: of a generator and a discriminator, or of any game.
+
+    A generator and a discriminator need ``objective``, ``optimizer`` and ``noise_dim``. A ``game`` needs
+    ``networks`` and ``players``, whose settings replace those fields.
 
     Attributes:
         objective: the losses.
         optimizer: builds an optimizer from a network's parameters; called once for each network.
         noise_dim: length of a noise vector, at least 1.
+        game: builds a :class:`Game`: a class or a function.
+        networks: the networks of the game by name: classes or functions.
+        players: its players by name, in the order of their updates.
         seed: determines every random number of the run, 0 or more.
         discriminator_optimizer: builds the discriminator's optimizer; by default ``optimizer`` does (two time
             scales: arXiv:1706.08500).
@@ -44,12 +65,16 @@ class Method:
         accelerate: whether stock layers are replaced by fast ones on a CPU.
 
     Raises:
-        RecipeError: a number is out of range, or the objective or penalty lacks a method.
+        RecipeError: a number is out of range, the objective or penalty lacks a method, or a field is missing or
+            does not apply.
     """
 
-    objective: Losses
-    optimizer: OptimizerFactory
-    noise_dim: int
+    objective: Losses | None = None
+    optimizer: OptimizerFactory | None = None
+    noise_dim: int | None = None
+    game: Callable[[], Game] | None = None
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    players: Mapping[str, Player] = field(default_factory=dict)
     seed: int = 0
     discriminator_optimizer: OptimizerFactory | None = None
     penalty: Penalty | None = None
@@ -60,20 +85,37 @@ class Method:
     accelerate: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("noise_dim", 1), ("seed", 0), ("generator_every", 1)):
+        check_whole_number("seed", self.seed, 0)
+        if self.game is None:
+            self._check_two_players()
+        else:
+            self._check_game()
+
+    def _check_game(self) -> None:
+        for one in fields(Method):
+            if one.name in OF_TWO_PLAYERS and getattr(self, one.name) != one.default:
+                raise RecipeError(f"{one.name} does not apply to a game: set it in the game or its players")
+        for name, kind in (("networks", "networks"), ("players", "Player(...)s")):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or not value:
+                raise RecipeError(f"a game needs {name}=..., a dict of {kind} by name, got {value!r}")
+        for name, player in self.players.items():
+            if not isinstance(player, Player):
+                raise RecipeError(f"players[{name!r}] must be a Player, got {player!r}")
+
+    def _check_two_players(self) -> None:
+        for name in ("networks", "players"):
+            if getattr(self, name):
+                raise RecipeError(f"{name}=... requires a game: pass game=... with a subclass of Game")
+        for name in ("objective", "optimizer", "noise_dim"):
+            if getattr(self, name) is None:
+                raise RecipeError(f"{name}=... is missing")
+        for name, least in (("noise_dim", 1), ("generator_every", 1)):
             check_whole_number(name, getattr(self, name), least)
         if self.classes is not None:
             check_whole_number("classes", self.classes, 2)
         for name, most in (("clip_norm", math.inf), ("ema", 1.0)):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < most
-            ):
-                within = "above 0" if most == math.inf else f"between 0 and {most:g}"
-                raise RecipeError(f"{name} must be a number {within}, or None, got {value!r}")
-        self._check_objective()
-
-    def _check_objective(self) -> None:
+            check_number(name, getattr(self, name), most)
         if self.traits.class_loss is not None and self.classes is None:
             raise RecipeError(f"{type(self.objective).__name__} needs labels: pass their number as classes=...")
         if self.penalty is not None:
@@ -89,13 +131,27 @@ class Method:
 
         return complete_objective(self.objective)
 
+    def get_optimizer(self) -> OptimizerFactory:
+        """Return the optimizer's factory of a generator and a discriminator."""
+        if self.optimizer is None:
+            raise RecipeError("optimizer=... is missing")
+        return self.optimizer
+
     def settings(self) -> dict[str, Any]:
         """Return every field by name."""
         return {field.name: getattr(self, field.name) for field in fields(Method)}
 
     def facts(self) -> dict[str, Any]:
         """Return what ``run.json`` records of the settings: numbers unchanged, objects as text."""
-        return {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
+        facts = {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
+        facts["game"] = None if self.game is None else describe_factory(self.game)
+        facts["players"] = {name: describe_factory(player) for name, player in self.players.items()}
+        return facts
+
+
+def describe_factory(value: object) -> str:
+    """Return the repr of an object without addresses and modules, which may differ between processes."""
+    return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", repr(value)))
 
 
 def _describe_value(value: object) -> object:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.config.recipe import Recipe
+from ms_gan_callbacks.data.arrays import convert_columns
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, suggest, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
-from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.two_players import build_players
 from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.storage.files import compute_sha256
@@ -52,7 +53,7 @@ class Trained:
         if self.recipe.origin and compute_sha256(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} has been modified since the run was started")
         use_device(device)
-        self._players = Players(self.recipe.generator, self.recipe.discriminator, self.recipe)
+        self._players = build_players(self.recipe, self.recipe.generator, self.recipe.discriminator)
         like = self._players.weights()
         try:
             chosen = _choose(run_dir, checkpoint, like)
@@ -65,11 +66,12 @@ class Trained:
             raise
         self.step = chosen.step
         self._players.load_weights(chosen.weights)
+        self._players.step_number = chosen.step
 
     def _find_change(self, run_dir: Path, like: Arrays) -> str | None:
         """Describe the first parameter whose shape differs from the run's, or return None."""
         recipe = read_recipe(run_dir, self.manifest, {})
-        then = Players(recipe.generator, recipe.discriminator, recipe).weights()
+        then = build_players(recipe, recipe.generator, recipe.discriminator).weights()
         for name in {**then, **like}:
             were, now = (getattr(weights.get(name), "shape", "none") for weights in (then, like))
             if were != now:
@@ -78,14 +80,40 @@ class Trained:
 
     def noise(self, count: int, name: str = "preview", seed: int | None = None) -> Floats:
         """Return noise vectors, (count, noise_dim); by default those of the run's image grids."""
-        return noise(self.recipe.seed if seed is None else seed, name, 0, count, self.recipe.noise_dim)
+        return noise(self.recipe.seed if seed is None else seed, name, 0, count, self._players.noise_dim)
 
     def draw_noise_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
         """Yield the vectors of :meth:`noise`, at most ``size`` at a time."""
         random = stream(self.recipe.seed if seed is None else seed, "preview", 0)
         for start in range(0, count, size):
-            shape = (min(size, count - start), self.recipe.noise_dim)
+            shape = (min(size, count - start), self._players.noise_dim)
             yield random.standard_normal(shape, dtype=np.float32)
+
+    @property
+    def takes_noise(self) -> bool:
+        """Whether images are generated from noise vectors, and labels in a conditional run."""
+        return self._players.takes_noise
+
+    @property
+    def image_columns(self) -> tuple[str, ...]:
+        """The columns from which a game makes images; none if it only uses random inputs."""
+        return self._players.list_image_columns()
+
+    def sample(self, count: int, columns: Mapping[str, Any] | None = None, name: str = "preview") -> Floats:
+        """Return ``count`` images, (count, C, H, W) in [-1, 1], from random inputs and columns; see Runner.sample.
+
+        Raises:
+            UsageError: a column is missing.
+        """
+        return self._players.sample(count, name, None, convert_columns(columns or {}))
+
+    def draw_image_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
+        """Yield images of a game that only uses random inputs, at most ``size`` at a time."""
+        if self.image_columns:
+            raise UsageError(f"this game makes images from {', '.join(self.image_columns)}: pass --input FOLDER")
+        self._players.seed = self.recipe.seed if seed is None else seed
+        images = self._players.sample(count, "preview", None, {})
+        return (images[start : start + size] for start in range(0, count, size))
 
     def generate(self, noise: Floats, labels: Any = None) -> Floats:
         """Return images, (N, C, H, W) in [-1, 1], for noise (N, noise_dim).

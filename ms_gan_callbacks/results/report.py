@@ -9,20 +9,22 @@ from rich.table import Table
 
 from ms_gan_callbacks.config.attach import attach_metrics
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data.columns import take_images
-from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.columns import take_columns
+from ms_gan_callbacks.data.protocol import REAL, Columns, Source
 from ms_gan_callbacks.errors import DataError, UsageError, warn
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
+from ms_gan_callbacks.metrics.direction import is_paired
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor
 from ms_gan_callbacks.metrics.frechet import fld
 from ms_gan_callbacks.metrics.kernel import kid
 from ms_gan_callbacks.metrics.manifold import coverage, density, precision, recall
 from ms_gan_callbacks.metrics.memorisation import memorisation
-from ms_gan_callbacks.metrics.sample import Metric, Sample
+from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
+from ms_gan_callbacks.models.games.trial import find_compared
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
 from ms_gan_callbacks.training.evaluator import measure
@@ -61,6 +63,8 @@ class Scorer:
         source: the training data.
         real: the real images to compare with.
         train: training images, disjoint from ``real``.
+        columns: the columns of the real images, from which a game may make its images.
+        compared: the column of the real images.
         name: name of the real images.
 
     Raises:
@@ -69,15 +73,22 @@ class Scorer:
 
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
         self.source = make("data", recipe.data)
-        self.name, held_out, train = _load_images(self.source, recipe.test_data, count)
+        self.name, self.columns, known = _load_columns(self.source, recipe.test_data, count)
+        self.compared = find_compared(make("game", recipe.game), known) if recipe.game else REAL
+        if self.compared is None:
+            raise UsageError(f"{self.name} has no column of real images to compare with: set compared in the game")
+        held_out, train = self.columns[self.compared], known[self.compared]
         self.count = min(count, len(held_out), len(train))
         if self.count < MIN_IMAGES:
             raise UsageError(f"{self.name}: {self.count} images are too few, at least {MIN_IMAGES} are needed")
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
-        Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - fails early if they do not fit
-        classes = OF_CLASSES if hasattr(extractor, "classify") else {}
-        self.metrics: dict[str, Metric] = {**OF_FEATURES, **classes, **recipe.metrics}
+        self.metrics: dict[str, Metric] = dict(recipe.metrics)
+        self.of_features = not (recipe.metrics and all(map(is_paired, recipe.metrics.values())))
+        if self.of_features:
+            Sample(held_out[:PROBE], recipe.features).features  # noqa: B018 - fails early if they do not fit
+            classes = OF_CLASSES if hasattr(extractor, "classify") else {}
+            self.metrics = {**OF_FEATURES, **classes, **recipe.metrics}
         self._extractor = recipe.features
 
     def measure(self, fake: Sample) -> dict[str, float]:
@@ -90,20 +101,35 @@ class Scorer:
         Raises:
             UsageError: its images have another shape than the real images.
         """
-        shape = trained.generate(trained.noise(1, "evaluation")).shape[1:]
+        shape = self._generate(trained, 1).shape[1:]
         if shape != self.real.images.shape[1:]:
             raise UsageError(
                 f"generated images have shape {shape}, and images of {self.name} {self.real.images.shape[1:]}"
             )
-        fake = Sample(trained.generate(trained.noise(self.count, "evaluation")), self._extractor)
-        values = {**self.measure(fake), "memorisation": memorisation(self.train, self.real, fake)}
-        noise = {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
+        fake = Sample(self._generate(trained, self.count), self._extractor)
+        values = self.measure(fake)
+        results = {name: metric(self.real, fake) for name, metric in self.metrics.items() if is_paired(metric)}
+        noise = {name: one.standard_error for name, one in results.items() if isinstance(one, Estimate)}
+        if self.of_features:
+            values["memorisation"] = memorisation(self.train, self.real, fake)
+            noise |= {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
         return values, noise
+
+    def _generate(self, trained: Trained, count: int) -> Floats:
+        if trained.takes_noise:
+            return trained.generate(trained.noise(count, "evaluation"))
+        return trained.sample(count, self.columns, "evaluation")
 
     def measure_references(self) -> dict[str, dict[str, float]]:
         """Return the value of every metric for real images (its floor) and the other :func:`sanity_rows`."""
+        if not self.of_features:
+            return {}
         rows = sanity_rows(self.train.images, count=self.count, extractor=self._extractor)
-        values = {row: self.measure(sample) for row, sample in rows.items()}
+        unpaired = {name: metric for name, metric in self.metrics.items() if not is_paired(metric)}
+        values = {
+            row: {name: float(value) for name, value in measure(unpaired, self.real, sample).items()}
+            for row, sample in rows.items()
+        }
         values["real"]["memorisation"] = 1.0  # by definition: distances are relative to those of real images
         return values
 
@@ -172,17 +198,20 @@ def evaluate(trained: Trained, count: int = 10_000, features: FeatureExtractor |
     return Report(trained.step, scorer.count, scorer.real.feature_name, scorer.name, values, noise)
 
 
-def _load_images(train: Source, test_data: Callable[[], Source] | None, count: int) -> tuple[str, Floats, Floats]:
-    """Return the name of the real images, the real images, and training images that are disjoint from them."""
-    known = take_images(train, min(MAX_TRAINING_IMAGES, _count_images(train)))
+def _load_columns(
+    train: Source, test_data: Callable[[], Source] | None, count: int
+) -> tuple[str, Columns, Columns]:
+    """Return the name of the real images, their columns, and columns of training images disjoint from them."""
+    known = take_columns(train, min(MAX_TRAINING_IMAGES, _count_images(train)))
     if test_data is not None:
         try:
             test = make("test_data", test_data)
-            return test.name, take_images(test, min(count, _count_images(test))), known
+            return test.name, take_columns(test, min(count, _count_images(test))), known
         except DataError as error:
             warn(f"{error}; comparing with training images instead")
-    half = len(known) // 2
-    return f"{train.name} (trained on)", known[:half], known[half:]
+    half = len(next(iter(known.values()))) // 2
+    held_out = {name: rows[:half] for name, rows in known.items()}
+    return f"{train.name} (trained on)", held_out, {name: rows[half:] for name, rows in known.items()}
 
 
 def _count_images(source: Source) -> int:

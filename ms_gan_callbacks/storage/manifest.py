@@ -74,12 +74,16 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts(Facts):
-    """The training data of a run; a digest is None if it is unknown or there are no labels."""
+    """The training data of a run; a digest is None if it is unknown or there are no labels.
+
+    For games ``columns`` contains the shape of one row of each column that images are made from.
+    """
 
     name: str = ""
     count: int = 0
     sha256: str | None = None
     labels_sha256: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,8 @@ class Manifest(Facts):
     clip_norm: float | None = None
     ema: float | None = None
     classes: int | None = None
+    game: str | None = None
+    players: Mapping[str, str] = field(default_factory=dict)
     critic: bool = False
     # Runs of a ``mindspore.train.Model`` only:
     network: str | None = None

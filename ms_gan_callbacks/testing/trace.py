@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ms_gan_callbacks.events.events import Event
-from ms_gan_callbacks.events.run import RollBack, Run
+from ms_gan_callbacks.events.requests import RollBack
+from ms_gan_callbacks.events.run import Run
 
 
 @dataclass

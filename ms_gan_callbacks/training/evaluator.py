@@ -9,9 +9,10 @@ from typing import SupportsFloat
 import numpy as np
 
 from ms_gan_callbacks.config.evaluation import PROBE, Evaluation
-from ms_gan_callbacks.data.protocol import Source
+from ms_gan_callbacks.data.protocol import REAL, Source
 from ms_gan_callbacks.errors import UsageError, annotate, warn
 from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.metrics.direction import is_paired
 from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.stored import StoredFeatures
@@ -57,6 +58,7 @@ class Evaluator:
             if name in run.monitors:
                 use = "it is a scalar of every step" if name in run.epoch_means.names else "a callback logs it"
                 raise UsageError(f"a metric cannot be named {name!r}: {use}")
+        self._check_columns(run)
         if why := self.evaluation.every.why_never(run):
             warn(f"metrics are never measured: {why}")
         count = self._source.steps_per_epoch * self._source.batch_size
@@ -65,7 +67,20 @@ class Evaluator:
                 f"{self._source.name} has {count:,} images per epoch, fewer than the {self.evaluation.samples:,} "
                 "samples of the evaluation: set evaluate_samples"
             )
-        Sample(run.sample(PROBE, "evaluation"), self.evaluation.extractor).features  # noqa: B018
+        if not all(map(is_paired, self.evaluation.metrics.values())):
+            Sample(run.sample(PROBE, "evaluation"), self.evaluation.extractor).features  # noqa: B018
+
+    def _check_columns(self, run: Run) -> None:
+        if run.compared is None:
+            raise UsageError(
+                f"{self._source.name} has no column of real images to compare with: set compared = ... in the game"
+            )
+        for name, metric in self.evaluation.metrics.items():
+            if is_paired(metric) and not run.paired:
+                raise UsageError(
+                    f"the metric {name!r} compares each generated image with its target, but in this run images "
+                    "are not generated from the columns of a target"
+                )
 
     def due(self, run: Run) -> bool:
         """Whether metrics are computed after the current step."""
@@ -90,12 +105,14 @@ class Evaluator:
         """Return the real images; record their number and features and the metrics' floors in ``run.json``."""
         count, features = self.evaluation.samples, StoredFeatures(self.evaluation.extractor)
         pair = 2 * count <= self._source.steps_per_epoch * self._source.batch_size
-        images = Sample.from_source(self._source, (1 + pair) * count, features)
+        column = run.compared or REAL
+        images = Sample.from_source(self._source, (1 + pair) * count, features, column=column)
         real = images.take(np.arange(count))
         record: dict[str, object] = {"samples": count, "features": real.feature_name}
         if pair:
             other = images.take(np.arange(count, 2 * count))
-            floors = measure(self.evaluation.metrics, real, other, f" at step {run.step}")
+            unpaired = {name: one for name, one in self.evaluation.metrics.items() if not is_paired(one)}
+            floors = measure(unpaired, real, other, f" at step {run.step}")
             record["floors"] = {name: float(floor) for name, floor in floors.items()}
         run.manifest = run.manifest.replace(evaluation=record)
         run.manifest.write(run.out_dir)

@@ -13,11 +13,12 @@ from ms_gan_callbacks.config.attach import attach, read_attached
 from ms_gan_callbacks.config.components import Typed, find
 from ms_gan_callbacks.config.conversion import restore
 from ms_gan_callbacks.config.recipe import MODULE_PREFIX, Origin, Recipe, RecipeFile
+from ms_gan_callbacks.data.columns import read_batches
 from ms_gan_callbacks.data.labels import hash_labels
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import GanError, RecipeError, RunDirError, UsageError, suggest
 from ms_gan_callbacks.models.players import Players
-from ms_gan_callbacks.models.settings import RECORDED_SETTINGS
+from ms_gan_callbacks.models.settings import RECORDED_SETTINGS, Method
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RECIPE, keep_recipe
@@ -27,6 +28,7 @@ COMPARED = (
     *RECORDED_SETTINGS,
     "generator",
     "discriminator",
+    "networks",
     "optimizer",
     "discriminator_optimizer",
     "noise_dim",
@@ -35,18 +37,20 @@ COMPARED = (
 """Fields of a recipe that must be equal when it is loaded from a run directory."""
 
 
-def describe_run(players: Players, source: Source, epochs: int, origin: Origin | None) -> Manifest:
+def describe_run(players: Players, method: Method, source: Source, epochs: int, origin: Origin | None) -> Manifest:
     """Return the content of ``run.json`` for a run that starts or resumes now."""
-    method = players.method
-    data = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
-    if method.classes is not None:
+    data: dict[str, Any] = {"name": str(source.name), "count": int(source.count), "sha256": source.sha256()}
+    if columns := players.list_image_columns():
+        first = next(read_batches(source, players.seed, 1))
+        data["columns"] = {name: list(first[name].shape[1:]) for name in columns}
+    if players.classes is not None:
         data["labels_sha256"] = hash_labels(source)
     return Manifest.new(
         **(origin.facts() if origin else {}),
-        seed=method.seed,
-        noise_dim=method.noise_dim,
+        seed=players.seed,
+        noise_dim=players.noise_dim,
         **method.facts(),
-        critic=method.traits.probability is None,
+        critic=players.critic,
         epochs=epochs,
         data=data,
         batch_size=int(source.batch_size),

@@ -7,27 +7,29 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.columns import read_batches
 from ms_gan_callbacks.data.labels import read_with_labels
-from ms_gan_callbacks.data.protocol import LABELS, REAL, Source
-from ms_gan_callbacks.data.rng import noise, stream
+from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.events import Event
-from ms_gan_callbacks.events.run import RollBack, Run
+from ms_gan_callbacks.events.requests import RollBack
+from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.session import Session
-from ms_gan_callbacks.models.networks import Floats, Labels
-from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.models.games.chance import draw_all
+from ms_gan_callbacks.models.games.game import STEP
+from ms_gan_callbacks.models.inference import Inputs
+from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator
 
 AHEAD_BYTES = 2**22
-"""Maximum size of the real images that are prepared in advance."""
+"""Maximum size of the batches that are prepared in advance."""
 
 
 class Interruption(Protocol):
@@ -48,15 +50,6 @@ class NoInterruption:
     def defer(self) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
-
-
-class StepInputs(NamedTuple):
-    """Inputs of one step: real images and noise, labels if conditional, random numbers if there is a penalty."""
-
-    real: Floats
-    noise: Floats
-    labels: Labels | None = None
-    drawn: Floats | None = None
 
 
 class TrainingLoop(Session):
@@ -136,47 +129,44 @@ class TrainingLoop(Session):
             if number:
                 self._interrupt(number)
 
-    def _prepare_inputs(self, epoch: int, done: int) -> Iterator[StepInputs]:
+    def _prepare_inputs(self, epoch: int, done: int) -> Iterator[Inputs]:
         """Yield the inputs of an epoch's steps, starting after ``done`` batches.
 
         Several batches are prepared at a time: a step evicts the processor's caches, and the first batch prepared
         after it takes six times as long as the next.
         """
-        run, source = self.run, self.source
+        source, step = self.source, self.run.step
         ahead = max(1, min(16, AHEAD_BYTES // (4 * source.batch_size * math.prod(source.image_shape))))
-        batches, step = self._read_batches(epoch, done), run.step
+        batches = self._read_batches(epoch, done)
         while some := list(islice(batches, ahead)):
-            drawn = [self._draw_inputs(step + number, *one) for number, one in enumerate(some, 1)]
+            drawn = [self._draw_inputs(step + number, batch) for number, batch in enumerate(some, 1)]
             step += len(some)
             yield from drawn
 
-    def _read_batches(self, epoch: int, done: int) -> Iterator[tuple[Floats, Labels | None]]:
-        seed, classes = self.run.seed, self.players.method.classes
+    def _read_batches(self, epoch: int, done: int) -> Iterator[Inputs]:
+        seed, classes = self.run.seed, self.players.classes
         if classes is None:
-            return ((batch[REAL], None) for batch in read_batches(self.source, seed, epoch, done))
-        batches = read_with_labels(self.source, classes, seed, epoch, done)
-        return ((batch[REAL], batch[LABELS]) for batch in batches)
+            return read_batches(self.source, seed, epoch, done)
+        return read_with_labels(self.source, classes, seed, epoch, done)
 
-    def _draw_inputs(self, step: int, real: Floats, labels: Labels | None) -> StepInputs:
+    def _draw_inputs(self, step: int, batch: Inputs) -> Inputs:
         """Return a step's inputs; random numbers are a function of (seed, stream, step)."""
-        run, penalty = self.run, self.players.method.penalty
+        run, players = self.run, self.players
         again = f" after rollback {len(run.rollbacks)}" if run.rollbacks else ""
-        draw = noise(run.seed, f"noise{again}", step, len(real), run.noise_dim)
-        if penalty is None:
-            return StepInputs(real, draw, labels)
-        numbers = penalty.draw(stream(run.seed, f"penalty{again}", step), real.shape)
-        return StepInputs(real, draw, labels, np.ascontiguousarray(numbers, np.float32))
+        drawn = draw_all(players.game.chance, run.seed, step, self.source.batch_size, again=again)
+        given = {name: np.ascontiguousarray(rows) for name, rows in batch.items()}
+        return {**given, **drawn, STEP: np.array(step, np.float32)}
 
-    def _train_step(self, inputs: StepInputs) -> None:
-        """Train on one real batch and emit the step's events."""
+    def _train_step(self, inputs: Inputs) -> None:
+        """Train on one batch and emit the step's events."""
         self.run.progress.step += 1
         self.emit(Event.TRAIN_STEP_BEGIN)
-        both = self.run.step % self.players.method.generator_every == 0
-        scalars = self.players.train_step(*inputs, both=both)
+        due = self.players.steps.list_due(self.run.step)
+        scalars = self.players.train_step(inputs, due)
+        self.players.step_number = self.run.step
         self._on_step()
-        self.run.progress.d_updates += 1
-        self.run.progress.g_updates += both
-        self.run.scalars.publish(SCALARS, scalars)
+        self.run.progress.count_updates(due)
+        self.run.scalars.publish(self.players.steps.scalars, scalars)
         self.run.epoch_means.add(scalars)
         self.emit(Event.TRAIN_STEP_END)
         if self.evaluator.due(self.run):
@@ -198,6 +188,7 @@ class TrainingLoop(Session):
         """Load a checkpoint; call it before :meth:`train`."""
         state = checkpoint.state
         self.players.load_weights(checkpoint.weights)
+        self.players.step_number = checkpoint.step
         self._restore_progress(state["progress"], state.get("batch_size"))
         self.run.epoch_means.load_state(state["epoch_means"])
         self.run.rollbacks = list(state.get("rollbacks", ()))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ms_gan_callbacks.errors import CheckpointError, DivergenceError, warn
-from ms_gan_callbacks.events.run import Requests, RollBack
+from ms_gan_callbacks.events.requests import Requests, RollBack
 from ms_gan_callbacks.storage.checkpoints import Checkpoint
 from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.training.loop import TrainingLoop

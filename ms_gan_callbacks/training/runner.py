@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-from mindspore import nn
-from numpy.typing import ArrayLike, NDArray
-
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data.arrays import ArraySource
 from ms_gan_callbacks.data.protocol import Source
-from ms_gan_callbacks.data.rng import noise
 from ms_gan_callbacks.data.sources import make_source
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.models.games.game import Game
+from ms_gan_callbacks.models.games.player import Player
 from ms_gan_callbacks.models.losses.adversarial import NonSaturating
 from ms_gan_callbacks.models.losses.objective import Losses
 from ms_gan_callbacks.models.losses.penalties import Penalty
-from ms_gan_callbacks.models.networks import Floats, Network, OptimizerFactory, make, use_device
-from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.models.networks import Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.models.settings import Method, check_whole_number
+from ms_gan_callbacks.models.two_players import build_players
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
 from ms_gan_callbacks.training import setup
+from ms_gan_callbacks.training.gan_model import GanModel
 from ms_gan_callbacks.training.lineage import load_stored_recipe, open_run
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
 from ms_gan_callbacks.training.result import RunResult
@@ -39,7 +36,7 @@ from ms_gan_callbacks.training.resume import resume_run
 from ms_gan_callbacks.training.rollback import roll_back
 
 
-class Runner:
+class Runner(GanModel):
     """Trains a generator against a discriminator; one runner is one run with its own folder.
 
     ::
@@ -69,12 +66,15 @@ class Runner:
 
     def __init__(
         self,
-        generator: Network,
-        discriminator: Network,
+        generator: Network | None = None,
+        discriminator: Network | None = None,
         *,
         objective: Losses | None = None,
-        optimizer: OptimizerFactory,
-        noise_dim: int,
+        optimizer: OptimizerFactory | None = None,
+        noise_dim: int | None = None,
+        game: Callable[[], Game] | None = None,
+        networks: Mapping[str, Network] | None = None,
+        players: Mapping[str, Player] | None = None,
         seed: int = 0,
         discriminator_optimizer: OptimizerFactory | None = None,
         penalty: Penalty | None = None,
@@ -91,9 +91,12 @@ class Runner:
         interruption: Interruption | None = None,
     ) -> None:
         method = Method(
-            objective=NonSaturating() if objective is None else objective,
+            objective=NonSaturating() if objective is None and game is None else objective,
             optimizer=optimizer,
             noise_dim=noise_dim,
+            game=game,
+            networks=networks or {},
+            players=players or {},
             seed=seed,
             discriminator_optimizer=discriminator_optimizer,
             penalty=penalty,
@@ -112,9 +115,10 @@ class Runner:
         self._resume, self._allowed = resume, allow_change
         self._interruption = interruption or NoInterruption()
         self._recipe: Recipe | None = None
-        self._players = Players(generator, discriminator, method)
+        self._method = method
+        self._players = build_players(method, generator, discriminator)
         self._progress = Progress(epochs=0, steps_per_epoch=1)
-        self._epoch_means = EpochMeans(SCALARS)
+        self._epoch_means: EpochMeans | None = None
         self._content: Mapping[str, object] | None = None
 
     @classmethod
@@ -220,64 +224,28 @@ class Runner:
         """The run's folder; the name of a default folder is final when the training begins."""
         return self._folder.path
 
-    @property
-    def generator(self) -> nn.Cell:
-        """The generator's cell."""
-        return self._players.generator
-
-    @property
-    def discriminator(self) -> nn.Cell:
-        """The discriminator's cell."""
-        return self._players.discriminator
-
-    def sample(self, count: int, name: str = "preview", labels: ArrayLike | None = None) -> Floats:
-        """Return ``count`` generated images, (count, C, H, W) in [-1, 1].
-
-        If the generator uses batch statistics in evaluation mode, an image depends on its batch.
-
-        Args:
-            count: the number of images.
-            name: the name of the noise; one name always gives the same noise.
-            labels: the classes in a conditional run, (count,); by default 0, 1, 2 and so on, cyclically.
-
-        Raises:
-            UsageError: labels do not fit.
-        """
-        method = self._players.method
-        return self._players.generate(noise(method.seed, name, 0, count, method.noise_dim), labels)
-
-    def eval(self, images: NDArray[Any], labels: ArrayLike | None = None) -> dict[str, float]:
-        """Return the losses, D(x), D(G(z)) and V(D, G), by the names a step publishes, on held-out images.
-
-        As many images are generated; both networks are in evaluation mode. Losses do not include the penalty.
-
-        Args:
-            images: (N, C, H, W), uint8 or floats in [-1, 1].
-            labels: their labels, (N,), in a conditional run; the generated images use the same.
-
-        Raises:
-            UsageError: labels do not fit, or are missing.
-        """
-        method = self._players.method
-        if method.classes is not None and labels is None:
-            raise UsageError("a conditional run needs the labels of the images: eval(images, labels)")
-        source = ArraySource(images, batch_size=len(images), labels=np.arange(len(images)))
-        batch = next(source.batches(method.seed, epoch=1))
-        real, places = batch["real"], batch["labels"]
-        ordered = None if labels is None else np.asarray(labels)[places]
-        return self._players.evaluate(real, self.sample(len(real), "eval", ordered), ordered)
-
     def _prepare(self, epochs: int, source: Source, bus: CallbackBus, evaluation: Evaluation) -> TrainingLoop:
         """Check everything that can fail before the first step; write to the disk last."""
         self._content = setup.check_same_data(self._content, source)
-        setup.compile_players(self._players, source)
+        setup.prepare_players(self._players, source)
+        if self._epoch_means is None:
+            self._epoch_means = EpochMeans(self._players.steps.scalars)
         # A resumed run is given its total number of epochs; a later call in the same process adds epochs.
         self._progress.epochs += epochs
         self._progress.steps_per_epoch = source.steps_per_epoch
         if self._resume is False:
             self._players.check_rates(self._progress)
         origin = self._recipe.origin if self._recipe else None
-        run = setup.create_run(self._players, source, bus, self._progress, self._epoch_means, self.out_dir, origin)
+        run = setup.create_run(
+            self._players,
+            source,
+            bus,
+            self._progress,
+            self._epoch_means,
+            self.out_dir,
+            self._method,
+            origin,
+        )
         evaluator = setup.add_metrics(run, bus, evaluation, source)
         store = CheckpointStore(self.out_dir / "checkpoints")
         return TrainingLoop(

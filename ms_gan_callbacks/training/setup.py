@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ms_gan_callbacks.callbacks.console import Console
 from ms_gan_callbacks.callbacks.divergence_guard import DivergenceGuard
 from ms_gan_callbacks.callbacks.metrics_log import MetricsLog
 from ms_gan_callbacks.config.evaluation import Evaluation
 from ms_gan_callbacks.config.recipe import Origin
-from ms_gan_callbacks.data.columns import check_columns, take_images
-from ms_gan_callbacks.data.labels import check_labels
-from ms_gan_callbacks.data.protocol import REAL, Source
-from ms_gan_callbacks.data.rng import noise, stream
+from ms_gan_callbacks.data.columns import take_columns, take_images
+from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.data.sources import check_source
 from ms_gan_callbacks.errors import UsageError, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
-from ms_gan_callbacks.events.run import Run
+from ms_gan_callbacks.events.run import Run, raise_no_images
 from ms_gan_callbacks.events.scalars import EpochMeans
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.metrics.direction import read_mode
-from ms_gan_callbacks.models.players import SCALARS, Players
+from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.settings import Method
 from ms_gan_callbacks.training.evaluator import Evaluator
 from ms_gan_callbacks.training.lineage import describe_run
 
@@ -57,16 +54,10 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
     return content
 
 
-def compile_players(players: Players, source: Source) -> None:
-    """Compile both players for images of a source; raise GanError if they or the labels do not fit together."""
-    method = players.method
-    check_source(source, method.seed)
-    check_columns(source, [REAL])
-    if method.classes is not None:
-        check_labels(source, method.classes)
-    draw = stream(method.seed, "probe", 0)
-    real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
-    players.compile_for(real, noise(method.seed, "probe", 1, source.batch_size, method.noise_dim))
+def prepare_players(players: Players, source: Source) -> None:
+    """Check a source and prepare the players for it; raise GanError if they do not fit together."""
+    check_source(source, players.seed)
+    players.prepare(source)
 
 
 def create_run(
@@ -76,28 +67,36 @@ def create_run(
     progress: Progress,
     means: EpochMeans,
     out_dir: Path,
+    method: Method,
     origin: Origin | None,
 ) -> Run:
     """Return the :class:`Run` that is passed to the callbacks."""
-    method = players.method
+    read = lru_cache(maxsize=4)(partial(take_columns, source))
+    compared = players.find_compared(source)
     return Run(
         progress=progress,
         out_dir=out_dir,
-        seed=method.seed,
-        noise_dim=method.noise_dim,
-        generator=players.generator,
-        discriminator=players.discriminator,
-        train_network=players.step(),
+        seed=players.seed,
+        noise_dim=players.noise_dim,
+        networks=players.networks,
+        optimizers=players.get_optimizers(),
+        generator=players.networks.get("generator"),
+        discriminator=players.networks.get("discriminator"),
+        train_network=players.steps.get(),
         generate=players.generate,
-        draw_real=partial(take_images, source),
+        draw_images=partial(players.draw_images, read=read),
+        draw_picture=partial(players.draw_picture, read=read),
+        draw_real=partial(take_images, source, column=compared) if compared else raise_no_images,
         learning_rates=players.learning_rates,
         scale_learning_rates=players.scale_learning_rates,
         epoch_means=means,
-        classes=method.classes,
-        critic=method.traits.probability is None,
-        manifest=describe_run(players, source, progress.epochs, origin),
+        classes=players.classes,
+        critic=players.critic,
+        compared=compared,
+        paired=bool(players.list_image_columns()) and getattr(source, "paired", True),
+        manifest=describe_run(players, method, source, progress.epochs, origin),
         recipe_source=origin.source if origin else None,
-        monitors=frozenset(SCALARS) | bus.publishes(),
+        monitors=frozenset(players.steps.scalars) | bus.publishes(),
     )
 
 

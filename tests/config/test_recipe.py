@@ -351,7 +351,7 @@ class Colour(Enum):
         (
             "optimizer",
             "partial(nn.Adam, lr=1e-3)",
-            "building the generator's optimizer raised KeyError: For 'Adam'",
+            "building the discriminator's optimizer raised KeyError: For 'Adam'",
         ),
         ("data", "lambda: 1 / 0", "building the data raised ZeroDivisionError"),
         ("data", "lambda: 1", "cannot train on data of type int"),

@@ -48,7 +48,7 @@ class Named(Plain):
 
 
 class Declared(Named):
-    columns = ["real", "labels"]  # noqa: RUF012
+    columns = ["real", "labels"]
 
 
 def array(**options: Any) -> ArraySource:

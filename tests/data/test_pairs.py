@@ -317,7 +317,10 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: pairs(a=A, b=B.astype(int)), "pairs, column 'b': images are int64; images must be uint8"),
     (lambda: pairs(a=A, b=B / 1.0), r"pairs, column 'b': images range over \[0, 255\]"),
     (lambda: unpaired(a=A, b=B * np.nan), "unpaired, column 'b': images contain values that are not finite"),
-    (lambda: pairs(a=A, b=np.zeros((6, 5))), r"pairs, column 'b': images must be \(N, C, H, W\) or .* \(6, 5\)"),
+    (
+        lambda: pairs(a=A, b=np.zeros((6, 5, 1, 1, 1))),
+        r"pairs, column 'b': images must be \(N, C, H, W\) or .* \(6, 5, 1, 1, 1\)",
+    ),
     (lambda: pairs(a=A, b=np.zeros((0, 1, 2, 2))), "all columns need the same number of rows"),
     (lambda: unpaired(a=A, b=np.zeros(0, int)), "unpaired, column 'b': there are no rows"),
     (lambda: pairs(a=A, b=np.arange(6) / 2), "pairs, column 'b': one value per row must be a whole number"),
@@ -373,3 +376,14 @@ def test_a_wrong_call_is_one_line_that_names_what_is_wrong(build: Callable[[], A
         build()
     assert isinstance(error.value, (DataError, RecipeError))
     one_line(error)
+
+
+def test_vectors_are_a_column_of_floats_and_must_be_finite() -> None:
+    images = np.tile(np.arange(0, 240, 40, dtype=np.uint8)[:, None, None, None], (1, 1, 4, 4))
+    vectors = np.arange(12, dtype=np.int64).reshape(6, 2)
+    for batch in pairs(real=images, attributes=vectors, batch_size=3).batches(0, 1):
+        assert batch["attributes"].dtype == np.float32
+        rows = np.rint((batch["real"][:, 0, 0, 0] + 1) * 127.5 / 40).astype(int)
+        np.testing.assert_array_equal(batch["attributes"], vectors[rows])
+    with pytest.raises(DataError, match="column 'attributes': vectors contain values that are not finite"):
+        pairs(real=images, attributes=np.full((6, 2), np.inf), batch_size=3)

@@ -235,7 +235,7 @@ def test_slots_and_dataclasses_are_put_back_too() -> None:
 
 def test_a_list_in_the_class_is_found_as_it_was() -> None:
     class Sees(Callback):
-        seen: list[int] = []  # noqa: RUF012
+        seen: list[int] = []
 
         def on_train_step_end(self, run: Run) -> None:
             self.seen.append(run.step)

@@ -331,7 +331,6 @@ def test_what_is_not_kept_is_forgotten() -> None:
     [
         ((print,), {}, "requires a callback of mindspore.train, not <built-in function print>"),
         ((LossMonitor,), {}, r"not <class .*LossMonitor'> \(a class: pass an instance\)"),
-        ((LossMonitor(),), {"player": "critic"}, "LossMonitor: unknown player 'critic'; available: generator"),
         (
             (LossMonitor(),),
             {"persistent": ("_last",)},

@@ -13,6 +13,7 @@ from conftest import (
     assert_same_weights,
     tiny_players,
     tiny_runner,
+    train_step,
     weights_of,
 )
 from mindspore import Tensor, nn
@@ -91,7 +92,7 @@ def test_real_images_and_fakes_of_a_step_have_the_same_labels() -> None:
     before = doubles(made)
     by_class = before["discriminator.classes.embedding_table"][LABELS]
     scores = [scored(before, x) + (x * by_class).sum(1) for x in (real.reshape(-1, 16), drawn(before, noise))]
-    d_loss, _, d_real, d_fake, _ = made.train_step(real, noise, LABELS).asnumpy()
+    d_loss, _, d_real, d_fake, _ = train_step(made, real, noise, LABELS).asnumpy()
     assert [d_loss, d_real, d_fake] == pytest.approx([hinge(*scores), *(s.mean() for s in scores)], abs=1e-5)
     after = doubles(made)
     # Every class that was there has learned, in both networks.
@@ -110,7 +111,7 @@ def test_a_classifier_teaches_both_players_the_classes(both: bool) -> None:
         return 0.5 * -likely[np.arange(len(LABELS)), LABELS].mean()
 
     before = doubles(made)
-    got = made.train_step(real, noise, LABELS, both=both).asnumpy()
+    got = train_step(made, real, noise, LABELS, both=both).asnumpy()
     fake, pixels = drawn(before, noise), real.reshape(-1, 16)
     wanted = (
         hinge(scored(before, pixels), scored(before, fake)) + class_loss(before, pixels) + class_loss(before, fake)

@@ -9,14 +9,15 @@ from itertools import pairwise
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players
+from conftest import RECIPE, TinyDiscriminator, TinyGenerator, tiny_players, train_step
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import GanWarning, Minimax, NonSaturating, RecipeError, load_recipe, mnist, stream
+from ms_gan_callbacks.models.games.adversarial import SCALARS
 from ms_gan_callbacks.models.losses.objective import check_scores
 from ms_gan_callbacks.models.networks import seed_weights
-from ms_gan_callbacks.models.players import SCALARS, Players
 from ms_gan_callbacks.models.probe import probe_networks
+from ms_gan_callbacks.models.two_players import TwoPlayers
 
 
 class Tutorial:
@@ -78,10 +79,10 @@ class Tutorial:
         }
 
 
-def our_players(accelerate: bool, tutorial: Tutorial) -> Players:
+def our_players(accelerate: bool, tutorial: Tutorial) -> TwoPlayers:
     """Return players of the recipe, with the tutorial's weights."""
     recipe = load_recipe(RECIPE)
-    players = Players(recipe.generator, recipe.discriminator, replace(recipe, seed=3, accelerate=accelerate))
+    players = TwoPlayers(recipe.generator, recipe.discriminator, replace(recipe, seed=3, accelerate=accelerate))
     hand_over(tutorial.parameters(), players.parameters())
     return players
 
@@ -97,12 +98,12 @@ def twenty_batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield batch["real"], stream(0, "noise", step).standard_normal((32, 128), dtype=np.float32)
 
 
-def our_step(players: Players, real: np.ndarray, noise: np.ndarray) -> dict[str, float]:
+def our_step(players: TwoPlayers, real: np.ndarray, noise: np.ndarray) -> dict[str, float]:
     players.compile_for(real, noise)
-    return dict(zip(SCALARS, players.train_step(real, noise).asnumpy().tolist(), strict=True))
+    return dict(zip(SCALARS, train_step(players, real, noise).asnumpy().tolist(), strict=True))
 
 
-def assert_same_but_for_roundings(ours: Players, tutorial: Tutorial, step: int) -> None:
+def assert_same_but_for_roundings(ours: TwoPlayers, tutorial: Tutorial, step: int) -> None:
     """Fail unless fast layers, which started the step with the tutorial's weights, ended it with them."""
     left, right = (
         np.concatenate([one.parameters()[name].asnumpy().ravel() for name in tutorial.parameters()])
@@ -195,7 +196,7 @@ def test_training_leaves_mindspores_mode_as_it_was() -> None:
     real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
     assert ms.get_context("mode") == ms.PYNATIVE_MODE
     players.compile_for(real, noise)
-    players.train_step(real, noise)
+    train_step(players, real, noise)
     players.generate(noise)
     assert ms.get_context("mode") == ms.PYNATIVE_MODE
 
@@ -210,7 +211,7 @@ def test_generate_is_in_evaluation_mode_for_any_count_and_sees_new_weights() -> 
     real = np.ones((4, 1, 4, 4), np.float32)
     players.compile_for(real, noise[:4])
     for _ in range(5):
-        players.train_step(real, noise[:4])
+        train_step(players, real, noise[:4])
     assert np.abs(players.generate(noise) - drawn).max() > 1e-3
 
 
@@ -247,7 +248,7 @@ def test_minimax_steps_minimise_what_the_paper_says() -> None:
     real = rng.uniform(-1, 1, (4, 1, 4, 4)).astype(np.float32)
     noise = rng.standard_normal((4, 3)).astype(np.float32)
     players.compile_for(real, noise)
-    scalars = dict(zip(SCALARS, players.train_step(real, noise).asnumpy().tolist(), strict=True))
+    scalars = dict(zip(SCALARS, train_step(players, real, noise).asnumpy().tolist(), strict=True))
     assert scalars["value"] == pytest.approx(-scalars["d_loss"], abs=1e-6)
     assert scalars["g_loss"] < 0  # E[log(1 - D(G(z)))] of probabilities
 
@@ -367,6 +368,6 @@ def test_what_does_not_compile_says_so() -> None:
     real, noise = np.ones((4, 1, 4, 4), np.float32), np.ones((4, 3), np.float32)
     players.compile_for(real, noise)
     with pytest.raises(RuntimeError, match="Unsupported statement 'Try'") as caught:
-        players.train_step(real, noise)
+        train_step(players, real, noise)
     assert caught.value.__notes__ == ["raised by the compiled training step"]
     assert ms.get_context("mode") == ms.PYNATIVE_MODE

@@ -28,6 +28,8 @@ def test_images_without_negative_pixels_are_doubted_unless_all_pixels_are_one(
 
 
 def test_one_score_for_all_images_is_doubted() -> None:
-    [doubt] = inspect_scores(np.full((4, 1), 0.25, np.float32))
+    [doubt] = inspect_scores(np.full((4, 1), 0.25, np.float32), np.ones((2, 1), np.float32))
     assert "the same score for all images, 0.25" in doubt
-    assert list(inspect_scores(np.array([[0.25], [0.25], [0.5]], np.float32))) == []
+    differ = np.array([[0.25], [0.25], [0.5]], np.float32)
+    assert list(inspect_scores(differ, np.ones((2, 1), np.float32))) == []
+    assert list(inspect_scores(np.ones((2, 1), np.float32), differ)) == []

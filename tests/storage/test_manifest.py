@@ -94,9 +94,11 @@ def test_what_was_not_written_down_has_its_default() -> None:
     assert (found.data.name, found.data.count, found.data.sha256, found.data.labels_sha256) == ("", 0, None, None)
     assert (found.evaluation.samples, found.evaluation.features, found.evaluation.floors) == (0, "", {})
     assert (found.plugins, found.versions, [*found.history]) == ({}, {}, [])
+    assert found.players == {}
     told = {"facts", "format", "generator_every", "critic", "data", "evaluation", "plugins", "versions", "history"}
+    told.add("players")
     others = [one.name for one in fields(Manifest) if one.name not in told]
-    assert len(others) == 24
+    assert len(others) == 25
     assert {name: getattr(found, name) for name in others} == dict.fromkeys(others)
 
 

@@ -40,6 +40,7 @@ def make_loop(source: ArraySource, step: int = 0, **changes: object) -> Training
     run = Run(progress, Path("run"), seed=7, noise_dim=3)
     evaluator = Evaluator(Evaluation(), source, 7)
     players = tiny_players(**changes)
+    players.game.image_shape = source.image_shape
     store = CheckpointStore(Path("run/checkpoints"))
     return TrainingLoop(run, CallbackBus([]), store, players, source, evaluator, NoInterruption())
 
@@ -74,19 +75,19 @@ def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: 
     expected = [batch["real"] for batch in source.batches(7, epoch, done)]
     assert len(found) == len(expected) == 20 - done
     for number, (inputs, real) in enumerate(zip(found, expected, strict=True), step + 1):
-        np.testing.assert_array_equal(inputs.real, real)
-        np.testing.assert_array_equal(inputs.noise, noise(7, "noise", number, SIZE, 3))
+        np.testing.assert_array_equal(inputs["real"], real)
+        np.testing.assert_array_equal(inputs["noise"], noise(7, "noise", number, SIZE, 3))
         if penalty is None:
-            assert inputs.drawn is None
+            assert "penalty" not in inputs
         else:
             drawn = penalty.draw(stream(7, "penalty", number), real.shape)
-            np.testing.assert_array_equal(inputs.drawn, drawn)
+            np.testing.assert_array_equal(inputs["penalty"], drawn)
 
 
 def test_every_step_of_a_conditional_run_is_given_the_labels_of_its_images() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 20 * SIZE)
     loop = make_loop(ArraySource(images_of(4, 20 * SIZE), SIZE, labels=labels), classes=3)
-    found = [inputs.labels for inputs in loop._prepare_inputs(1, 0)]
+    found = [inputs["labels"] for inputs in loop._prepare_inputs(1, 0)]
     assert np.concatenate(found).tolist() == labels[stream(7, "data", 1).permutation(20 * SIZE)].tolist()
 
 
@@ -95,7 +96,7 @@ def test_after_a_rollback_the_noise_is_another(images: np.ndarray) -> None:
     loop = make_loop(source)
     loop.run.rollbacks = [{}, {}]
     first = next(loop._prepare_inputs(1, 0))
-    np.testing.assert_array_equal(first.noise, noise(7, "noise after rollback 2", 1, 4, 3))
+    np.testing.assert_array_equal(first["noise"], noise(7, "noise after rollback 2", 1, 4, 3))
 
 
 def test_counters_of_an_older_checkpoint_begin_at_the_beginning(images: np.ndarray) -> None:

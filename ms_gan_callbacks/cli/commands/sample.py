@@ -49,6 +49,13 @@ PART = 1024
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the noise. [default: the run's]")
 @click.option("--class", "label", type=click.IntRange(0), help="Images of one class only, in a conditional run.")
 @click.option("--interpolate", is_flag=True, help="Interpolate linearly between two noise vectors.")
+@click.option(
+    "--input",
+    "inputs",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of images to translate, in a run whose generator is fed images.",
+)
 @checkpoint_option
 @set_option
 @device_option
@@ -62,6 +69,7 @@ def command(
     seed: int | None,
     label: int | None,
     interpolate: bool,
+    inputs: Path | None,
     checkpoint: str,
     overrides: dict[str, str],
     device: str | None,
@@ -73,7 +81,11 @@ def command(
     ms-gan sample runs/mine -n 16 --interpolate     interpolation between two images
     ms-gan sample runs/mine -n 50000 -o fakes.npz   array "images", uint8 (N, C, H, W)
     ms-gan sample runs/mine --class 7               one class of a conditional run
+    ms-gan sample runs/mine --input in -o out       every image of a folder, translated
     """
+    if inputs is not None:
+        _translate(run_dir, inputs, out, overwrite, checkpoint, overrides, device)
+        return
     output = Output(out or Path("samples.png"), overwrite, (".png", ".npz"), numbered=out is None)
     output.check()
     as_grid = output.ending == ".png"
@@ -103,6 +115,26 @@ def command(
     click.echo(f"{pluralize(count, 'images')} of step {trained.step:,}: {path}")
 
 
+def _translate(
+    run_dir: Path,
+    inputs: Path,
+    out: Path | None,
+    overwrite: bool,
+    checkpoint: str,
+    overrides: dict[str, str],
+    device: str | None,
+) -> None:
+    """Write an image for every image of a folder."""
+    with Interrupts():
+        from ms_gan_callbacks.results.inference import Trained
+        from ms_gan_callbacks.results.translation import translate_folder
+
+        trained = Trained(run_dir, checkpoint, device, overrides)
+        folder = out or Path("translated")
+        count = translate_folder(trained, inputs, folder, overwrite)
+    click.echo(f"{pluralize(count, 'images')} of step {trained.step:,}: {folder}")
+
+
 def _draw(
     trained: Trained, count: int, seed: int | None, label: int | None, interpolate: bool
 ) -> Iterator[NDArray[np.uint8]]:
@@ -111,6 +143,12 @@ def _draw(
 
     from ms_gan_callbacks.data.images import to_uint8
 
+    if not trained.takes_noise:
+        if interpolate or label is not None:
+            name = "--interpolate" if interpolate else "--class"
+            raise UsageError(f"{name} is for generators of noise; this game has other inputs")
+        yield from map(to_uint8, trained.draw_image_parts(count, PART, seed))
+        return
     classes, parts = trained.recipe.classes, trained.draw_noise_parts(count, PART, seed)
     if interpolate:
         ends = trained.noise(2, seed=seed)

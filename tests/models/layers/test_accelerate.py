@@ -10,7 +10,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import tiny_players, tiny_runner
+from conftest import tiny_players, tiny_runner, train_step
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import Checkpoint, RunDirError, accelerate
@@ -115,7 +115,7 @@ def trained(fast: bool, steps: int = 4) -> tuple[dict[str, np.ndarray], list[np.
         real, noise = (draw.normal(size=s).astype(np.float32) for s in ((9, 1, 8, 8), (9, 5)))
         if step == 0:
             players.compile_for(real, noise)
-        scalars.append(players.train_step(real, noise).asnumpy().copy())
+        scalars.append(train_step(players, real, noise).asnumpy().copy())
     return players.weights(), scalars
 
 

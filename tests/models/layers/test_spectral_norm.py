@@ -9,7 +9,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import TinyDiscriminator, assert_same_weights, tiny_players, tiny_runner, weights_of
+from conftest import TinyDiscriminator, assert_same_weights, tiny_players, tiny_runner, train_step, weights_of
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import Checkpoint, Every, RecipeError, Runner, SpectralNorm
@@ -232,7 +232,7 @@ def test_each_call_of_the_discriminator_in_a_step_iterates_once() -> None:
     real, noise = draw(4, 1, 4, 4).clip(-1, 1), draw(4, 3)
     players.compile_for(real, noise)
     before = players.weights()
-    players.train_step(real, noise)
+    train_step(players, real, noise)
     after = players.weights()
     weight, u = "discriminator.layers.0.layer.weight", "discriminator.layers.0.u"
     # Real and fake as one batch with the weights as they were; then the generator's turn, with the new ones.

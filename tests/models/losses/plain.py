@@ -9,7 +9,7 @@ import numpy as np
 from conftest import tiny_players
 from mindspore import Tensor, nn
 
-from ms_gan_callbacks.models.players import Players
+from ms_gan_callbacks.models.two_players import TwoPlayers
 
 Doubles = np.ndarray
 Weights = Mapping[str, Doubles]
@@ -119,7 +119,7 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
     return real, rng.standard_normal((COUNT, 3)).astype(np.float32)
 
 
-def players(discriminator: type[nn.Cell], generator: type[nn.Cell] = Draws, **changes: object) -> Players:
+def players(discriminator: type[nn.Cell], generator: type[nn.Cell] = Draws, **changes: object) -> TwoPlayers:
     """Return players whose weights are of the size that trained ones have, so that nothing is nearly 0."""
     made = tiny_players(generator, discriminator, **({"optimizer": sgd} | changes))
     rng = np.random.default_rng(7)
@@ -132,6 +132,6 @@ def players(discriminator: type[nn.Cell], generator: type[nn.Cell] = Draws, **ch
     return made
 
 
-def doubles(made: Players) -> dict[str, Doubles]:
+def doubles(made: TwoPlayers) -> dict[str, Doubles]:
     """Return both networks' weights in double precision."""
     return {name: value.astype(np.float64) for name, value in made.weights().items() if "optimizer" not in name}
