@@ -1,6 +1,6 @@
 """Train every recipe as it stands, judge what came of it, and write docs/gallery.md with its pictures.
 
-    python scripts/gallery.py               every recipe, about an hour
+    python scripts/gallery.py               every recipe, about an hour and a half
     python scripts/gallery.py mnist_cgan    one; the others stay as they are
     python scripts/gallery.py --render              the page alone, from docs/gallery.json
 
@@ -38,8 +38,14 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mnist_hinge_sn": {},
     "mnist_cgan": {},
     "mnist_acgan": {},
+    "mnist_infogan": {},
+    "mnist_began": {},
+    "mnist_sgan": {},
+    "mnist_pix2pix": {},
+    "mnist_cyclegan": {},
     "fashion_dcgan": {},
     "folder_dcgan": {"path": "/usr/share/icons/Moka/64x64/apps"},
+    "folder_pix2pix": {"path": "/usr/share/icons/Moka/64x64/apps", "task": "colorize"},
 }
 """The recipes in the order of the page, and what has to be set for them."""
 SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes")

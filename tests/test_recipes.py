@@ -18,12 +18,15 @@ from ms_gan_callbacks import (
     DataError,
     Evaluation,
     Every,
+    Recipe,
     RecipeError,
     Runner,
     Sample,
+    Source,
     fld,
     load_recipe,
     mnist,
+    pairs,
 )
 
 SMALL = {"channels": 4, "noise_dim": 5, "batch_size": 4, "epochs": 1}
@@ -116,16 +119,34 @@ CONVOLUTIONS = ("mnist_dcgan", "mnist_lsgan", "mnist_wgan_gp", "mnist_hinge_sn",
 FEW: dict[str, dict[str, Any]] = {
     "mnist_mlp": {},
     **{name: {"channels": 4, "hidden": 8} for name in (*CONVOLUTIONS, "fashion_dcgan")},
+    "mnist_infogan": {"channels": 4, "hidden": 8},
+    "mnist_began": {"channels": 4, "code": 6},
+    "mnist_sgan": {"channels": 4, "hidden": 8},
     "folder_dcgan": {"channels": 4, "path": "unused", "grey": True},
 }
-"""Every recipe, and what makes it small."""
+"""Every recipe with a generator and a discriminator, and what makes it small."""
+TRANSLATIONS: dict[str, dict[str, Any]] = {
+    "mnist_pix2pix": {"count": 20},
+    "mnist_cyclegan": {"count": 40, "blocks": 1, "pool": 4},
+    "folder_pix2pix": {"path": "photos", "evaluate_samples": 8},
+    "folder_cyclegan": {"path": "photos", "other": "photos", "blocks": 1, "pool": 4},
+}
+"""Every recipe that translates images, and what makes it small."""
+
+
+def make_source(name: str, size: int) -> Source:
+    """Return a source of 20 random images with the columns of a recipe."""
+    images, labels = RNG.integers(0, 256, (20, 1, size, size), np.uint8), np.arange(20, dtype=np.int32) % 10
+    if name == "mnist_sgan":
+        return pairs(real=images, labelled=images, digits=labels, batch_size=4)
+    return ArraySource(images, 4, labels=labels)
 
 
 def test_no_recipe_is_forgotten() -> None:
-    assert set(FEW) == {path.stem for path in (ROOT / "recipes").glob("*.py")}
+    assert {*FEW, *TRANSLATIONS} == {path.stem for path in (ROOT / "recipes").glob("*.py")}
 
 
-QUICK = ("mnist_mlp", "mnist_cgan", "mnist_wgan_gp")
+QUICK = ("mnist_mlp", "mnist_cgan", "mnist_infogan")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +156,11 @@ def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, ph
     changes = FEW[name] | ({"path": photos, "grey": False, "size": 64} if name == "folder_dcgan" else {})
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **changes)
     shape = (3, 64, 64) if name == "folder_dcgan" else (1, 28, 28)
-    real = RNG.uniform(-1, 1, (4, *shape)).astype(np.float32)
     players = Runner.from_recipe(recipe, "run")._players
+    if recipe.game is not None:
+        players.prepare(make_source(name, 28))  # an error or a warning would fail this
+        return
+    real = RNG.uniform(-1, 1, (4, *shape)).astype(np.float32)
     players.compile_for(real, np.ones((4, 5), np.float32))  # a warning would fail this
     if name == "folder_dcgan":
         assert recipe.data().image_shape == shape
@@ -147,8 +171,7 @@ def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, ph
 @pytest.mark.parametrize("name", FEW)
 def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **FEW[name])
-    size = 32 if name == "folder_dcgan" else 28
-    source = ArraySource(RNG.integers(0, 256, (20, 1, size, size), np.uint8), 4, labels=np.arange(20) % 10)
+    source = make_source(name, 32 if name == "folder_dcgan" else 28)
 
     def run(folder: str, **options: Any) -> bytes:
         runner = Runner.from_recipe(recipe, folder, **options)
@@ -174,3 +197,107 @@ def test_labels_halve_the_distance_that_perceptrons_reach() -> None:
     assert runner.train(quiet=True).step == 4 * 937
     held_out = Sample.from_source(mnist(split="test", batch_size=100), 10_000)
     assert fld(held_out, Sample(runner.sample(10_000))) < 7.7 / 2
+
+
+def load_small(name: str, **changes: Any) -> Recipe:
+    """Load a recipe of ``TRANSLATIONS`` for the pictures of ``photos``."""
+    settings = {"channels": 4, "batch_size": 4} | TRANSLATIONS[name] | changes
+    return load_recipe(ROOT / "recipes" / f"{name}.py", **settings)
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("mnist_pix2pix", {}),
+        ("mnist_cyclegan", {}),
+        ("folder_pix2pix", {"task": "colorize"}),
+        ("folder_pix2pix", {"targets": "photos", "size": 64}),
+        ("folder_cyclegan", {}),
+        ("folder_cyclegan", {"size": 64}),
+    ],
+)
+def test_a_translation_trains_and_resumes_to_the_same_bytes(name: str, changes: dict[str, Any]) -> None:
+    recipe = load_small(name, **changes)
+
+    def run(folder: str, **options: Any) -> bytes:
+        runner = Runner.from_recipe(recipe, folder, **options)
+        callbacks = [Checkpoint(Every.steps(2), keep=None)]
+        result = runner.train(2, callbacks=callbacks, quiet=True, evaluation=Evaluation())
+        assert all(np.isfinite(value) for value in result.scalars.values())
+        last = f"checkpoints/step-{result.step:08d}/weights.safetensors"
+        return Path(folder, last).read_bytes()
+
+    whole = run("whole")
+    shutil.copytree("whole", "parts")
+    compiled_players.free_all()
+    assert run("parts", resume=2) == whole
+
+
+def test_thumbnails_are_means_of_the_digits() -> None:
+    columns = load_small("mnist_pix2pix").data().arrays
+    source, target = columns["source"], columns["target"]
+    assert source.shape == target.shape == (20, 1, 28, 28)
+    tile = target[3, 0, 8:12, 16:20]
+    assert tile.max() > 0 and (source[3, 0, 8:12, 16:20] == round(tile.mean())).all()
+
+
+def test_coloured_digits_are_not_the_white_ones() -> None:
+    columns = load_small("mnist_cyclegan").data().arrays
+    a, b = columns["a"], columns["b"]
+    assert a.shape == b.shape == (20, 3, 28, 28)
+    assert (a[:, :, 0, 0] == 0).all() and (b[:, :, 0, 0] == 255).all()
+    assert (a[:, 0] == a[:, 1]).all() and not (b[:, 0] == b[:, 1]).all((1, 2)).any()
+    assert not {one.tobytes() for one in a[:, 0]} & {(255 - one.min(0)).tobytes() for one in b}
+    assert (load_small("mnist_cyclegan").data().arrays["b"] == b).all()
+
+
+@pytest.mark.usefixtures("photos")
+def test_images_that_are_held_out_are_not_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    for number in range(8, 40):
+        Image.fromarray(rng.integers(0, 256, (32, 64, 3), np.uint8)).save(Path("photos", f"{number}.png"))
+    shutil.copy("photos/0.png", "photos/copy.png")
+    for changes in ({"task": "colorize"}, {"reverse": True}):
+        recipe = load_small("folder_pix2pix", **changes)
+        assert recipe.test_data is not None
+        trained_on, held_out = recipe.data().arrays, recipe.test_data().arrays
+        seen = {one.tobytes() for one in trained_on["target"]}
+        assert len(trained_on["target"]) + 2 * len(held_out["target"]) == 2 * 41
+        assert len(held_out["target"]) > 0 and not seen & {one.tobytes() for one in held_out["target"]}
+        assert all(np.ascontiguousarray(one[..., ::-1]).tobytes() in seen for one in trained_on["target"])
+
+
+@pytest.mark.usefixtures("photos")
+def test_the_source_of_a_colour_image_is_grey() -> None:
+    recipe = load_small("folder_pix2pix", task="colorize")
+    columns = recipe.data().arrays
+    source, target = columns["source"], columns["target"]
+    assert (source[:, 0] == source[:, 1]).all() and (source[:, 0] == source[:, 2]).all()
+    grey = np.asarray(Image.fromarray(target[0].transpose(1, 2, 0)).convert("L"), np.int16)
+    assert np.abs(grey - source[0, 0]).max() <= 1
+
+
+def test_the_grid_of_infogan_shows_one_value_per_row_and_varies_one_code() -> None:
+    recipe = load_recipe(ROOT / "recipes" / "mnist_infogan.py")
+    game = recipe.game()
+    drawn = {name: one.draw(np.random.default_rng(0), 20) for name, one in game.chance.items()}
+    inputs = game.arrange(drawn, 5)
+    assert inputs["digit"].reshape(4, 5).tolist() == [[row] * 5 for row in range(4)]
+    np.testing.assert_array_equal(inputs["code"], [[step, 0] for _ in range(4) for step in (-2, -1, 0, 1, 2)])
+    np.testing.assert_array_equal(inputs["noise"][5:10], np.repeat(drawn["noise"][5:6], 5, 0))
+    assert {name: value.dtype for name, value in inputs.items()} == {
+        name: value.dtype for name, value in drawn.items()
+    }
+
+
+def test_a_semi_supervised_run_has_few_labels_of_each_class() -> None:
+    recipe = load_recipe(ROOT / "recipes" / "mnist_sgan.py", labels_per_class=3)
+    arrays = recipe.data().arrays
+    labelled, digits = (arrays[name][: 3 * 10] for name in ("labelled", "digits"))
+    assert np.bincount(digits).tolist() == [3] * 10
+    assert len(np.unique(arrays["labelled"].reshape(60_000, -1)[:600], axis=0)) == 30
+    whole = mnist()
+    for image, digit in zip(labelled, digits, strict=True):
+        assert digit in whole.labels[(whole.images == image).all((1, 2, 3))]

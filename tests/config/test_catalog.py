@@ -37,7 +37,7 @@ def fails(result: Result, message: str) -> None:
 def test_a_copy_is_the_recipe_with_its_own_name_in_its_commands(name: str) -> None:
     result = ms_gan("new", "mine", "--from", name)
     assert result.exit_code == 0, result.output
-    needs = " --set path=..." if name == "folder_dcgan" else ""
+    needs = " --set path=..." if name.startswith("folder_") else ""
     assert result.stdout == f"mine.py, from {name}; run it with: ms-gan run mine.py{needs}\n"
     theirs, ours = list_built_in()[name].read_text(encoding="utf-8"), Path("mine.py").read_text(encoding="utf-8")
     commands = re.findall(r"ms-gan (?:run|show) (\S+)", ast.get_docstring(ast.parse(ours)) or "")
