@@ -119,8 +119,11 @@ EXPRESSIONS = [
     Expression(r"\bcomes? along\b", "'built-in', 'included'", "Nine recipes come along."),
     Expression(r"\bby script\b", "'simulated'", "Drive a callback through a run by script."),
     Expression(r"\bor not at all\b", "'atomically'", "Files are there whole or not at all."),
-    Expression(r"\b[Pp]ictures?\b", "'image'", "A picture is saved every epoch."),
-    Expression(r"\b([Cc]hance|[Dd]ice)\b", "'random', 'randomness', 'noise'", "Chance is a function of the seed."),
+    Expression(
+        r"\b[Dd]ice\b",
+        "'random', 'randomness', 'noise'",
+        "The dice are a function of the seed.",
+    ),
     Expression(r"\b([Aa]fresh|[Aa]new)\b", "'again', 'reset'", "The means start afresh."),
     Expression(r"\bput back\b", "'reset', 'restored'", "What cannot be put back is an error."),
     Expression(
