@@ -211,6 +211,7 @@ def test_the_monitor_is_a_name(monitor: object) -> None:
         EarlyStopping(monitor, mode="min")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_two_of_them_need_two_names(images: np.ndarray) -> None:
     def both(name: str) -> list[Callback]:
         return [EarlyStopping("d_real", target=0.5), EarlyStopping("d_fake", target=0.5, name=name)]

@@ -166,6 +166,7 @@ def test_the_digests_of_mnist_are_those_of_earlier_runs() -> None:
     assert hash_labels(mnist(split="test")) == "11841119a0173774ea2a08f67adc491790e0a19a371faef1e17d886be38afa52"
 
 
+@pytest.mark.slow
 def test_sources_of_ones_own_and_of_more_columns_train_as_an_array_does() -> None:
     trained = []
     both = pairs(target=np.zeros((20, 3, 2, 2), np.uint8), real=IMAGES, batch_size=4)

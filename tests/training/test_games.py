@@ -61,7 +61,7 @@ def read_log(folder: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name == "infogan" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
+    "name", [name if name == "began" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
 )
 def test_a_run_that_is_resumed_in_mid_epoch_ends_in_the_same_bytes(name: str) -> None:
     whole = runner(name, "whole")
@@ -76,6 +76,7 @@ def test_a_run_that_is_resumed_in_mid_epoch_ends_in_the_same_bytes(name: str) ->
     assert read_log("run") == read_log("whole")
 
 
+@pytest.mark.slow
 def test_names_of_parameters_scalars_and_learning_rates_are_those_of_the_game() -> None:
     rates: list[dict[str, float]] = []
 
@@ -96,6 +97,7 @@ def test_names_of_parameters_scalars_and_learning_rates_are_those_of_the_game() 
     assert list(last["epoch_means"]) == ["d_a_loss", "d_b_loss", "generators_loss", "cycle"]
 
 
+@pytest.mark.slow
 def test_a_pool_fills_exchanges_and_is_not_changed_by_evaluation() -> None:
     trained = runner("cyclegan")
     trained.train(1, source("cyclegan"), [StopsAt(1)], quiet=True)
@@ -141,6 +143,7 @@ def test_a_player_that_is_idle_keeps_its_networks_and_publishes_its_loss() -> No
     assert moved == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_averages_replace_the_networks_in_images_only() -> None:
     trained = runner("pix2pix")
     trained.train(1, source("pix2pix"), quiet=True)
@@ -181,6 +184,7 @@ def test_a_grid_has_a_row_of_each_group_and_metrics_compare_pairs() -> None:
     assert result.metrics["l1"] == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_all_losses_in_one_chart() -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.custom_scalar.layout_pb2 import Layout

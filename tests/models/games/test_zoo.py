@@ -13,7 +13,7 @@ from ms_gan_callbacks.models.players import Players
 from .kinds import KINDS
 from .zoo import SHAPE
 
-FAST = ("aae", "cogan", "esrgan", "wgan_div")
+FAST = ("aae",)
 """Codes instead of images, shared layers, a schedule with frozen features, and second derivatives."""
 
 

@@ -185,6 +185,7 @@ def test_chains(kinds: list[str], channels: int, batch: int) -> None:
     same(fast, stock, (batch, channels, 6, 6), chain=True)
 
 
+@pytest.mark.slow
 def test_a_compiled_chain() -> None:
     kinds = ["Conv2d", "InstanceNorm2d", "Upsample", "Conv2d"]
     fast, stock = (stack(kinds, 2, 6, norm) for norm in (nn.InstanceNorm2d, ByFormula))

@@ -164,6 +164,7 @@ class Cauchy:
         return ops.square(real_scores.mean() - fake_scores.mean())
 
 
+@pytest.mark.slow
 def test_any_object_with_both_losses_is_an_objective(images: np.ndarray) -> None:
     runner = tiny_runner(objective=Cauchy())
     result = runner.train(2, images, batch_size=4, quiet=True)
@@ -188,6 +189,7 @@ class Exponential(Objective):
         return ops.sigmoid(2 * scores)
 
 
+@pytest.mark.slow
 def test_a_subclass_is_an_objective_and_needs_nothing_else() -> None:
     made, (real, noise) = players(Perceptron, objective=Exponential()), batch()
     before = doubles(made)

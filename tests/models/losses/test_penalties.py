@@ -96,6 +96,7 @@ class MeanSquare:
         return drawn[0] * (ops.square(critic(real)).mean() + ops.square(critic(fake)).mean())
 
 
+@pytest.mark.slow
 def test_a_penalty_of_a_users_own_is_one_class() -> None:
     made, (real, noise) = players(Perceptron, objective=LeastSquares(), penalty=MeanSquare()), batch()
     before = doubles(made)
@@ -113,6 +114,7 @@ class Spread(Penalty):
         return ops.square(critic(real).mean() - critic(fake).mean()) + drawn[0]
 
 
+@pytest.mark.slow
 def test_a_subclass_of_penalty_needs_no_draw() -> None:
     made, (real, noise) = players(Perceptron, objective=LeastSquares(), penalty=Spread()), batch()
     before = doubles(made)
