@@ -14,7 +14,7 @@ from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.models.games.game import Game, check_game
 from ms_gan_callbacks.models.networks import build_network, make
-from ms_gan_callbacks.models.settings import describe_factory
+from ms_gan_callbacks.models.settings import OF_TWO_PLAYERS, describe_factory
 
 
 def show_parameters(file: RecipeFile, arguments: Mapping[str, Any]) -> None:
@@ -38,7 +38,8 @@ def show_recipe(recipe: Recipe) -> None:
         game = make("game", recipe.game)
         check_game(game, networks, recipe.players)
         terminal.print(_tabulate_game(recipe, game))
-    facts = {name: value for name, value in recipe.facts().items() if value is not None and name != "players"}
+    hidden = {"players", *(OF_TWO_PLAYERS if recipe.game else ())}
+    facts = {name: value for name, value in recipe.facts().items() if value is not None and name not in hidden}
     for name, value in facts.items():
         terminal.print(f"{name:<{max(map(len, facts))}}  {value}", soft_wrap=True)
     table = _make_table("Events in order, and the callbacks that handle them", "event", "callbacks")
