@@ -10,7 +10,16 @@ import pytest
 from conftest import tiny_players, tiny_runner
 from numpy.typing import NDArray
 
-from ms_gan_callbacks import ArraySource, Callback, Checkpoint, Evaluation, GradientPenalty, thumbnails
+from ms_gan_callbacks import (
+    R1,
+    ArraySource,
+    Callback,
+    Checkpoint,
+    Evaluation,
+    GradientPenalty,
+    Penalty,
+    thumbnails,
+)
 from ms_gan_callbacks.data.protocol import Columns
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import Interrupted
@@ -65,8 +74,8 @@ def test_batches_are_made_ahead_as_far_as_memory_allows_and_one_at_least(side: i
 
 
 @pytest.mark.parametrize("done", [0, 1, 15, 16, 17, 19])
-@pytest.mark.parametrize("penalty", [None, GradientPenalty()])
-def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: GradientPenalty | None) -> None:
+@pytest.mark.parametrize("penalty", [None, GradientPenalty(), R1()])
+def test_every_step_is_given_its_own_batch_noise_and_chance(done: int, penalty: Penalty | None) -> None:
     source = ArraySource(images_of(4, 20 * SIZE), SIZE)
     epoch = 2
     step = source.steps_per_epoch + done

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from mindspore import Tensor, ops
@@ -18,6 +18,22 @@ SCALARS = ("d_loss", "g_loss", "d_real", "d_fake", "value")
 """Scalars of a step: both losses, the mean of D(x), the mean of D(G(z)), and V(D, G) =
 E[log D(x)] + E[log(1 - D(G(z)))]. All are computed before the discriminator's update, except g_loss, which
 is computed after it. For a critic, the means are those of its raw scores, and value is E[D(x)] - E[D(G(z))]."""
+
+
+class PenaltyDraw(NamedTuple):
+    """The random numbers of a penalty, for images of a shape (C, H, W); an array of any shape."""
+
+    function: Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float32]]
+    image_shape: tuple[int, ...]
+
+    @property
+    def rows(self) -> bool:
+        """Return False: the array does not need one row per image."""
+        return False
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        """Return the random numbers for ``count`` images."""
+        return np.ascontiguousarray(self.function(rng, (count, *self.image_shape)), np.float32)
 
 
 class Adversarial(Game):
@@ -60,11 +76,9 @@ class Adversarial(Game):
     def chance(self) -> Mapping[str, Chance]:  # type: ignore[override]
         """The noise, and the random numbers of the penalty."""
         chance: dict[str, Chance] = {"noise": Normal(self.noise_dim)}
-        return chance if self.penalty_of is None else {**chance, "penalty": self._draw_penalty}
-
-    def _draw_penalty(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
-        numbers = self.draw_penalty(rng, (count, *self.image_shape))
-        return np.ascontiguousarray(numbers, np.float32)
+        if self.draw_penalty is not None:
+            chance["penalty"] = PenaltyDraw(self.draw_penalty, self.image_shape)
+        return chance
 
     def get_inputs(self, method: str) -> tuple[str, ...]:
         """Return the names of the inputs of a method, without ``made``."""

@@ -109,6 +109,8 @@ class Categorical:
 def draw(name: str, chance: Chance, rng: np.random.Generator, count: int) -> NDArray[Any]:
     """Return ``count`` values of a random input, contiguous, as float32, int32 or bool.
 
+    A distribution with an attribute ``rows = False`` may return an array of any shape.
+
     Raises:
         RecipeError: the distribution fails, or does not return an array of ``count`` numbers or rows.
     """
@@ -119,7 +121,8 @@ def draw(name: str, chance: Chance, rng: np.random.Generator, count: int) -> NDA
         raise
     except Exception as error:
         raise RecipeError(f"drawing the random input {name!r} raised {describe(error)}") from error
-    if values.ndim == 0 or len(values) != count or values.dtype.kind not in TYPES:
+    rows = getattr(chance, "rows", True)
+    if (rows and (values.ndim == 0 or len(values) != count)) or values.dtype.kind not in TYPES:
         found = f"{values.dtype} of shape {values.shape}"
         raise RecipeError(
             f"the random input {name!r} must be numbers, one row for each of {count} images, not {found}"

@@ -108,11 +108,12 @@ def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
     Raises:
         RecipeError: the objective requires probabilities, but scores are outside [0, 1].
     """
-    scores = scores[np.isfinite(scores)]
-    if np.all(scores == scores[:1]):
+    if np.all(scores == scores[0]):
         return  # undecidable; probe_networks warns about constant scores
     kind, from_logits = objective._name, objective.from_logits
+    # Extreme weights may overflow: NaN is neither inside of the range nor outside.
     inside = bool(((scores >= 0) & (scores <= 1)).all())
+    outside = bool(((scores < 0) | (scores > 1)).any())
     if from_logits and inside:
         warn(
             f"{kind}(from_logits=True) requires logits, but all scores are between 0 and 1: "
@@ -123,7 +124,7 @@ def check_scores(objective: Objective, scores: NDArray[np.float32]) -> None:
             f"{kind} requires unbounded scores, but all scores are between 0 and 1: remove the sigmoid at the end "
             "of the discriminator"
         )
-    if from_logits is False and not inside:
+    if from_logits is False and outside:
         raise RecipeError(
             f"{kind}(from_logits=False) requires probabilities, but scores are outside [0, 1]: "
             f"add a sigmoid at the end of the discriminator, or use {kind}(from_logits=True)"

@@ -10,7 +10,15 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import pytest
-from conftest import TinyDiscriminator, TinyGenerator, assert_same_weights, tiny_players, tiny_runner, weights_of
+from conftest import (
+    TinyDiscriminator,
+    TinyGenerator,
+    assert_same_weights,
+    tiny_players,
+    tiny_runner,
+    train_step,
+    weights_of,
+)
 from mindspore import Tensor, nn, ops
 
 from models.layers.test_equality import BatchLast, draw
@@ -277,7 +285,7 @@ def test_a_step_counts_the_calls_of_each_network_and_the_ema_copies_the_count() 
     players = tiny_players(DropsImages, Drops, ema=0.9)
     players.compile_for(*BATCH)
     for step in (1, 2):
-        players.train_step(*BATCH)
+        train_step(players, *BATCH)
         counts = {name: int(value[0]) for name, value in players.weights().items() if name.endswith(".calls")}
         assert counts == {
             "generator.drop.calls": step,

@@ -196,13 +196,6 @@ def test_layers_that_are_named_instead_have_one(name: str, images: np.ndarray) -
     assert penalised(HAVING[name]).train(1, images, batch_size=4, quiet=True).step == 5
 
 
-@pytest.mark.slow
-def test_instance_norm_runs_on_no_cpu(images: np.ndarray) -> None:
-    runner = tiny_runner(discriminator=lambda: Pools(nn.InstanceNorm2d(4), 64))
-    with pytest.raises((RecipeError, RuntimeError)):
-        runner.train(1, images, batch_size=4, quiet=True)
-
-
 def test_the_layers_that_the_documentation_names_are_those_that_were_tried() -> None:
     text = " ".join((ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split())
     lacking = re.search(r"MindSpore has none for (.*?)\. With these", text)
