@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +13,11 @@ from ms_gan_callbacks.errors import UsageError, suggest
 from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.games.game import STEP, Game
-from ms_gan_callbacks.models.games.rendering import Renderer, list_image_columns
+from ms_gan_callbacks.models.games.rendering import Inputs, Renderer, list_image_columns
 from ms_gan_callbacks.models.games.steps import Steps
 from ms_gan_callbacks.models.networks import Floats
 from ms_gan_callbacks.models.probe import restore_values
 
-Inputs: TypeAlias = Mapping[str, NDArray[Any]]
 ColumnReader: TypeAlias = Callable[[int], Inputs]
 """Returns the first rows of the training data, by column."""
 

@@ -19,10 +19,11 @@ from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.games.game import Game, check_game
 from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.games.step import TrainingStep
 from ms_gan_callbacks.models.games.steps import Cast, Steps
 from ms_gan_callbacks.models.games.trial import TrialResult, check_columns, find_compared, try_game
-from ms_gan_callbacks.models.inference import Inference, Inputs
+from ms_gan_callbacks.models.inference import Inference
 from ms_gan_callbacks.models.losses.state import collect_state
 from ms_gan_callbacks.models.networks import (
     Network,

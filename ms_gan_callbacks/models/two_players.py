@@ -16,8 +16,9 @@ from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import RecipeError, UsageError
 from ms_gan_callbacks.models.games.adversarial import SCALARS, Adversarial
 from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.games.trial import TrialResult
-from ms_gan_callbacks.models.inference import ColumnReader, Inputs
+from ms_gan_callbacks.models.inference import ColumnReader
 from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
 from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network
 from ms_gan_callbacks.models.players import Players

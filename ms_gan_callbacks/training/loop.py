@@ -23,7 +23,7 @@ from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.games.game import STEP
-from ms_gan_callbacks.models.inference import Inputs
+from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator

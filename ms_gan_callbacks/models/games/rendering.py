@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -15,7 +15,8 @@ from ms_gan_callbacks.models.games.game import STEP, Bound, Game, bind
 from ms_gan_callbacks.models.games.step import Call, Loss
 from ms_gan_callbacks.models.networks import Floats, Forward
 
-Inputs = Mapping[str, NDArray[Any]]
+Inputs: TypeAlias = Mapping[str, NDArray[Any]]
+"""Columns and random inputs by name."""
 
 
 class Shown(nn.Cell):  # type: ignore[misc]
@@ -70,8 +71,7 @@ class Renderer:
         """
         with self._use_averages():
             forward, names = self._get_forward(method)
-            given = {**inputs, STEP: np.array(step, np.float32)}
-            return forward.predict(*(given[name] for name in names))
+            return forward.predict(*_select(inputs, names, step))
 
     def judge(self, losses: Sequence[Bound], names: Sequence[str], inputs: Inputs, step: int) -> dict[str, float]:
         """Return the scalars of losses, which are bound to the inputs of these names, in evaluation mode."""
@@ -79,9 +79,8 @@ class Renderer:
         if count not in self._judges:
             make = bind(self._game, "make", names)
             self._judges[count] = Forward(Judged(self._game, make, losses), count)
-        given = {**inputs, STEP: np.array(step, np.float32)}
         with self._use_averages():
-            [values] = self._judges[count].predict(*(given[name] for name in names))
+            [values] = self._judges[count].predict(*_select(inputs, names, step))
         scalars = [name for loss in losses for name in loss.scalars]
         return dict(zip(scalars, map(float, values[0]), strict=True))
 
@@ -102,6 +101,12 @@ class Renderer:
         finally:
             for name, network in networks.items():
                 setattr(self._game, name, network)
+
+
+def _select(inputs: Inputs, names: Sequence[str], step: int) -> list[NDArray[Any]]:
+    """Return the inputs of these names, in order, with the number of the step."""
+    given = {**inputs, STEP: np.array(step, np.float32)}
+    return [given[name] for name in names]
 
 
 def list_image_columns(game: Game, method: str = "make") -> tuple[str, ...]:
