@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ms_gan_callbacks.config.recipe import Recipe
-from ms_gan_callbacks.data.arrays import convert_columns
 from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, suggest, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
@@ -18,10 +17,11 @@ from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.storage.files import compute_sha256
 from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.training.gan_model import GanModel
 from ms_gan_callbacks.training.lineage import read_recipe
 
 
-class Trained:
+class Trained(GanModel):
     """The generator of a run, loaded from a checkpoint.
 
     Args:
@@ -98,14 +98,6 @@ class Trained:
     def image_columns(self) -> tuple[str, ...]:
         """The columns from which a game makes images; none if it only uses random inputs."""
         return self._players.list_image_columns()
-
-    def sample(self, count: int, columns: Mapping[str, Any] | None = None, name: str = "preview") -> Floats:
-        """Return ``count`` images, (count, C, H, W) in [-1, 1], from random inputs and columns; see Runner.sample.
-
-        Raises:
-            UsageError: a column is missing.
-        """
-        return self._players.sample(count, name, None, convert_columns(columns or {}))
 
     def draw_image_parts(self, count: int, size: int, seed: int | None = None) -> Iterator[Floats]:
         """Yield images of a game that only uses random inputs, at most ``size`` at a time."""

@@ -118,7 +118,7 @@ class Scorer:
     def _generate(self, trained: Trained, count: int) -> Floats:
         if trained.takes_noise:
             return trained.generate(trained.noise(count, "evaluation"))
-        return trained.sample(count, self.columns, "evaluation")
+        return trained.sample(count, "evaluation", columns=self.columns)
 
     def measure_references(self) -> dict[str, dict[str, float]]:
         """Return the value of every metric for real images (its floor) and the other :func:`sanity_rows`."""

@@ -55,7 +55,7 @@ def translate_folder(trained: Trained, inputs: Path, out: Path, overwrite: bool 
         if not intact:
             continue
         columns = {name: to_unit(pixels[intact]) for name in trained.image_columns}
-        images = to_uint8(trained.sample(len(intact), columns))
+        images = to_uint8(trained.sample(len(intact), columns=columns))
         for place, image in zip(intact, images, strict=True):
             goals[place].parent.mkdir(parents=True, exist_ok=True)
             # (H, W) or (H, W, 3)
