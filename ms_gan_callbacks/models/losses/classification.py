@@ -12,8 +12,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     address of its input: the losses that a resumed run logs may then differ in the last digit.
     """
     shifted = logits - ops.stop_gradient(logits.max(1, keepdims=True))
-    total = ops.exp(shifted).sum(1)
-    # The logarithm of the total, because the rounding of ops.log depends on the memory address of its input.
-    logarithm = ops.binary_cross_entropy(1 / total, ops.ones_like(total), reduction="none")
+    # The rounding of ops.log depends on the memory address of its input; that of ops.log1p does not.
+    logarithm = ops.log1p(ops.exp(shifted).sum(1) - 1)
     chosen = (shifted * ops.one_hot(labels, logits.shape[1], Tensor(1.0), Tensor(0.0))).sum(1)
     return (logarithm - chosen).mean()
