@@ -24,6 +24,7 @@ from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
+from ms_gan_callbacks.models.games.rendering import list_image_columns
 from ms_gan_callbacks.models.games.trial import find_compared
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
@@ -74,13 +75,17 @@ class Scorer:
     def __init__(self, recipe: Recipe, count: int = 10_000) -> None:
         self.source = make("data", recipe.data)
         self.name, self.columns, known = _load_columns(self.source, recipe.test_data, count)
-        self.compared = find_compared(make("game", recipe.game), known) if recipe.game else REAL
+        game = make("game", recipe.game) if recipe.game else None
+        self.compared = find_compared(game, known) if game else REAL
         if self.compared is None:
             raise UsageError(f"{self.name} has no column of real images to compare with: set compared in the game")
         held_out, train = self.columns[self.compared], known[self.compared]
         self.count = min(count, len(held_out), len(train))
         if self.count < MIN_IMAGES:
             raise UsageError(f"{self.name}: {self.count} images are too few, at least {MIN_IMAGES} are needed")
+        shape = held_out.shape[1:]
+        inputs = [name for name in list_image_columns(game) if name != self.compared] if game else []
+        self._inputs = [name for name in inputs if self.columns[name].shape[1:] == shape]
         extractor = StoredFeatures(recipe.features)
         self.real, self.train = Sample(held_out[: self.count], extractor), Sample(train, extractor)
         self.metrics: dict[str, Metric] = dict(recipe.metrics)
@@ -93,7 +98,10 @@ class Scorer:
 
     def measure(self, fake: Sample) -> dict[str, float]:
         """Return the value of every metric; see :func:`~ms_gan_callbacks.training.evaluator.measure`."""
-        return {name: float(value) for name, value in measure(self.metrics, self.real, fake).items()}
+        return self._measure(self.metrics, fake)
+
+    def _measure(self, metrics: Mapping[str, Metric], fake: Sample) -> dict[str, float]:
+        return {name: float(value) for name, value in measure(metrics, self.real, fake).items()}
 
     def measure_generator(self, trained: Trained) -> tuple[dict[str, float], dict[str, float]]:
         """Return the value of every metric for a generator, and the standard errors of fld and kid.
@@ -121,16 +129,18 @@ class Scorer:
         return trained.sample(count, "evaluation", columns=self.columns)
 
     def measure_references(self) -> dict[str, dict[str, float]]:
-        """Return the value of every metric for real images (its floor) and the other :func:`sanity_rows`."""
-        if not self.of_features:
-            return {}
-        rows = sanity_rows(self.train.images, count=self.count, extractor=self._extractor)
-        unpaired = {name: metric for name, metric in self.metrics.items() if not is_paired(metric)}
-        values = {
-            row: {name: float(value) for name, value in measure(unpaired, self.real, sample).items()}
-            for row, sample in rows.items()
-        }
-        values["real"]["memorisation"] = 1.0  # by definition: distances are relative to those of real images
+        """Return the value of every metric for real images (its floor) and the other :func:`sanity_rows`.
+
+        In a game that makes images from others of the same shape, also those of its inputs, unchanged.
+        """
+        values = {}
+        if self.of_features:
+            rows = sanity_rows(self.train.images, count=self.count, extractor=self._extractor)
+            unpaired = {name: metric for name, metric in self.metrics.items() if not is_paired(metric)}
+            values = {row: self._measure(unpaired, sample) for row, sample in rows.items()}
+            values["real"]["memorisation"] = 1.0  # by definition: distances are relative to those of real images
+        for name in self._inputs:
+            values[f"unchanged {name}"] = self.measure(Sample(self.columns[name][: self.count], self._extractor))
         return values
 
 
@@ -143,7 +153,7 @@ class Report:
         samples: number of generated images and of real images.
         features: name of the features; values for different features are not comparable.
         real: name of the real images.
-        values: metric values by row ("generator", "real" and the other sanity rows), then by metric.
+        values: metric values by row ("generator", and those of :meth:`Scorer.measure_references`), by metric.
         noise: standard errors of the generator's values, if known.
     """
 

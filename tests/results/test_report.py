@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli.test_resume_command import ms_gan
+from models.games.zoo import GAMES
 from PIL import Image
 
-from ms_gan_callbacks import GanWarning, Sample, coverage, fld, kid, mnist
+from ms_gan_callbacks import GanWarning, Recipe, Sample, coverage, fld, kid, l1, mnist, pairs, thumbnails
 from ms_gan_callbacks.results.inference import Trained
 from ms_gan_callbacks.results.report import Scorer, evaluate
 
@@ -228,3 +230,26 @@ def test_what_cannot_be_drawn_is_one_line(
     assert result.exit_code in (1, 2)
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_inputs_that_a_game_leaves_unchanged_are_a_reference() -> None:
+    targets, others = np.random.default_rng(0).integers(0, 256, (2, 200, 1, 8, 8), dtype=np.uint8)
+    sources = np.minimum(targets, 100)
+    game, networks, players = GAMES["pix2pix"]
+    recipe = Recipe(
+        game=game,
+        networks=networks,
+        players=players,
+        data=lambda: pairs(source=others, target=targets, batch_size=4),
+        test_data=lambda: pairs(source=sources, target=targets, batch_size=4),
+        epochs=1,
+        metrics={"l1": l1},
+    )
+    values = Scorer(recipe, 200).measure_references()
+    assert list(values) == ["unchanged source"]
+    wanted = np.abs(sources.astype(float) - targets).mean() / 127.5
+    assert values["unchanged source"]["l1"] == pytest.approx(wanted, rel=1e-6)
+    named = Scorer(replace(recipe, metrics={"l1": l1, "fld": fld}, features=thumbnails), 200).measure_references()
+    assert named["unchanged source"]["fld"] > named["real"]["fld"]
+    assert named["unchanged source"]["l1"] == values["unchanged source"]["l1"]
+    assert "l1" not in named["real"]

@@ -70,7 +70,8 @@ def try_game(
         for name in players:
             keys[name], used[name] = trial.run_loss(name, made)
         images = trial.run_picture(made)
-    _check_roles(type(game).__name__, networks, players, makes, used)
+    reached = {name: used[name] | (makes if game.takes_made(f"{name}_loss") else set()) for name in players}
+    _check_roles(type(game).__name__, networks, players, makes, reached)
     return TrialResult(makes, keys, tuple(_list_warnings(networks, makes, images)))
 
 
@@ -201,19 +202,18 @@ def _check_roles(
     networks: Mapping[str, nn.Cell],
     players: Mapping[str, Player],
     makes: frozenset[str],
-    used: Mapping[str, frozenset[str]],
+    reached: Mapping[str, Collection[str]],
 ) -> None:
     """Raise RecipeError for networks that are not used or not trained, and losses that do not use theirs."""
     for name in networks:
-        if name not in makes.union(*used.values()):
+        if name not in makes.union(*reached.values()):
             raise RecipeError(f"no method of {kind} uses the network {name!r}: remove it, or call it in a method")
     for player, settings in players.items():
-        reached = used[player] | makes
         for name in settings.trains:
-            if name not in reached:
+            if name not in reached[player]:
                 raise RecipeError(
                     f"{kind}.{player}_loss does not depend on the network {name!r}, which the player {player!r} "
-                    f"trains: it uses {', '.join(sorted(used[player])) or 'no network'}"
+                    f"trains: it uses {', '.join(sorted(reached[player])) or 'no network'}"
                 )
     trained = {name for settings in players.values() for name in settings.trains}
     for name, network in networks.items():

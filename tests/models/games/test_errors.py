@@ -128,6 +128,10 @@ def makes_list(self: Game, noise: Tensor) -> object:
     return [self.generator(noise)]
 
 
+def ignores_made(self: Game, real: Tensor) -> Tensor:
+    return towards(self.discriminator(real), 1.0)
+
+
 def makes_vectors(self: Game, noise: Tensor) -> Tensor:
     return self.generator(noise).reshape(noise.shape[0], -1)
 
@@ -158,6 +162,7 @@ WRONG = {
     "name twice": (change(generator_loss=with_clash), {}, "publishes two scalars named 'discriminator_loss'"),
     "nan": (change(generator_loss=of_nan), {}, "Changed.generator_loss is nan before the first step"),
     "no dependence": (change(discriminator_loss=ignores_it), {}, "Changed.discriminator_loss does not depend on the network 'discriminator'"),
+    "no use of made": (change(generator_loss=ignores_made), {}, "Changed.generator_loss does not depend on the network 'generator', which the player 'generator' trains: it uses discriminator"),
     "exception": (change(generator_loss=raises), {}, "Changed.generator_loss raised ValueError: no scores"),
     "made a number": (change(make=makes_number), {}, "Changed.make must return a Tensor or a tuple of Tensors, not float"),
     "made a list": (change(make=makes_list), {}, "Changed.make must return a Tensor or a tuple of Tensors, not list"),
