@@ -31,6 +31,7 @@ class Trained(GanModel):
         overrides: changed arguments of the recipe, such as a new path of the data.
 
     Attributes:
+        run_dir: the run directory.
         recipe: the recipe of the run.
         manifest: the content of ``run.json``.
         step: step of the checkpoint.
@@ -48,7 +49,7 @@ class Trained(GanModel):
         device: str | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.manifest = Manifest.read(run_dir)
+        self.run_dir, self.manifest = run_dir, Manifest.read(run_dir)
         self.recipe: Recipe = read_recipe(run_dir, self.manifest, overrides or {})
         if self.recipe.origin and compute_sha256(self.recipe.origin.source) != self.manifest.recipe_sha256:
             warn(f"{run_dir / 'recipe.py'} has been modified since the run was started")
@@ -64,9 +65,19 @@ class Trained(GanModel):
                     f"fit: {changed}"
                 ) from error
             raise
-        self.step = chosen.step
-        self._players.load_weights(chosen.weights)
-        self._players.step_number = chosen.step
+        self._use(chosen)
+
+    def load(self, step: int) -> None:
+        """Use the weights of another checkpoint of the run.
+
+        Raises:
+            CheckpointError: there is no checkpoint of this step, or it is damaged.
+        """
+        self._use(CheckpointStore(self.run_dir / "checkpoints").load(step, self._players.weights()))
+
+    def _use(self, checkpoint: Checkpoint) -> None:
+        self.step = self._players.step_number = checkpoint.step
+        self._players.load_weights(checkpoint.weights)
 
     def _find_change(self, run_dir: Path, like: Arrays) -> str | None:
         """Describe the first parameter whose shape differs from the run's, or return None."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,20 +14,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ms_gan_callbacks.errors import RunDirError, UsageError
+from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.results.log import PAIRS, Lines, collect_points, list_logged, list_means, read_log
 from ms_gan_callbacks.storage.manifest import Manifest
 
-PAIRS = {
-    "losses": {"d_loss": "D's loss", "g_loss": "G's loss"},
-    "discriminator output": {"d_real": "D(x)", "d_fake": "D(G(z))"},
-}
 EQUILIBRIUM = 0.5
-NOT_METRICS = {"step", "epoch", "epoch_means", "value", *PAIRS["losses"], *PAIRS["discriminator output"]}
 COLOURS = ("tab:blue", "tab:orange")
 DIGEST = "ms-gan curves"
 """Name of the PNG text chunk with the sha256 of the pixels, which identifies unmodified plots of this package."""
-
-Lines = Sequence[Mapping[str, Any]]
 
 
 def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
@@ -42,13 +33,11 @@ def draw_curves(run_dir: Path, ending: str = ".png") -> bytes:
         RunDirError: the directory does not contain a run, or a file in it is damaged.
         UsageError: ``metrics.jsonl`` is empty or missing.
     """
-    manifest, lines = Manifest.read(run_dir), _read_lines(run_dir / "metrics.jsonl")
+    manifest, lines = Manifest.read(run_dir), read_log(run_dir)
     if not lines:
         raise UsageError(f"{run_dir} does not contain values to plot: metrics.jsonl is empty")
     floors = manifest.evaluation.floors
-    logged = sorted(
-        {name for line in lines for name in line} - NOT_METRICS, key=lambda name: (name not in floors, name)
-    )
+    logged = list_logged(lines, floors)
     rows, columns = 1 + -(-len(logged) // 2), 2
     figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -96,10 +85,10 @@ def is_curves(path: Path) -> bool:
 
 
 def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Lines, critic: bool) -> None:
-    means = [{"step": line["step"], **line["epoch_means"]} for line in lines if "epoch_means" in line]
+    means = list_means(lines)
     for (name, label), colour in zip(names.items(), COLOURS, strict=True):
-        panel.plot(*_collect_points(lines, name), color=colour, alpha=0.25, linewidth=0.8)
-        panel.plot(*_collect_points(means, name), color=colour, marker="o", markersize=3, label=label)
+        panel.plot(*collect_points(lines, name), color=colour, alpha=0.25, linewidth=0.8)
+        panel.plot(*collect_points(means, name), color=colour, marker="o", markersize=3, label=label)
     if "d_real" in names and critic:
         title = "mean critic scores"
     elif "d_real" in names:
@@ -109,7 +98,7 @@ def _draw_players(panel: Axes, title: str, names: Mapping[str, str], lines: Line
 
 
 def _draw_metric(panel: Axes, name: str, lines: Lines, floor: float | None) -> None:
-    panel.plot(*_collect_points(lines, name), color="tab:green", marker="o", markersize=3, label=name)
+    panel.plot(*collect_points(lines, name), color="tab:green", marker="o", markersize=3, label=name)
     if floor is not None:
         panel.axhline(floor, color="grey", linestyle="--", linewidth=1, label=f"floor (real images), {floor:.3g}")
     _label(panel, name)
@@ -119,23 +108,3 @@ def _label(panel: Axes, title: str) -> None:
     panel.set_title(title, fontsize="medium")
     panel.set_xlabel("step")
     panel.legend(fontsize="small")
-
-
-def _collect_points(lines: Lines, name: str) -> tuple[list[int], list[float]]:
-    """Return the steps and values of a curve; values that are not finite are NaN, a gap in the plot."""
-    found = [line for line in lines if name in line]
-    return [line["step"] for line in found], [math.nan if line[name] is None else line[name] for line in found]
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunDirError(f"{path} cannot be read: {error}") from error
-    complete = text.splitlines()[: text.count("\n")]  # a run in progress may be writing the last line
-    try:
-        return [dict(json.loads(line)) for line in complete]
-    except (ValueError, TypeError) as error:
-        raise RunDirError(f"{path} is damaged: {error}") from error
