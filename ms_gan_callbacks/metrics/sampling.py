@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ms_gan_callbacks.data.rng import stream
@@ -34,20 +36,31 @@ def sampling_noise(metric: Metric, real: Sample, fake: Sample, *, draws: int = 2
     Raises:
         UsageError: there are too few fakes or draws, or the metric is paired and not every fake has a real image.
     """
+    return sampling_noises({"": metric}, real, fake, draws=draws, seed=seed)[""]
+
+
+def sampling_noises(
+    metrics: Mapping[str, Metric], real: Sample, fake: Sample, *, draws: int = 20, seed: int = 0
+) -> dict[str, float]:
+    """Return the standard error of several metrics by name, over the same halves; see :func:`sampling_noise`."""
     if len(fake) < LEAST or draws < 2:
         raise UsageError(
             f"sampling_noise requires at least {LEAST} fakes and 2 draws, not {len(fake)} and {draws}"
         )
-    pairs = is_paired(metric)
+    pairs = {name for name, metric in metrics.items() if is_paired(metric)}
     if pairs and len(real) != len(fake):
         raise UsageError(
             f"a paired metric requires a real image for each fake, not {len(real):,} for {len(fake):,}"
         )
-    metric(real, fake)  # computes the features once, for all halves
-    half = len(fake) // 2
-    halves = (_shuffle(len(fake), seed, draw)[:half] for draw in range(draws))
-    values = [float(metric(real.take(part) if pairs else real, fake.take(part))) for part in halves]
-    return float(np.std(values, ddof=1) * np.sqrt(half / (len(fake) - half)))
+    for metric in metrics.values():
+        metric(real, fake)  # computes the features once, for all halves
+    half, values = len(fake) // 2, []
+    for draw in range(draws):
+        part = _shuffle(len(fake), seed, draw)[:half]
+        fakes, targets = fake.take(part), real.take(part) if pairs else real
+        values.append([float(one(targets if name in pairs else real, fakes)) for name, one in metrics.items()])
+    errors = np.std(values, axis=0, ddof=1) * np.sqrt(half / (len(fake) - half))
+    return dict(zip(metrics, map(float, errors), strict=True))
 
 
 def real_floor(metric: Metric, real: Sample, count: int | None = None, *, seed: int = 0) -> float:

@@ -138,6 +138,17 @@ def read_saved_frames(run_dir: Path, folder: str, metric: str | None) -> list[Fr
     return frames
 
 
+def draw_frames(
+    trained: Trained, length: int | None, count: int, label: int | None, seed: int | None, metric: str
+) -> tuple[list[Frame], str]:
+    """Return the frames of a walk of a length, or else of the run's checkpoints, and what they show."""
+    if length is not None:
+        frames = list(walk(trained, count, length, label, seed, metric))
+        return frames, f"a walk in latent space, step {trained.step:,}"
+    frames = draw_checkpoints(trained, count, label, seed, metric)
+    return frames, f"the checkpoints in {trained.run_dir / 'checkpoints'}"
+
+
 def draw_checkpoints(
     trained: Trained, count: int, label: int | None, seed: int | None, metric: str | None
 ) -> list[Frame]:

@@ -74,3 +74,8 @@ def list_logged(lines: Lines, first: Mapping[str, Any]) -> list[str]:
     """Return the names of the metrics and of other logged values, those in ``first`` before the others."""
     names = {name for line in lines for name in line} - NOT_METRICS
     return sorted(names, key=lambda name: (name not in first, name))
+
+
+def choose_metric(floors: Mapping[str, Any]) -> str:
+    """Return the metric that stands for a run: fld, or else the first metric that the run computes."""
+    return "fld" if "fld" in floors or not floors else next(iter(floors))

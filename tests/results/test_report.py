@@ -195,12 +195,12 @@ def test_a_critics_scores_are_drawn_without_the_bounds_of_probabilities(run_dir:
 
 
 def test_a_line_that_is_being_written_and_a_nan_are_no_obstacle(run_dir: Path) -> None:
-    from ms_gan_callbacks.results.plots import _collect_points, _read_lines
+    from ms_gan_callbacks.results.log import collect_points, read_log
 
     path = Path("metrics.jsonl")
     path.write_text('{"step": 1, "a": 2.0}\n{"step": 2, "a": null}\n{"step": 3, "b": 1}\n{"step": 4, "a"')
-    lines = _read_lines(path)
-    steps, values = _collect_points(lines, "a")
+    lines = read_log(Path())
+    steps, values = collect_points(lines, "a")
     assert steps == [1, 2]
     np.testing.assert_array_equal(values, [2.0, np.nan])
 

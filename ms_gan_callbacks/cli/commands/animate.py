@@ -71,35 +71,26 @@ def command(
         _refuse({"--frames": length, "--checkpoint": checkpoint != "last" or None}, "a walk: pass --interpolate")
     with Interrupts():
         from ms_gan_callbacks.results.animation import check_encoder, encode
-        from ms_gan_callbacks.results.frames import draw_checkpoints, list_grids, read_saved_frames, walk
+        from ms_gan_callbacks.results.frames import draw_frames, list_grids, read_saved_frames
+        from ms_gan_callbacks.results.inference import Trained
+        from ms_gan_callbacks.results.log import choose_metric
         from ms_gan_callbacks.storage.manifest import Manifest
 
         check_encoder(output.ending)
-        manifest = Manifest.read(run_dir)
-        shown = metric or _choose_metric(list(manifest.evaluation.floors))
+        shown = metric or choose_metric(Manifest.read(run_dir).evaluation.floors)
         if not interpolate and label is None and list_grids(run_dir, folder):
             generated = "generated images: pass --interpolate or --class"
             _refuse({"--count": count, "--seed": seed, "--set": overrides or None}, generated)
             frames, source = read_saved_frames(run_dir, folder, shown), f"the grids in {run_dir / folder}"
         else:
-            from ms_gan_callbacks.results.inference import Trained
-
             trained = Trained(run_dir, checkpoint, device, overrides)
-            if interpolate:
-                frames = list(walk(trained, count or 25, length or 80, label, seed, shown))
-                source = f"a walk in latent space, step {trained.step:,}"
-            else:
-                frames = draw_checkpoints(trained, count or 25, label, seed, shown)
-                source = f"the checkpoints in {run_dir / 'checkpoints'}"
+            steps = (length or 80) if interpolate else None
+            frames, source = draw_frames(trained, steps, count or 25, label, seed, shown)
         speed = fps or (20.0 if interpolate else min(10.0, max(1.0, len(frames) / 10)))
         path = output.write(
             lambda file: encode(file, output.ending, frames, speed, hold=0.0 if interpolate else 1.5)
         )
     click.echo(f"{pluralize(len(frames), 'frames')} of {source}: {path}")
-
-
-def _choose_metric(names: list[str]) -> str | None:
-    return "fld" if "fld" in names or not names else names[0]
 
 
 def _refuse(options: dict[str, object], use: str) -> None:
