@@ -106,6 +106,16 @@ class HistoryEntry(Facts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timing(Facts):
+    """The duration of a call of ``Runner.train``, in seconds, and the part of it spent in each callback."""
+
+    from_step: int = 0
+    to_step: int = 0
+    seconds: float = 0.0
+    callbacks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest(Facts):
     """The content of ``run.json``.
 
@@ -154,6 +164,7 @@ class Manifest(Facts):
     # Of what has happened since:
     history: Sequence[HistoryEntry] = ()
     evaluation: EvaluationFacts = field(default_factory=EvaluationFacts)
+    timings: Sequence[Timing] = ()
 
     @classmethod
     def new(cls, /, **facts: Any) -> Manifest:
@@ -202,8 +213,12 @@ class Manifest(Facts):
         """Return a copy with an additional entry in its history."""
         return self.replace(history=[*(dict(one.facts) for one in self.history), entry])
 
+    def add_timing(self, timing: Mapping[str, Any]) -> Manifest:
+        """Return a copy with the timing of an additional call."""
+        return self.replace(timings=[*(dict(one.facts) for one in self.timings), timing])
+
     def continue_from(self, then: Manifest) -> Manifest:
-        """Return a copy for a resumed run, with the start time, history and unknown keys of ``then``."""
-        dropped = self.keys() - {"history"}
+        """Return a copy for a resumed run, with the start time, history, timings and unknown keys of ``then``."""
+        dropped = self.keys() - {"history", "timings"}
         kept = {name: value for name, value in then.facts.items() if name not in dropped}
         return self.replace(**{**kept, "started": then.started})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-from ms_gan_callbacks.errors import pluralize
+from ms_gan_callbacks.errors import RunDirError, pluralize
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
@@ -87,6 +89,33 @@ class RunResult:
         shares = {name: 100 * spent / self.seconds for name, spent in self.callback_seconds.items()}
         rows += [("callbacks' time", ", ".join(f"{name} {share:.1f} %" for name, share in shares.items()))]
         return format_summary(rows, self.out_dir)
+
+
+@contextmanager
+def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
+    """Record in ``run.json`` how long a call took, also if it is interrupted or fails.
+
+    Args:
+        run: the run.
+        bus: the callbacks, with the time spent in each.
+        began: the start of the call, a value of ``perf_counter``.
+    """
+    first_step = run.step
+
+    def record() -> None:
+        timing = {"from_step": first_step, "to_step": run.step, "seconds": round(perf_counter() - began, 3)}
+        costs = {name: round(seconds, 3) for name, seconds in bus.costs().items()}
+        run.manifest = run.manifest.add_timing({**timing, "callbacks": costs})
+        run.manifest.write(run.out_dir)
+
+    try:
+        yield
+    except BaseException:
+        if run.step > first_step:
+            with suppress(RunDirError):  # the original exception is more useful
+                record()
+        raise
+    record()
 
 
 def _format_time(seconds: float) -> str:

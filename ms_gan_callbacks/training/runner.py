@@ -31,7 +31,7 @@ from ms_gan_callbacks.training import setup
 from ms_gan_callbacks.training.gan_model import GanModel
 from ms_gan_callbacks.training.lineage import load_stored_recipe, open_run
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
-from ms_gan_callbacks.training.result import RunResult
+from ms_gan_callbacks.training.result import RunResult, record_timing
 from ms_gan_callbacks.training.resume import resume_run
 from ms_gan_callbacks.training.rollback import roll_back
 
@@ -212,8 +212,9 @@ class Runner(GanModel):
             else:
                 loop.run.manifest = loop.run.manifest.continue_from(Manifest.read(self.out_dir))
             first_step = self._progress.step
-            while request := loop.train():
-                roll_back(loop, request)
+            with record_timing(loop.run, loop.bus, began):
+                while request := loop.train():
+                    roll_back(loop, request)
         result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
         if not quiet:
             print(result.summary(), flush=True)

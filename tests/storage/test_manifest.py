@@ -94,9 +94,9 @@ def test_what_was_not_written_down_has_its_default() -> None:
     assert (found.data.name, found.data.count, found.data.sha256, found.data.labels_sha256) == ("", 0, None, None)
     assert (found.evaluation.samples, found.evaluation.features, found.evaluation.floors) == (0, "", {})
     assert (found.plugins, found.versions, [*found.history]) == ({}, {}, [])
-    assert found.players == {}
+    assert (found.players, [*found.timings]) == ({}, [])
     told = {"facts", "format", "generator_every", "critic", "data", "evaluation", "plugins", "versions", "history"}
-    told.add("players")
+    told |= {"players", "timings"}
     others = [one.name for one in fields(Manifest) if one.name not in told]
     assert len(others) == 25
     assert {name: getattr(found, name) for name in others} == dict.fromkeys(others)
@@ -240,7 +240,15 @@ def test_callbacks_read_what_is_written_and_every_key_of_it_is_declared(images: 
     looks = Looks()
     measure = Evaluation({"gap": lambda real, fake: 0.5}, samples=8, extractor=thumbnails)
     tiny_runner().train(1, images, [looks], evaluation=measure, batch_size=4, quiet=True)
-    assert looks.seen == on_disk()
+    written = on_disk()
+    [timing] = written.pop("timings")  # written after the last event
+    assert (timing["from_step"], timing["to_step"], set(timing["callbacks"])) == (
+        0,
+        5,
+        {"Looks", "MetricsLog", "DivergenceGuard"},
+    )
+    assert timing["seconds"] > sum(timing["callbacks"].values())
+    assert looks.seen == written
     assert (looks.seen["format"], looks.seen["data"]["count"], looks.seen["batch_size"]) == (2, 20, 4)
     assert looks.seen["evaluation"]["samples"] == 8
     assert on_disk().keys() <= Manifest.keys()
@@ -264,4 +272,6 @@ def test_a_run_of_the_first_format_goes_on_with_what_is_unknown_here(images: np.
     # And in the same process, where an evaluation writes the file again.
     measure = Evaluation({"gap": lambda real, fake: 0.5}, samples=8, extractor=thumbnails)
     runner.train(1, images, [Checkpoint()], evaluation=measure, batch_size=4, quiet=True)
-    assert on_disk() == {**told, "epochs": 3, "evaluation": on_disk()["evaluation"]}
+    now = on_disk()
+    assert [(one["from_step"], one["to_step"]) for one in now["timings"]] == [(0, 5), (5, 10), (10, 15)]
+    assert now == {**told, "epochs": 3, "evaluation": now["evaluation"], "timings": now["timings"]}
