@@ -59,7 +59,7 @@ class Grid:
     def make_caption(self, metric: str | None) -> str:
         """Return the title, with the value of a metric if it was logged."""
         value = self.values.get(metric or "")
-        return self.title if value is None else f"{self.title}   {metric} {value:.3g}"
+        return self.title if value is None else f"{self.title}, {metric} {value:.3g}"
 
 
 def list_grids(run_dir: Path, folder: str = "samples") -> list[Grid]:

@@ -13,13 +13,14 @@ from ms_gan_callbacks.data.columns import take_columns
 from ms_gan_callbacks.data.protocol import REAL, Columns, Source
 from ms_gan_callbacks.errors import DataError, UsageError, warn
 from ms_gan_callbacks.metrics.classes import classifier_score, kl_to_uniform, modes
-from ms_gan_callbacks.metrics.direction import is_paired
+from ms_gan_callbacks.metrics.direction import is_paired, read_mode
 from ms_gan_callbacks.metrics.diversity import diversity
 from ms_gan_callbacks.metrics.features import FeatureExtractor
 from ms_gan_callbacks.metrics.frechet import fld
 from ms_gan_callbacks.metrics.kernel import kid
 from ms_gan_callbacks.metrics.manifold import coverage, density, precision, recall
 from ms_gan_callbacks.metrics.memorisation import memorisation
+from ms_gan_callbacks.metrics.paired import l1, psnr, ssim
 from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
 from ms_gan_callbacks.metrics.sampling import sampling_noise
 from ms_gan_callbacks.metrics.sanity import sanity_rows
@@ -28,6 +29,7 @@ from ms_gan_callbacks.models.games.rendering import list_image_columns
 from ms_gan_callbacks.models.games.trial import find_compared
 from ms_gan_callbacks.models.networks import Floats, make
 from ms_gan_callbacks.results.inference import Trained
+from ms_gan_callbacks.results.pages import format_number
 from ms_gan_callbacks.training.evaluator import measure
 
 OF_FEATURES: dict[str, Metric] = {
@@ -44,6 +46,8 @@ OF_CLASSES: dict[str, Metric] = {
     "kl_to_uniform": kl_to_uniform,
     "classifier_score": classifier_score,
 }
+OF_PAIRS: dict[str, Metric] = {"l1": l1, "psnr": psnr, "ssim": ssim}
+ARROWS = {"min": "\N{DOWNWARDS ARROW}", "max": "\N{UPWARDS ARROW}"}
 MIN_IMAGES = 100
 PROBE = 8
 """Number of images that features are extracted from first, as a check."""
@@ -176,9 +180,17 @@ class Report:
         for column in ("generator", "+-", *others):
             table.add_column(column.replace(" ", "\n"), justify="right", vertical="bottom", no_wrap=True)
         for name in self.values["generator"]:
-            shown = [_format(self.values[row].get(name)) for row in others]
-            table.add_row(name, _format(self.values["generator"][name]), _format(self.noise.get(name)), *shown)
+            shown = [format_number(self.values[row].get(name)) for row in others]
+            table.add_row(
+                name, format_number(self.values["generator"][name]), format_number(self.noise.get(name)), *shown
+            )
         return table
+
+
+def find_arrows() -> dict[str, str]:
+    """Return an arrow for each built-in metric that declares a direction: up if higher values are better."""
+    modes = {name: read_mode(metric) for name, metric in {**OF_FEATURES, **OF_CLASSES, **OF_PAIRS}.items()}
+    return {name: "\N{NO-BREAK SPACE}" + ARROWS[mode] for name, mode in modes.items() if mode is not None}
 
 
 def evaluate(trained: Trained, count: int = 10_000, features: FeatureExtractor | None = None) -> Report:
@@ -226,13 +238,3 @@ def _load_columns(
 
 def _count_images(source: Source) -> int:
     return source.steps_per_epoch * source.batch_size
-
-
-def _format(value: float | None) -> str:
-    """Format a number with at most seven characters."""
-    if value is None:
-        return ""
-    if abs(value) >= 100_000:
-        return f"{value:.1e}"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
-    return f"{value:.{digits}f}" if value != round(value) else f"{value:.0f}"

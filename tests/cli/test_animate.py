@@ -50,7 +50,7 @@ def frames(path: str) -> list[np.ndarray]:
 def test_a_frame_is_a_saved_grid_with_its_caption_below(run_dir: Path) -> None:
     result = ms_gan("animate", str(run_dir))
     assert (result.exit_code, result.stdout) == (0, f"2 frames of the grids in {run_dir}/samples: animation.gif\n")
-    assert [grid.make_caption("fld") for grid in list_grids(run_dir)] == ["epoch 1   fld 8", "epoch 2   fld 4"]
+    assert [grid.make_caption("fld") for grid in list_grids(run_dir)] == ["epoch 1, fld 8", "epoch 2, fld 4"]
     shown = frames("animation.gif")
     assert len(shown) == 2
     for number, frame in enumerate(shown, 1):
