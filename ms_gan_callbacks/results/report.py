@@ -22,7 +22,7 @@ from ms_gan_callbacks.metrics.manifold import coverage, density, precision, reca
 from ms_gan_callbacks.metrics.memorisation import memorisation
 from ms_gan_callbacks.metrics.paired import l1, psnr, ssim
 from ms_gan_callbacks.metrics.sample import Estimate, Metric, Sample
-from ms_gan_callbacks.metrics.sampling import sampling_noise
+from ms_gan_callbacks.metrics.sampling import sampling_noise, sampling_noises
 from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.metrics.stored import StoredFeatures
 from ms_gan_callbacks.models.games.rendering import list_image_columns
@@ -113,12 +113,7 @@ class Scorer:
         Raises:
             UsageError: its images have another shape than the real images.
         """
-        shape = self._generate(trained, 1).shape[1:]
-        if shape != self.real.images.shape[1:]:
-            raise UsageError(
-                f"generated images have shape {shape}, and images of {self.name} {self.real.images.shape[1:]}"
-            )
-        fake = Sample(self._generate(trained, self.count), self._extractor)
+        fake = self.draw(trained)
         values = self.measure(fake)
         results = {name: metric(self.real, fake) for name, metric in self.metrics.items() if is_paired(metric)}
         noise = {name: one.standard_error for name, one in results.items() if isinstance(one, Estimate)}
@@ -126,6 +121,26 @@ class Scorer:
             values["memorisation"] = memorisation(self.train, self.real, fake)
             noise |= {"fld": sampling_noise(fld, self.real, fake), "kid": kid(self.real, fake).standard_error}
         return values, noise
+
+    def draw(self, trained: Trained) -> Sample:
+        """Return as many generated images as real images.
+
+        Raises:
+            UsageError: its images have another shape than the real images.
+        """
+        shape = self._generate(trained, 1).shape[1:]
+        if shape != self.real.images.shape[1:]:
+            raise UsageError(
+                f"generated images have shape {shape}, and images of {self.name} {self.real.images.shape[1:]}"
+            )
+        return Sample(self._generate(trained, self.count), self._extractor)
+
+    def measure_noise(self, fake: Sample) -> dict[str, float]:
+        """Return the standard error of every metric: its own if it has one, else by random halves of the fakes."""
+        errors = sampling_noises(self.metrics, self.real, fake)
+        results = {name: metric(self.real, fake) for name, metric in self.metrics.items()}
+        known = {name: one.standard_error for name, one in results.items() if isinstance(one, Estimate)}
+        return {**errors, **known}
 
     def _generate(self, trained: Trained, count: int) -> Floats:
         if trained.takes_noise:
