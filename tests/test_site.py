@@ -105,8 +105,3 @@ def test_a_link_that_leaves_the_documentation_shows_the_file(site: Path) -> None
 def test_pages_of_the_root_are_there_and_lead_into_the_site(site: Path) -> None:
     assert "Keep a Changelog" in (site / "changelog.html").read_text(encoding="utf-8")
     assert "Where a new thing goes" in (site / "contributing.html").read_text(encoding="utf-8")
-
-
-def test_the_first_page_shows_what_continuous_integration_looks_for(site: Path) -> None:
-    [text] = re.findall(r'check_page "([^"]+)" 8471', (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
-    assert f">{text}<" in (site / "index.html").read_text(encoding="utf-8").replace("\n", "")
