@@ -42,7 +42,11 @@ def render_page(template: str, **values: Any) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = format_number
-    return environment.get_template(template).render(version=read_version(), **values).encode()
+    return (
+        environment.get_template(template)
+        .render(version=read_version(), **values)
+        .encode("utf-8", "backslashreplace")
+    )
 
 
 def read_version() -> str:

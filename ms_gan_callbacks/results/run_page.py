@@ -141,11 +141,12 @@ def _describe_costs(manifest: Manifest) -> str:
 
 
 def _list_steps(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    versions = {name: version for name, version in manifest.versions.items() if name != "python"}
-    if versions:
-        python = manifest.versions.get("python", "")
-        needs = " ".join(f"{name}=={version}" for name, version in {**versions, **manifest.plugins}.items())
-        yield f"Install these versions{f' on Python {python}' if python else ''}:", f"pip install {needs}"
+    known = {**manifest.versions, **manifest.plugins}
+    python, own = (known.pop(name, "") for name in ("python", "ms-gan-callbacks"))
+    if known:
+        needs = " ".join(f"{name}=={version}" for name, version in known.items())
+        where = f" on Python {python}" if python else ""
+        yield f"Install ms-gan-callbacks {own}{where}, with:", f"pip install {needs}"
     if manifest.arguments is None:
         yield (
             "The run was not started from a recipe, but from Python: run the program that started it.",

@@ -21,7 +21,14 @@ from cli.test_resume_command import TINY, ms_gan, trained
 from ms_gan_callbacks.cli.outputs import Output
 from ms_gan_callbacks.errors import UsageError
 
-COMMANDS = {"sample": ".png", "evaluate": ".json", "plot": ".svg"}
+COMMANDS = {
+    "sample": ".png",
+    "evaluate": ".json",
+    "plot": ".svg",
+    "animate": ".gif",
+    "compare": ".html",
+    "report": ".html",
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -269,6 +270,12 @@ def test_the_commands_know_games() -> None:
     assert code == 2 and "exists; pass --overwrite" in text and len(text.strip().splitlines()) == 1
     code, text = ms_gan("sample", "run")
     assert code == 2 and "this game makes images from source: pass --input FOLDER" in text
+    code, text = ms_gan("animate", "run", "--interpolate", "-o", "walk.gif")
+    assert code == 2 and "--interpolate needs a generator of noise" in text and len(text.splitlines()) == 1
+    shutil.copytree("run", "again")
+    code, text = ms_gan("compare", "run", "again", "--no-evaluation", "-o", "compare.html")
+    assert (code, text.count("does not generate images from noise; its images are left out")) == (0, 2), text
+    assert ms_gan("report", "run", "--no-evaluation", "-o", "report.html")[0] == 0
     code, text = ms_gan("sample", "run", "--input", "im", "-o", "new")
     assert code == 1 and "im" in text and not Path("new").exists()
 
