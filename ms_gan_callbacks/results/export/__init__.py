@@ -1,0 +1,1 @@
+"""Exports the generator of a run to MINDIR, ONNX, or weights for PyTorch."""
