@@ -20,6 +20,7 @@ def edit(graph: Graph, inputs: Sequence[str], output: str, parameters: Mapping[s
     open_batch(graph)
     merge_batch_norms(graph)
     merge_instance_norms(graph)
+    merge_leaky_relus(graph)
     values = {node.output[0]: f"value{place}" for place, node in enumerate(graph.nodes)}
     given = dict(zip(graph.inputs, inputs, strict=True))
     constants = {name: f"constant{place}" for place, name in enumerate(graph.constants)}
@@ -97,3 +98,17 @@ def _match_instance_norm(graph: Graph, last: NodeProto) -> tuple[Any, ...] | Non
         return None
     inputs = [mean.input[0], scale.input[0], shift.input[0]]  # type: ignore[union-attr]
     return *nodes, inputs, float(eps.ravel()[0])
+
+
+def merge_leaky_relus(graph: Graph) -> None:
+    """Replace max(slope * x, x) with a slope below 1 by one node."""
+    for node in [one for one in graph.nodes if one.op_type == "Max" and len(one.input) == 2]:
+        scaled, other = graph.get_maker(node.input[0], "Mul"), node.input[1]
+        if scaled is None:
+            scaled, other = graph.get_maker(node.input[1], "Mul"), node.input[0]
+        if scaled is None or other not in scaled.input or graph.count_uses()[scaled.output[0]] != 1:
+            continue
+        slopes = [graph.constants[name] for name in scaled.input if name in graph.constants]
+        if len(slopes) == 1 and slopes[0].size == 1 and slopes[0].item() < 1:
+            slope = float(slopes[0].item())
+            graph.replace([scaled, node], helper.make_node("LeakyRelu", [other], list(node.output), alpha=slope))

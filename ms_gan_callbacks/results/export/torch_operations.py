@@ -25,6 +25,8 @@ def write_operation(node: NodeProto, inputs: Sequence[str], constants: Constants
         return f"{_wrap(inputs[0])} {_BINARY[node.op_type]} {_wrap(inputs[1])}"
     if node.op_type in _METHODS:
         return f"{_wrap(inputs[0])}.{_METHODS[node.op_type]}()"
+    if node.op_type in _FUNCTIONS and len(inputs) == 2:
+        return f"torch.{_FUNCTIONS[node.op_type]}({inputs[0]}, {inputs[1]})"
     writer = _WRITERS.get(node.op_type)
     return writer(inputs, constants, settings) if writer else None
 
@@ -97,6 +99,7 @@ def _softmax(inputs: Sequence[str], constants: Constants, settings: Mapping[str,
 
 
 _BINARY = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "MatMul": "@"}
+_FUNCTIONS = {"Max": "maximum", "Min": "minimum", "Pow": "pow"}
 _METHODS = {
     "Relu": "relu",
     "Tanh": "tanh",
