@@ -107,12 +107,19 @@ class HistoryEntry(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class Timing(Facts):
-    """The duration of a call of ``Runner.train``, in seconds, and the part of it spent in each callback."""
+    """The duration of a call of ``Runner.train``, in seconds, and the part of it spent in each callback.
+
+    ``ended`` is "finished", "interrupted" or "failed", ``at`` is the time, and ``reason`` is the exception, or that
+    of the callback that stopped the run. A call that was killed has no timing.
+    """
 
     from_step: int = 0
     to_step: int = 0
     seconds: float = 0.0
     callbacks: Mapping[str, float] = field(default_factory=dict)
+    ended: str | None = None
+    reason: str | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

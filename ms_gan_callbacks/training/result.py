@@ -9,10 +9,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ms_gan_callbacks.errors import RunDirError, pluralize
+from ms_gan_callbacks.errors import Interrupted, RunDirError, describe, pluralize
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
+from ms_gan_callbacks.storage.environment import get_time
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class RunResult:
 
 @contextmanager
 def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
-    """Record in ``run.json`` how long a call took, also if it is interrupted or fails.
+    """Record in ``run.json`` how long a call took and how it ended, also if it is interrupted or fails.
 
     Args:
         run: the run.
@@ -102,20 +103,21 @@ def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
     """
     first_step = run.step
 
-    def record() -> None:
+    def record(ended: str, reason: str | None) -> None:
         timing = {"from_step": first_step, "to_step": run.step, "seconds": round(perf_counter() - began, 3)}
+        end = {"ended": ended, "reason": reason, "at": get_time()}
         costs = {name: round(seconds, 3) for name, seconds in bus.costs().items()}
-        run.manifest = run.manifest.add_timing({**timing, "callbacks": costs})
+        run.manifest = run.manifest.add_timing({**timing, **end, "callbacks": costs})
         run.manifest.write(run.out_dir)
 
     try:
         yield
-    except BaseException:
-        if run.step > first_step:
-            with suppress(RunDirError):  # the original exception is more useful
-                record()
+    except BaseException as error:
+        interrupted = isinstance(error, (Interrupted, KeyboardInterrupt))
+        with suppress(RunDirError):  # the original exception is more useful
+            record(*(("interrupted", None) if interrupted else ("failed", describe(error))))
         raise
-    record()
+    record("finished", run.stop_reason)
 
 
 def _format_time(seconds: float) -> str:
