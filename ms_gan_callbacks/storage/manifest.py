@@ -109,7 +109,7 @@ class HistoryEntry(Facts):
 class Timing(Facts):
     """The duration of a call of ``Runner.train``, in seconds, and the part of it spent in each callback.
 
-    ``ended`` is "finished", "interrupted" or "failed", ``at`` is the time, and ``reason`` is the exception, or that
+    ``ended`` is "finished", "interrupted" or "failed", ``at`` is the time, and ``reason`` the exception, or that
     of the callback that stopped the run. A call that was killed has no timing.
     """
 
