@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ms_gan_callbacks.cli.completion import (
+    complete_checkpoints,
+    complete_overrides,
+    complete_recipes,
+    complete_run_dirs,
+)
 from ms_gan_callbacks.config.catalog import locate
 from ms_gan_callbacks.errors import RecipeError, UsageError
 
@@ -28,13 +34,16 @@ def _parse_overrides(_: click.Context, parameter: click.Parameter, values: Seque
     return overrides
 
 
-recipe_argument = click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
+recipe_argument = click.argument(
+    "recipe_path", metavar="RECIPE", type=click.Path(path_type=Path), shell_complete=complete_recipes
+)
 set_option = click.option(
     "--set",
     "overrides",
     metavar="NAME=VALUE",
     multiple=True,
     callback=_parse_overrides,
+    shell_complete=complete_overrides,
     help="Override a parameter of the recipe; repeat for more. 'ms-gan show RECIPE' lists them.",
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run. [default: the recipe's]")
@@ -53,9 +62,13 @@ def attach_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path))
+run_dir_argument = click.argument("run_dir", type=click.Path(path_type=Path), shell_complete=complete_run_dirs)
 checkpoint_option = click.option(
-    "--checkpoint", default="last", metavar="WHICH", help="last, best, or a step. [default: last]"
+    "--checkpoint",
+    default="last",
+    metavar="WHICH",
+    shell_complete=complete_checkpoints,
+    help="last, best, or a step. [default: last]",
 )
 device_option = click.option(
     "--device",

@@ -41,14 +41,20 @@ def read_summary(path: Path) -> str:
 
 def find_required(path: Path) -> list[str]:
     """Return the parameters of a recipe without a default, without importing it."""
+    return [name for name, default in find_parameters(path).items() if default is None]
+
+
+def find_parameters(path: Path) -> dict[str, str | None]:
+    """Return the parameters of a recipe and the source of each default (None: required), without importing it."""
     for node in _parse(path).body:
         if isinstance(node, ast.FunctionDef) and node.name == "recipe":
             given = node.args
             positional = [*given.posonlyargs, *given.args]
-            bare = positional[: len(positional) - len(given.defaults)]
-            keywords = zip(given.kwonlyargs, given.kw_defaults, strict=True)
-            return [one.arg for one in (*bare, *(one for one, default in keywords if default is None))]
-    return []
+            bare: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults))
+            defaults = [*bare, *given.defaults, *given.kw_defaults]
+            named = zip([*positional, *given.kwonlyargs], defaults, strict=True)
+            return {one.arg: None if default is None else ast.unparse(default) for one, default in named}
+    return {}
 
 
 def _parse(path: Path) -> ast.Module:

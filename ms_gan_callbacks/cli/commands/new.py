@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ms_gan_callbacks.cli.completion import complete_recipes
 from ms_gan_callbacks.cli.outputs import Output
 from ms_gan_callbacks.config.catalog import copy_text, find_required, list_built_in, list_recipes, read_summary
 from ms_gan_callbacks.errors import UsageError
@@ -30,6 +31,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--from",
     "source",
     metavar="RECIPE",
+    shell_complete=complete_recipes,
     help=f"Recipe to copy. [default: the recipe called NAME, else {DEFAULT}]",
 )
 @click.option(

@@ -6,14 +6,20 @@ from pathlib import Path
 
 import click
 
+from ms_gan_callbacks.cli.completion import complete_names, complete_run_dirs, complete_steps
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_option, set_option, train
 
 
 @click.command("resume")
-@click.argument("run_dir", type=click.Path(path_type=Path), required=False)
+@click.argument("run_dir", type=click.Path(path_type=Path), required=False, shell_complete=complete_run_dirs)
 @click.option(
-    "--from", "from_step", metavar="STEP", type=click.IntRange(min=0), help="Resume from this checkpoint."
+    "--from",
+    "from_step",
+    metavar="STEP",
+    type=click.IntRange(min=0),
+    shell_complete=complete_steps,
+    help="Resume from this checkpoint.",
 )
 @set_option
 @click.option(
@@ -21,6 +27,7 @@ from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_op
     "allowed",
     metavar="NAME",
     multiple=True,
+    shell_complete=complete_names,
     help="Allow a change of this setting: a parameter, or recipe, data, seed, batch_size; repeat for more.",
 )
 @attach_options

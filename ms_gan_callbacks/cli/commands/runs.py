@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ms_gan_callbacks.cli.completion import complete_run_dirs
 from ms_gan_callbacks.errors import GanError, UsageError, pluralize
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ PARENT = Path("runs")
 
 
 @click.command("runs")
-@click.argument("folder", metavar="[FOLDER]", type=click.Path(path_type=Path), required=False)
+@click.argument(
+    "folder",
+    metavar="[FOLDER]",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=False,
+    shell_complete=complete_run_dirs,
+)
 @click.option(
     "--sort", metavar="KEY", default="started", help="started, name, time, size, or a metric such as fld."
 )
