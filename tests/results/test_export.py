@@ -88,7 +88,9 @@ def sample(trained: Trained, name: str) -> tuple[dict[str, NDArray[Any]], NDArra
         if trained.recipe.classes:
             inputs["labels"] = np.arange(64, dtype=np.int32) % 10
         return inputs, trained.generate(**inputs)
-    drawn = draw_all(trained._players.game.chance, trained.recipe.seed, 0, 64, purpose="preview")
+    game = trained._players.game
+    chance = {one: game.chance[one] for one in game.get_inputs("make") if one in game.chance}
+    drawn = draw_all(chance, trained.recipe.seed, 0, 64, purpose="preview")
     return {**drawn, **columns}, trained.sample(64, columns=columns)
 
 

@@ -57,7 +57,8 @@ class Subject:
             port.name: to_uint8(rows) if port.is_image and uint8 else rows for port, rows in given.items()
         }
         self.inputs = tuple(describe_image(one.name, one.shape, uint8) if one.is_image else one for one in given)
-        self.output = describe_image(IMAGES, self.images.shape[1:], uint8)
+        name = IMAGES if IMAGES not in self.arrays else "output"
+        self.output = describe_image(name, self.images.shape[1:], uint8)
 
     @property
     def averaged(self) -> bool:
@@ -113,6 +114,10 @@ class Subject:
     def _choose(self, network: str, given: Given) -> Given:
         """Return the inputs of a network of a game, from those of the game."""
         self._players.get_network(network)  # raises an error if there is none
+        if isinstance(self._players, TwoPlayers):
+            raise UsageError(
+                f"the network {network!r} does not take part in making images; {suggest(network, ['generator'])}"
+            )
         network_inputs = find_inputs(self._players.game, self._players.networks, given)
         if network not in network_inputs:
             raise UsageError(
