@@ -32,7 +32,7 @@ class Check:
     """The result of a check.
 
     Attributes:
-        name: what was checked.
+        name: the subject of the check.
         state: ok, warning or broken.
         text: the finding.
         cure: the command or change that repairs it, or an empty string.

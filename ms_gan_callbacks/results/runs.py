@@ -89,31 +89,33 @@ def summarize(path: Path) -> RunSummary:
         steps = CheckpointStore(path / "checkpoints").list_steps()
     except GanError as error:
         return RunSummary(path, "damaged", str(error), bytes=size)
-    newest = lines[-1] if lines else {}
-    progress = _read_progress(path, steps)
+    newest, progress = lines[-1] if lines else {}, _read_progress(path, steps)
     step = max([int(newest.get("step", 0)), *steps[-1:]])
-    epoch = max(int(newest.get("epoch", 0)), int(progress.get("epoch", 0)))
-    damage, running = find_damage(path), is_running(path)
-    state, note = find_end(manifest, step, _is_complete(progress, manifest.epochs))
-    if running:
-        state, note = "running", ""
-    elif damage:
-        state, note = "damaged", damage
+    state, note = _find_state(path, manifest, step, progress)
     return RunSummary(
         path,
         state,
         note,
-        Path(manifest.recipe or "").stem or manifest.network or "",
-        epoch,
-        manifest.epochs,
-        step,
-        choose_metric(manifest.evaluation.floors) if manifest.evaluation.floors else "",
-        _find_best(lines, manifest.evaluation.floors),
-        _measure_time(manifest, path),
-        size,
-        manifest.started or "",
-        tuple(steps),
+        recipe=Path(manifest.recipe or "").stem or manifest.network or "",
+        epoch=max(int(newest.get("epoch", 0)), int(progress.get("epoch", 0))),
+        epochs=manifest.epochs,
+        step=step,
+        metric=choose_metric(manifest.evaluation.floors) if manifest.evaluation.floors else "",
+        best=_find_best(lines, manifest.evaluation.floors),
+        seconds=_measure_time(manifest, path),
+        bytes=size,
+        started=manifest.started or "",
+        checkpoints=tuple(steps),
     )
+
+
+def _find_state(path: Path, manifest: Manifest, step: int, progress: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the state of a run, and its reason or damage."""
+    if is_running(path):
+        return "running", ""
+    if damage := find_damage(path):
+        return "damaged", damage
+    return find_end(manifest, step, _is_complete(progress, manifest.epochs))
 
 
 def _measure(path: Path) -> int:

@@ -69,7 +69,7 @@ class PlainInstanceNorm2d(nn.InstanceNorm2d):  # type: ignore[misc]
 class ExactTanh(nn.Tanh):  # type: ignore[misc]
     """:class:`mindspore.nn.Tanh` to float32 precision.
 
-    MindSpore's kernel for CPUs returns +-1 for values beyond +-5, where it is wrong by up to 1e-4. Those of
+    MindSpore's kernel for CPUs returns +-1 for values beyond +-5, an error of up to 1e-4. Those of
     onnxruntime and PyTorch are exact.
     """
 

@@ -153,7 +153,7 @@ class Module:
         return f"self.{first}" + "".join(f'["{part}"]' for part in rest)
 
     def write(self, title: str, inputs: Sequence[Port], output: Port, file: str) -> str:
-        """Return the source of the module, which loads its weights from a file beside it."""
+        """Return the source of the module, which loads its weights from a file next to it."""
         layers = [f"self.{name} = {_write_tree(tree)}" for name, tree in self._layers.items()]
         return LISTING.format(
             title=title,

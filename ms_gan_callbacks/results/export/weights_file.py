@@ -19,7 +19,7 @@ from ms_gan_callbacks.results.export.torch_module import Module
 
 
 def write_weights(subject: Subject, path: Path, facts: Mapping[str, str]) -> tuple[Port, ...]:
-    """Write weights with facts in their metadata, and a module beside them; return the module's inputs."""
+    """Write weights with facts in their metadata, and a module next to them; return the module's inputs."""
     graph, inputs = make_graph(subject)
     graph.inputs = [port.name for port in inputs]
     module = Module(graph, graph.to_model(inputs, subject.output, {}))
