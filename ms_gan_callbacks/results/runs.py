@@ -102,7 +102,7 @@ def summarize(path: Path) -> RunSummary:
         step=step,
         metric=choose_metric(manifest.evaluation.floors) if manifest.evaluation.floors else "",
         best=_find_best(lines, manifest.evaluation.floors),
-        seconds=_measure_time(manifest, path),
+        seconds=_measure_time(manifest, state == "running"),
         bytes=size,
         started=manifest.started or "",
         checkpoints=tuple(steps),
@@ -162,19 +162,18 @@ def _read_mode(name: str) -> Mode | None:
     return read_mode(getattr(ms_gan_callbacks, name)) if name in ms_gan_callbacks.__all__ else None
 
 
-def _measure_time(manifest: Manifest, path: Path) -> float | None:
-    """Return the time of all calls; of one that is running or was killed, until its last log entry."""
+def _measure_time(manifest: Manifest, running: bool) -> float | None:
+    """Return the time of all calls, except those that were killed; None if none was recorded."""
     total = sum(timing.seconds for timing in manifest.timings)
     starts = [manifest.started, *(entry.resumed for entry in manifest.history)]
     last = next((start for start in reversed(starts) if start), None)
-    ends = [timing.at or "" for timing in manifest.timings]
-    if ends and ends[-1] >= (last or ""):
-        return total
-    try:
-        began = datetime.fromisoformat(last or "")
-        return total + max(0.0, (path / "metrics.jsonl").stat().st_mtime - began.timestamp())
-    except (ValueError, OSError):
-        return total or None
+    if running and last:
+        try:
+            began = datetime.fromisoformat(last)
+            return total + max(0.0, (datetime.now(began.tzinfo) - began).total_seconds())
+        except ValueError:
+            return total or None
+    return total or None
 
 
 def list_removable(run: RunSummary) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_a_file_is_written_while_the_run_is_training() -> None:
     assert result.exit_code == 2 and "digits.mindir exists already" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("run_dir")
 def test_a_module_of_the_user_is_not_replaced() -> None:
     pytest.importorskip("onnx"), pytest.importorskip("torch")
@@ -84,6 +86,15 @@ def test_wrong_arguments_are_refused_in_one_line(arguments: list[str], code: int
     assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
     assert message in result.stderr
     assert sorted(path.name for path in Path().iterdir()) == ["run", "tiny.py"]
+
+
+@pytest.mark.usefixtures("run_dir")
+@pytest.mark.skipif(find_spec("onnx") is not None, reason="onnx is installed")
+def test_a_missing_package_is_named() -> None:
+    for name, extra in (("digits.onnx", "onnx"), ("digits.safetensors", "torch")):
+        result = ms_gan("export", "run", "-o", name)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert f"requires the package onnx: pip install 'ms-gan-callbacks[{extra}]'" in result.stderr
 
 
 def test_a_damaged_checkpoint_is_refused(run_dir: Path) -> None:

@@ -1,4 +1,7 @@
-"""Exported generators make the images of the run, in MindSpore, onnxruntime and PyTorch, at any batch size."""
+"""Exported generators make the images of the run, in MindSpore, onnxruntime and PyTorch, at any batch size.
+
+Tests of ONNX and PyTorch are slow ones: only for these does CI install the extras.
+"""
 
 from __future__ import annotations
 
@@ -224,6 +227,7 @@ def test_the_average_is_exported_and_inputs_are_described_in_the_file(tiny: Path
     }
 
 
+@pytest.mark.slow
 def test_metadata_and_names_are_those_of_the_formats(tiny: Path) -> None:
     require(".onnx"), require(".safetensors")
     import onnx
@@ -256,12 +260,17 @@ def test_a_generator_that_cannot_be_exported_is_refused(tiny: Path) -> None:
     trained = Trained(make_run(Path("statistics"), tiny, kind="statistics"))
     with pytest.raises(GanError, match="depends on the others of its batch"):
         export(trained, "tiny.mindir")
+
+
+@pytest.mark.slow
+def test_an_operation_that_a_format_does_not_have_is_named(tiny: Path) -> None:
     require(".onnx")
     trained = Trained(make_run(Path("digamma"), tiny, kind="digamma"))
     with pytest.raises(UsageError, match=r"cannot be exported to \.onnx: .*Lgamma"):
         export(trained, "tiny.onnx")
 
 
+@pytest.mark.slow
 def test_the_error_of_tanh_is_reported(tiny: Path) -> None:
     require(".onnx")
     trained = Trained(make_run(Path("run"), tiny, kind="function"))

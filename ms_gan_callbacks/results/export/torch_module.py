@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ class Generator(nn.Module):
 {lines}
 
 
-def load(path=Path(__file__).with_name({file!r})):
+def load(path=Path(__file__).with_name({file})):
     generator = Generator()
     generator.load_state_dict(load_file(path))
     return generator.eval()
@@ -162,7 +163,7 @@ class Module:
             layers=_indent(layers),
             arguments=", ".join(port.name for port in inputs),
             lines=_indent(self.lines),
-            file=file,
+            file=json.dumps(file),
         )
 
 
