@@ -53,6 +53,10 @@ NOT_RUN = {
     ("docs/migrate.md", "# Before: the generator first, a line for every batch"): "in outline",
     ("docs/migrate.md", "# Before: Keras, a model that trains itself and a callback that draws"): "needs Keras",
     ("docs/migrate.md", "# Before: Lightning, manual optimization with two optimizers"): "needs Lightning",
+    ("docs/export.md", "# In MindSpore"): "without the file",
+    ("docs/export.md", "# In onnxruntime"): "needs onnxruntime",
+    ("docs/export.md", "# In PyTorch"): "needs PyTorch",
+    ("docs/export.md", "# In a network with the same layers"): "needs PyTorch",
 }
 
 BLOCK = re.compile(r"^```(\w*) ?(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
@@ -272,7 +276,7 @@ def test_every_ms_gan_command_of_a_page_parses(page: Path, monkeypatch: pytest.M
     for block in blocks(page):
         if block.language in SHELLS:
             for command, _ in commands(block):
-                for arguments in ms_gan_arguments(command):
+                for arguments in filter(None, ms_gan_arguments(command)):
                     try:
                         check_parses(arguments)
                     except click.ClickException as error:
