@@ -4,14 +4,16 @@
     python scripts/gallery.py mnist_cgan    one; the others stay as they are
     python scripts/gallery.py --render              the page alone, from docs/gallery.json
 
-Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, pictures for ``folder_dcgan``
-where its package moka-icon-theme does. A run that has been trained already is judged, not trained again.
+Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, and the images of the recipes of
+folders where its package moka-icon-theme does. A run that is there already is evaluated, not trained again; if its
+time is not known, because ``ms-gan run`` made it, the time is estimated from two epochs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import groupby
@@ -30,6 +32,8 @@ from ms_gan_callbacks.storage.files import replace_file, to_json
 
 ROOT = Path(__file__).parent.parent
 PAGE, NUMBERS, PICTURES = ROOT / "docs/gallery.md", ROOT / "docs/gallery.json", ROOT / "docs/images/gallery"
+ICONS = Path("/usr/share/icons/Moka/64x64/apps")
+HALVES = Path("runs/gallery/icons")
 SETTINGS: dict[str, dict[str, str]] = {
     "mnist_mlp": {},
     "mnist_dcgan": {},
@@ -44,57 +48,91 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mnist_pix2pix": {},
     "mnist_cyclegan": {},
     "fashion_dcgan": {},
-    "folder_dcgan": {"path": "/usr/share/icons/Moka/64x64/apps"},
-    "folder_pix2pix": {"path": "/usr/share/icons/Moka/64x64/apps", "task": "colorize"},
+    "folder_dcgan": {"path": str(ICONS)},
+    "folder_pix2pix": {"path": str(ICONS), "task": "colorize"},
+    "folder_cyclegan": {"path": str(HALVES)},
 }
 """The recipes in the order of the page, and what has to be set for them."""
-SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes")
+ALONE = {"mnist_sgan": {"unlabelled": "0"}}
+"""Settings of a second run whose accuracy a recipe's is compared with."""
+ACCURACIES = {"mnist_infogan": "code_accuracy", "mnist_sgan": "accuracy"}
+"""What a recipe logs besides the metrics of its images."""
+SHOWN = ("l1", "psnr", "fld", "kid", "precision", "recall", "density", "coverage", "modes")
 HEAD = """# Gallery
 
-Recipes that come with the project, trained as they stand from seed 0, and the grids that they saved after their
-last epoch. One that is missing has not been trained in full yet: `python scripts/gallery.py` makes this page anew.
+The included recipes, trained with their default settings from seed 0, and the image grids saved after their last
+epoch. `python scripts/gallery.py` trains them again and writes this page.
 
-Numbers are of 10,000 generated images against as many real ones that were not trained on, or as there are
-([Quality](quality.md) explains them); a row of real images is what a perfect generator would get. Time is that of
-the whole command.
+All numbers compare up to 10,000 generated images with as many real images that were not used for training;
+[Quality](quality.md) explains the metrics. The row of real images shows what a perfect generator would reach. Time
+is that of the whole command, and "about" marks an estimate from the first two epochs.
+
+## Digits
+"""
+TRANSLATIONS = """
+## Translations of images
+
+`l1` and `psnr` compare each generated image with its target, and the row "unchanged" the input with the target.
 """
 OTHERS = """
-What is not a digit is judged by its pixels, averaged to few, as its recipe does. Such numbers compare with those
-of the same pictures only.
+## Other images
+
+Images that are not digits are compared by their pixels, reduced to thumbnails. The numbers of different images are
+not comparable.
 """
 
 
-def train(recipe: str, out: Path) -> float:
-    """Type the command that a user would, unless the run is there; return the seconds that it took."""
-    told = out.with_name(f"{out.name}.seconds")
-    if told.exists():
-        return float(told.read_text())
-    if out.exists():
-        raise click.ClickException(f"{out} was cut short; remove it, so that its time can be measured")
-    sets = [word for name, value in SETTINGS[recipe].items() for word in ("--set", f"{name}={value}")]
-    command = [
-        sys.executable,
-        "-m",
-        "ms_gan_callbacks",
-        "run",
-        str(ROOT / f"recipes/{recipe}.py"),
-        "--out",
-        str(out),
-    ]
+def make_halves() -> None:
+    """Write half of the icons in grey to trainA, and the other half in colour to trainB."""
+    from PIL import Image
+
+    for number, path in enumerate(sorted(ICONS.glob("*.png"))):
+        side, mode = ("trainA", "LA") if number % 2 else ("trainB", "RGBA")
+        target = HALVES / side / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as icon:
+            icon.convert(mode).save(target)
+
+
+def type_command(recipe: str, out: Path, **settings: str) -> float:
+    """Run the command that a user would type; return the seconds that it took."""
+    if recipe == "folder_cyclegan" and not HALVES.exists():
+        make_halves()
+    sets = [word for name, value in (SETTINGS[recipe] | settings).items() for word in ("--set", f"{name}={value}")]
+    command = [sys.executable, "-m", "ms_gan_callbacks", "run", str(ROOT / f"recipes/{recipe}.py")]
     began = perf_counter()
-    subprocess.run([*command, *sets], check=True)
-    told.write_text(f"{perf_counter() - began:.1f}\n")
-    return float(told.read_text())
+    subprocess.run([*command, "--out", str(out), *sets], check=True)
+    return perf_counter() - began
+
+
+def train(recipe: str, out: Path, **settings: str) -> float | None:
+    """Train a recipe, unless that has been done; return the seconds that it took, None if not known."""
+    told = out.with_name(f"{out.name}.seconds")
+    if not out.exists():
+        told.write_text(f"{type_command(recipe, out, **settings):.1f}\n")
+    return float(told.read_text()) if told.exists() else None
+
+
+def estimate_seconds(recipe: str, epochs: int, out: Path) -> float:
+    """Return how long a recipe would take, from two epochs; nothing else should run beside it."""
+    shutil.rmtree(out, ignore_errors=True)
+    seconds = type_command(recipe, out, epochs="2")
+    first, second = ((out / f"samples/epoch-000{number}.png").stat().st_mtime for number in (1, 2))
+    return seconds + (epochs - 2) * (second - first)
 
 
 def judge(out: Path) -> dict[str, Any]:
-    """Return how good a run's last generator is, and what real images get."""
+    """Return how good a run's last generator is, and what real images and unchanged inputs get."""
     from ms_gan_callbacks.results.inference import Trained
     from ms_gan_callbacks.results.report import evaluate
 
     trained = Trained(out)
     report = evaluate(trained)
-    rows = {name: report.values[name] for name in ("generator", "real")}
+    rows = {
+        name.split()[0]: values
+        for name, values in report.values.items()
+        if name in ("generator", "real") or name.startswith("unchanged")
+    }
     return {
         "step": trained.step,
         "epochs": trained.recipe.epochs,
@@ -102,6 +140,12 @@ def judge(out: Path) -> dict[str, Any]:
         "against": report.real,
         **{row: {name: values[name] for name in SHOWN if name in values} for row, values in rows.items()},
     }
+
+
+def read_last(out: Path, name: str) -> float:
+    """Return the last value of a scalar in a run's log."""
+    lines = (json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines())
+    return float([line[name] for line in lines if name in line][-1])
 
 
 def machine() -> str:
@@ -112,34 +156,53 @@ def machine() -> str:
 
 def table(recipes: list[str], numbers: dict[str, dict[str, Any]]) -> list[str]:
     """Return the lines of a table of recipes; behind those of the same real images, what these get."""
-    columns = [name for name in SHOWN if all(name in numbers[recipe]["real"] for recipe in recipes)]
+    columns = [name for name in SHOWN if any(name in numbers[recipe]["generator"] for recipe in recipes)]
     lines = ["| recipe | epochs | time | " + " | ".join(f"`{name}`" for name in columns) + " |"]
     lines += ["|---|" + "---:|" * (len(columns) + 2)]
+
+    def cells(values: dict[str, float]) -> str:
+        return " | ".join(f"{values[name]:.3g}" if name in values else "" for name in columns)
+
     for against, group in groupby(recipes, key=lambda recipe: numbers[recipe]["against"]):
         for recipe in group:
             one = numbers[recipe]
-            values = " | ".join(f"{one['generator'][name]:.3g}" for name in columns)
-            lines += [f"| [{recipe}](#{recipe}) | {one['epochs']} | {minutes(one['seconds'])} | {values} |"]
-        lines += [f"| real: {against} | | | " + " | ".join(f"{one['real'][name]:.3g}" for name in columns) + " |"]
+            lines += [f"| [{recipe}](#{recipe}) | {one['epochs']} | {time(one)} | {cells(one['generator'])} |"]
+        if "unchanged" in one:
+            lines += [f"| unchanged inputs of {recipe} | | | {cells(one['unchanged'])} |"]
+        if "real" in one:
+            lines += [f"| real: {against} | | | {cells(one['real'])} |"]
     return lines
 
 
 def page(numbers: dict[str, dict[str, Any]]) -> str:
     """Return the text of docs/gallery.md."""
     shown = [recipe for recipe in SETTINGS if recipe in numbers]
-    digits = [recipe for recipe in shown if "modes" in numbers[recipe]["real"]]
-    others = [recipe for recipe in shown if recipe not in digits]
+    paired = [recipe for recipe in shown if "l1" in numbers[recipe]["generator"]]
+    digits = [recipe for recipe in shown if "modes" in numbers[recipe]["generator"] and recipe not in paired]
+    others = [recipe for recipe in shown if recipe not in (*digits, *paired)]
     lines = [HEAD, *table(digits, numbers)]
-    if others:
-        lines += [OTHERS, *table(others, numbers)]
+    lines += [TRANSLATIONS, *table(paired, numbers)] if paired else []
+    lines += [OTHERS, *table(others, numbers)] if others else []
     for recipe in shown:
-        sets = "".join(f" --set {name}={value}" for name, value in SETTINGS[recipe].items())
-        lines += [f"\n## {recipe}", read_summary(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
-        lines += [f"```bash\nms-gan run recipes/{recipe}.py{sets}\n```\n"]
-        lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
         one = numbers[recipe]
-        lines += [f"*{one['step']:,} steps in {minutes(one['seconds'])}: {one['machine']}.*"]
+        lines += [f"\n## {recipe}", read_summary(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
+        lines += [f"```bash\nms-gan run recipes/{recipe}.py{write_sets(SETTINGS[recipe])}\n```\n"]
+        lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
+        if recipe in ACCURACIES:
+            alone = f"; {one['alone']:.3f} with `{write_sets(ALONE[recipe]).strip()}`" if recipe in ALONE else ""
+            lines += [f"`{ACCURACIES[recipe]}` of the test digits is {one['accuracy']:.3f}{alone}.\n"]
+        lines += [f"*{one['step']:,} steps in {time(one)}: {one['machine']}.*"]
     return "\n".join(lines) + "\n"
+
+
+def write_sets(settings: dict[str, str]) -> str:
+    """Write settings as options of the command."""
+    return "".join(f" --set {name}={value}" for name, value in settings.items())
+
+
+def time(one: dict[str, Any]) -> str:
+    """Write how long a recipe takes."""
+    return ("about " if one.get("estimated") else "") + minutes(one["seconds"])
 
 
 def minutes(seconds: float) -> str:
@@ -159,9 +222,19 @@ def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     for recipe in () if render else recipes or SETTINGS:
-        seconds = train(recipe, out / recipe)
-        numbers[recipe] = {"seconds": seconds, "machine": machine(), **judge(out / recipe)}
-        newest = max((out / recipe / "samples").glob("epoch-*.png"))
+        run = out / recipe
+        seconds = train(recipe, run)
+        one = {"machine": machine(), **judge(run), "seconds": seconds}
+        if seconds is None:  # trained beside other processes
+            estimated = estimate_seconds(recipe, one["epochs"], out / f"{recipe}-two-epochs")
+            one |= {"seconds": estimated, "estimated": True}
+        if recipe in ACCURACIES:
+            one["accuracy"] = read_last(run, ACCURACIES[recipe])
+        if recipe in ALONE:
+            train(recipe, alone := out / f"{recipe}-alone", **ALONE[recipe])
+            one["alone"] = read_last(alone, ACCURACIES[recipe])
+        numbers[recipe] = one
+        newest = max((run / "samples").glob("epoch-*.png"))
         replace_file(PICTURES / f"{recipe}.png", newest.read_bytes())
         replace_file(NUMBERS, to_json({name: numbers[name] for name in SETTINGS if name in numbers}))
     replace_file(PAGE, page(numbers).encode())
