@@ -43,13 +43,12 @@ def read_with_labels(source: Source, classes: int, seed: int, epoch: int, start:
     """Return the batches of :func:`read_batches` with "labels" as int32, see :func:`convert_labels`.
 
     Raises:
-        DataError: the source does not have labels; while iterating, they are invalid.
+        DataError: the source does not have labels, or they are invalid.
     """
-    require_labels(source)
-    return (
-        {**batch, LABELS: convert_labels(source.name, batch[LABELS], classes)}
-        for batch in read_batches(source, seed, epoch, start)
-    )
+    for batch in read_batches(source, seed, epoch, start):
+        if LABELS not in batch:
+            require_labels(source)
+        yield {**batch, LABELS: convert_labels(source.name, batch[LABELS], classes)}
 
 
 def _get_labels(source: Source) -> NDArray[Any] | None:

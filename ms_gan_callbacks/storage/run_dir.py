@@ -59,7 +59,8 @@ class RunFolder:
     def __init__(self, path: str | Path | None, name: str) -> None:
         self._name = name if path is None else None
         self.path = next(_generate_names(name)) if path is None else Path(path)
-        self.kept = self._made = False
+        self.kept = False
+        self._made: list[Path] = []  # the directory and its parents, as far as this process created them
 
     def check_free(self) -> None:
         """Check that the directory can be used for a new run.
@@ -102,11 +103,9 @@ class RunFolder:
         """
         if fresh and self._name is not None and not self._made:
             with convert_errors(RunDirError, f"write to {PARENT}"):
-                PARENT.mkdir(exist_ok=True)
                 for path in _generate_names(self._name):
                     with suppress(FileExistsError):
-                        path.mkdir()
-                        self.path, self._made = path, True
+                        self._made, self.path = _make_folders(path), path
                         break
         try:
             yield
@@ -115,11 +114,12 @@ class RunFolder:
             raise
 
     def _abandon(self) -> None:
-        """Remove the directory if this process created it and it is empty."""
-        if self._made and not self.kept:
+        """Remove the directory and its parents as far as this process created them and they are empty."""
+        if not self.kept:
             with suppress(OSError):
-                self.path.rmdir()
-                self._made = False
+                while self._made:
+                    self._made[0].rmdir()
+                    del self._made[0]
 
     def keep(self) -> None:
         """Keep the directory even if the run fails; called when training begins."""
@@ -169,8 +169,7 @@ class RunFolder:
 
     def _make(self) -> None:
         try:
-            self.path.mkdir(parents=True)
-            self._made = True
+            self._made = _make_folders(self.path)
         except FileExistsError:
             if not self.path.is_dir():
                 raise
@@ -188,6 +187,13 @@ class RunFolder:
                 with suppress(OSError):
                     folder.rmdir()
         self._abandon()
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Create a directory and its missing parents; return them, the innermost first."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True)
+    return missing
 
 
 def _generate_names(name: str) -> Iterator[Path]:

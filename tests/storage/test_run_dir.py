@@ -257,6 +257,19 @@ def test_a_model_leaves_the_users_files_alone_too() -> None:
     assert not Path("new").exists()
 
 
+@pytest.mark.parametrize("path", [None, "new/inside/run"])
+def test_a_run_that_fails_leaves_no_folder_that_it_made_around_its_own(path: str | None) -> None:
+    for kept in ((), ("runs", "new")):
+        for parent in kept:
+            Path(parent).mkdir()
+        folder = RunFolder(path, "mine")
+        with pytest.raises(KeyError), folder.reserve(), folder.lock(fresh=True):
+            assert folder.path.is_dir()
+            raise KeyError
+        assert sorted(entry.name for entry in Path().iterdir()) == sorted(kept)
+        assert all(list_folder(Path(parent)) == [] for parent in kept)
+
+
 def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("runs/one").mkdir(parents=True)
     Path("runs/one", MANIFEST).write_text("{}")
