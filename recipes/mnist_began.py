@@ -9,6 +9,9 @@ The autoencoder minimizes its error for real images, and k times less strongly m
 which the generator minimizes. k is state of the game: proportional control holds the ratio of both errors at
 ``gamma``; a lower gamma results in clearer and less diverse images. ``measure``, the paper's global measure of
 convergence, decreases as images improve.
+
+Images that are easy to encode have small errors: with further training the generator prefers thin digits such as 1
+and 9, so ``fld`` increases although single digits become clearer.
 """
 
 from functools import partial
@@ -20,7 +23,6 @@ from mindspore.common.initializer import Normal as Weights
 from ms_gan_callbacks import (
     Checkpoint,
     CollapseGuard,
-    EarlyStopping,
     Every,
     Game,
     ImageGrid,
@@ -135,7 +137,7 @@ def recipe(
         },
         players={
             "discriminator": Player("discriminator", adam),
-            "generator": Player("generator", adam),
+            "generator": Player("generator", adam, ema=0.999),
         },
         data=partial(mnist, data_dir, batch_size=batch_size),
         epochs=epochs,
@@ -145,8 +147,7 @@ def recipe(
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=5),
-            EarlyStopping("fld", patience=3),
             CollapseGuard(),
-            Checkpoint(Every.epochs(1), keep=3, best="fld"),
+            Checkpoint(Every.epochs(1), keep=3),
         ],
     )

@@ -5,15 +5,13 @@
     python scripts/gallery.py --render              the page alone, from docs/gallery.json
 
 Fashion-MNIST is looked for where Debian's package dataset-fashion-mnist puts it, and the images of the recipes of
-folders where its package moka-icon-theme does. A run that is there already is evaluated, not trained again; if its
-time is not known, because ``ms-gan run`` made it, the time is estimated from two epochs.
+folders where its package moka-icon-theme does. A run that is there already is evaluated, not trained again.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from itertools import groupby
@@ -65,7 +63,7 @@ epoch. `python scripts/gallery.py` trains them again and writes this page.
 
 All numbers compare up to 10,000 generated images with as many real images that were not used for training;
 [Quality](quality.md) explains the metrics. The row of real images shows what a perfect generator would reach. Time
-is that of the whole command, and "about" marks an estimate from the first two epochs.
+is that of the whole command; where other processes were running, it says "at most".
 
 ## Digits
 """
@@ -86,7 +84,8 @@ def make_halves() -> None:
     """Write half of the icons in grey to trainA, and the other half in colour to trainB."""
     from PIL import Image
 
-    for number, path in enumerate(sorted(ICONS.glob("*.png"))):
+    icons = [path for path in sorted(ICONS.glob("*.png")) if not path.is_symlink()]  # links name others again
+    for number, path in enumerate(icons):
         side, mode = ("trainA", "LA") if number % 2 else ("trainB", "RGBA")
         target = HALVES / side / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,20 +104,12 @@ def type_command(recipe: str, out: Path, **settings: str) -> float:
     return perf_counter() - began
 
 
-def train(recipe: str, out: Path, **settings: str) -> float | None:
-    """Train a recipe, unless that has been done; return the seconds that it took, None if not known."""
+def train(recipe: str, out: Path, **settings: str) -> float:
+    """Train a recipe, unless that has been done; return the seconds that it took."""
     told = out.with_name(f"{out.name}.seconds")
     if not out.exists():
         told.write_text(f"{type_command(recipe, out, **settings):.1f}\n")
-    return float(told.read_text()) if told.exists() else None
-
-
-def estimate_seconds(recipe: str, epochs: int, out: Path) -> float:
-    """Return how long a recipe would take, from two epochs; nothing else should run beside it."""
-    shutil.rmtree(out, ignore_errors=True)
-    seconds = type_command(recipe, out, epochs="2")
-    first, second = ((out / f"samples/epoch-000{number}.png").stat().st_mtime for number in (1, 2))
-    return seconds + (epochs - 2) * (second - first)
+    return float(told.read_text())
 
 
 def judge(out: Path) -> dict[str, Any]:
@@ -202,7 +193,7 @@ def write_sets(settings: dict[str, str]) -> str:
 
 def time(one: dict[str, Any]) -> str:
     """Write how long a recipe takes."""
-    return ("about " if one.get("estimated") else "") + minutes(one["seconds"])
+    return ("at most " if one.get("busy") else "") + minutes(one["seconds"])
 
 
 def minutes(seconds: float) -> str:
@@ -213,8 +204,9 @@ def minutes(seconds: float) -> str:
 @click.command()
 @click.argument("recipes", nargs=-1)
 @click.option("--render", is_flag=True, help="Write the page only.")
+@click.option("--busy", is_flag=True, help="Other processes are running: times are upper limits.")
 @click.option("--out", default=Path("runs/gallery"), type=click.Path(path_type=Path), help="The runs' folder.")
-def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
+def main(recipes: tuple[str, ...], render: bool, busy: bool, out: Path) -> None:
     """Train RECIPES, all by default, and write the gallery."""
     for recipe in recipes:
         if recipe not in SETTINGS:
@@ -224,10 +216,7 @@ def main(recipes: tuple[str, ...], render: bool, out: Path) -> None:
     for recipe in () if render else recipes or SETTINGS:
         run = out / recipe
         seconds = train(recipe, run)
-        one = {"machine": machine(), **judge(run), "seconds": seconds}
-        if seconds is None:  # trained beside other processes
-            estimated = estimate_seconds(recipe, one["epochs"], out / f"{recipe}-two-epochs")
-            one |= {"seconds": estimated, "estimated": True}
+        one = {"machine": machine(), **judge(run), "seconds": seconds, "busy": busy}
         if recipe in ACCURACIES:
             one["accuracy"] = read_last(run, ACCURACIES[recipe])
         if recipe in ALONE:

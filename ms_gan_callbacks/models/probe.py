@@ -220,6 +220,8 @@ def _run(player: str, network: nn.Cell, what: str, *inputs: Floats | Labels) -> 
             values = [np.array(output.asnumpy(), np.float32) for output in several]
     except Exception as error:
         raise RecipeError(f"the {player} does not accept {what}: {describe(error)}") from error
+    finally:
+        network.set_train(False)
     if player == "generator" and several[0].dtype != ms.float32:
         raise RecipeError(
             f"the generator returns images of {several[0].dtype}: return images.astype(mindspore.float32)"

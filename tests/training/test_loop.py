@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_players, tiny_runner
+from conftest import assert_same_weights, tiny_players, tiny_runner, weights_of
+from mindspore import Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks import (
@@ -202,3 +203,32 @@ def test_an_interruption_before_the_first_step_trains_none(images: np.ndarray) -
     with pytest.raises(Interrupted, match="before the first step; nothing was saved") as caught:
         tiny_runner(interruption=interruption).train(1, images, [], batch_size=4, quiet=True)
     assert caught.value.exit_code == 128 + 15
+
+
+class CallsNetworks(Callback):
+    """Calls both networks after every step, as a callback that evaluates them may."""
+
+    def on_train_step_end(self, run: Run) -> None:
+        images = Tensor(images_of(8, 5))
+        for name, inputs in (("generator", Tensor(np.ones((5, 3), np.float32))), ("discriminator", images)):
+            first, second = (run.networks[name](inputs).asnumpy() for _ in range(2))
+            np.testing.assert_array_equal(first, second)  # Dropout would draw other masks
+
+
+def test_networks_that_a_callback_calls_are_in_evaluation_mode_and_train_as_without_it() -> None:
+    def train(folder: str, callbacks: list[Callback]) -> dict[str, NDArray[np.float32]]:
+        runner = tiny_runner(
+            folder,
+            fresh=True,
+            generator=lambda: nn.SequentialCell(
+                nn.Dense(3, 64), nn.Unflatten(1, (1, 8, 8)), nn.BatchNorm2d(1), nn.Tanh()
+            ),
+            discriminator=lambda: nn.SequentialCell(
+                nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(p=0.5), nn.Dense(64, 1)
+            ),
+            noise_dim=3,
+        )
+        runner.train(2, ArraySource(images_of(8, 8), SIZE), callbacks, quiet=True)
+        return weights_of(runner)
+
+    assert_same_weights(train("without", []), train("with", [CallsNetworks()]))

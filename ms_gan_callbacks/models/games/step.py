@@ -14,7 +14,8 @@ network compute ``make`` again, because it has been updated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import mindspore as ms
@@ -140,7 +141,8 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: its method ``make``.
         turns: the players' turns, in the order of the updates.
         scalars: names of the scalars to return.
-        frozen: networks without trainable parameters, which stay in evaluation mode.
+        networks: the networks, in evaluation mode outside of the step, so that callbacks may call them; those
+            without trainable parameters are in this mode in the step, too.
     """
 
     def __init__(
@@ -149,11 +151,11 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: Bound,
         turns: Sequence[Turn],
         scalars: Sequence[str],
-        frozen: Sequence[nn.Cell] = (),
+        networks: Sequence[nn.Cell] = (),
     ) -> None:
         super().__init__(auto_prefix=False)
         self.game, self.make_of = game, Call(make)
-        self._frozen = tuple(frozen)
+        self._networks = tuple(networks)
         makers = [place for place, turn in enumerate(turns) if turn.moves and turn.trains_maker]
         self.makes = bool(makers)
         split = makers[0] if makers else len(turns)
@@ -204,20 +206,30 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         with graph_mode():
             if shapes != self.shapes:
                 self._prepare(shapes)
-            return self(*inputs)
+            with self._training_mode():
+                return self(*inputs)
 
     def compile_for(self, *inputs: Tensor) -> list[str]:
         """Compile for inputs of these shapes without running; return the names of the graph's Parameters."""
         with graph_mode():
             self._prepare(tuple([one.shape for one in inputs]))
-            self.compile(*inputs)
+            with self._training_mode():
+                self.compile(*inputs)
         return list_graph_parameters(self.current_phase)
 
+    @contextmanager
+    def _training_mode(self) -> Iterator[None]:
+        """Set the mode of the networks for their compilation: a compiled graph keeps it."""
+        for network in self._networks:
+            network.set_train(bool(network.trainable_params()))
+        try:
+            yield
+        finally:
+            for network in self._networks:
+                network.set_train(False)
+
     def _prepare(self, shapes: tuple[Any, ...]) -> None:
-        # The networks are compiled in training mode at the first call for each shape.
         self.set_train(True)
-        for network in self._frozen:
-            network.set_train(False)
         self.shapes = shapes
         self.phase_cache.clear()
         if ms.get_context("device_target") == "CPU":

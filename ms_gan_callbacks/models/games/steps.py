@@ -97,8 +97,7 @@ class Steps:
             for name, player in cast.players.items()
             if name in due or not told.issuperset(losses[name].scalars)  # else another player's loss returns them
         ]
-        frozen = [cell for cell in cast.networks.values() if not cell.trainable_params()]
-        return TrainingStep(cast.game, make, turns, self.scalars, frozen)
+        return TrainingStep(cast.game, make, turns, self.scalars, list(cast.networks.values()))
 
     def _bind_loss(self, player: str, idle: Collection[str]) -> Bound:
         method = self._cast.game.get_loss(player, idle)

@@ -70,6 +70,8 @@ def try_game(
         for name in players:
             keys[name], used[name] = trial.run_loss(name, made)
         images = trial.run_picture(made)
+    for network in networks.values():
+        network.set_train(False)
     reached = {name: used[name] | (makes if game.takes_made(f"{name}_loss") else set()) for name in players}
     _check_roles(type(game).__name__, networks, players, makes, reached)
     return TrialResult(makes, keys, tuple(_list_warnings(networks, makes, images)))
