@@ -36,7 +36,7 @@ class Run:
         out_dir: the run directory.
         seed: the seed of all random numbers of the run.
         noise_dim: length of one noise vector; 0 in games without noise vectors.
-        networks: the networks by name, in evaluation mode; empty in runs without networks, as in tests of callbacks.
+        networks: the networks by name, in evaluation mode; empty in runs without networks.
         generator: the network of this name, or None.
         discriminator: the network of this name, or None.
         optimizers: the optimizers by player: ``generator`` and ``discriminator``, or the players of a game.
