@@ -8,6 +8,7 @@ from typing import Any
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.results.report import Report
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 STORED = "evaluation.json"
 """Name of an evaluation in a run directory that reports use."""
@@ -29,6 +30,20 @@ def read_report(path: Path) -> Report:
         raise UsageError(f"{path} is not an evaluation: {fault}; write one with ms-gan evaluate -o")
     names = ("step", "samples", "features", "real", "values", "noise")
     return Report(**{name: content[name] for name in names})
+
+
+def find_report(run_dir: Path) -> Report | None:
+    """Return the evaluation that is stored in a run directory; None unless it is of the newest checkpoint.
+
+    Raises:
+        UsageError: see :func:`read_report`.
+        CheckpointError: the checkpoints cannot be listed.
+    """
+    path = run_dir / STORED
+    if not path.is_file():
+        return None
+    report, steps = read_report(path), CheckpointStore(run_dir / "checkpoints").list_steps()
+    return report if not steps or report.step == steps[-1] else None
 
 
 def _find_fault(content: Any) -> str:

@@ -84,17 +84,9 @@ def test_the_page_shows_the_images_of_both_from_the_noise_of_the_first(runs: tup
     assert [(one["label"], one["x"]) for one in data[0]["series"]] == [("one", [1, 2]), ("two", [1, 2, 3])]
 
 
-@show_warnings
-def test_a_picture_shows_the_same(runs: tuple[str, str]) -> None:
-    assert ms_gan("compare", *runs, "--no-evaluation", "-o", "compare.png").exit_code == 0
-    with Image.open("compare.png") as picture:
-        assert picture.width == 1210
-        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
-
-
+@pytest.mark.slow
 def test_metrics_are_compared_with_their_noise(digits: Path) -> None:
     shutil.copytree(digits, ".", dirs_exist_ok=True)
-    Path("runs/three").mkdir()
     result = ms_gan("compare", "runs/one", "runs/two", "-n", "200", "-o", "compare.html")
     assert result.exit_code == 0, result.stderr
     assert "Metrics of 200 images of half 1, features lenet-" in result.stdout
@@ -166,7 +158,7 @@ def test_a_run_without_a_checkpoint_is_compared_without_images_and_metrics(runs:
 
 
 @show_warnings
-def test_names_and_settings_are_shown_as_they_are(runs: tuple[str, str]) -> None:
+def test_page_and_picture_show_names_and_settings_as_they_are(runs: tuple[str, str]) -> None:
     name = "runs/[red]x <b>$x$"
     Path("runs/two").rename(name)
     content = json.loads(Path(name, "run.json").read_text())
@@ -176,6 +168,9 @@ def test_names_and_settings_are_shown_as_they_are(runs: tuple[str, str]) -> None
         result = ms_gan("compare", "runs/one", name, "--no-evaluation", "-o", out)
         assert result.exit_code == 0, result.stderr
         assert "[red]x <b>$x$" in " ".join(result.stdout.split())
+    with Image.open("compare.png") as picture:
+        assert picture.width == 1210
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
     page = Page("compare.html")
     assert "[red]x <b>$x$" in page.texts["th"]
     assert not [attributes for _, attributes in page.found if "onclick" in attributes]

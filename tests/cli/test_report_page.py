@@ -160,6 +160,14 @@ def test_an_evaluation_is_shown_as_it_was_stored(run_dir: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default::ms_gan_callbacks.errors.GanWarning")
+def test_an_evaluation_of_an_earlier_checkpoint_is_not_used_unless_it_is_named(run_dir: Path) -> None:
+    stored = run_dir / "evaluation.json"
+    stored.write_text(json.dumps({**EVALUATION, "step": 5}))
+    assert "images of step 5" not in report(run_dir).join_texts()
+    assert "500 images of step 5," in report(run_dir, "--evaluation", str(stored)).join_texts()
+
+
+@pytest.mark.filterwarnings("default::ms_gan_callbacks.errors.GanWarning")
 def test_a_run_that_cannot_be_evaluated_is_reported_without(run_dir: Path) -> None:
     result = ms_gan("report", str(run_dir))
     assert result.exit_code == 0, result.stderr

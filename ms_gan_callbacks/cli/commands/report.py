@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Use the values that 'ms-gan evaluate -o FILE' has written. [default: evaluation.json in RUN_DIR, or else"
-    " the generator is evaluated]",
+    help="Use the values that 'ms-gan evaluate -o FILE' has written. [default: evaluation.json in RUN_DIR if"
+    " it is of the newest checkpoint; else the generator is evaluated]",
 )
 @click.option(
     "--no-evaluation", "skip", is_flag=True, help="Leave out the evaluation, which takes about a minute."
@@ -72,17 +72,18 @@ def command(
     with Interrupts():
         from ms_gan_callbacks.results.frames import list_grids
         from ms_gan_callbacks.results.run_page import make_run_page
-        from ms_gan_callbacks.results.stored_report import STORED, read_report
+        from ms_gan_callbacks.results.stored_report import find_report, read_report
         from ms_gan_callbacks.storage.manifest import Manifest
 
         Manifest.read(run_dir)
         list_grids(run_dir, folder)  # reports damaged files before the evaluation
-        stored = file or run_dir / STORED
         report, reason = None, "The generator was not evaluated."
-        if file is not None or (not skip and checkpoint == "last" and not overrides and stored.is_file()):
-            report = read_report(stored)
+        if file is not None:
+            report = read_report(file)
         elif not skip:
-            report, reason = _evaluate(run_dir, samples, checkpoint, overrides, device)
+            report = find_report(run_dir) if checkpoint == "last" and not overrides else None
+            if report is None:
+                report, reason = _evaluate(run_dir, samples, checkpoint, overrides, device)
         content = make_run_page(run_dir, report, reason, folder)
         path = output.write(lambda target: target.write(content))
     click.echo(f"report of {len(content) / 1e6:.1f} MB: {path}")
