@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ms_gan_callbacks.config.catalog import find_parameters, find_required
-from ms_gan_callbacks.errors import GanError, RunDirError
+from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import list_folder
 
 FIRST = "mnist_mlp"
@@ -35,7 +35,10 @@ def show_next_steps() -> None:
 
 def _list_for_start() -> list[tuple[str, str]]:
     """Describe a folder without runs, and return the commands that start one."""
-    recipes = [path for path in list_folder(Path()) if path.suffix == ".py" and find_parameters(path)]
+    try:
+        recipes = [path for path in list_folder(Path()) if path.suffix == ".py" and find_parameters(path)]
+    except OSError:  # a folder that cannot be read
+        recipes = []
     click.echo("There are no runs in this folder. Start one:")
     rows = []
     for recipe in recipes[:3]:
@@ -50,10 +53,7 @@ def _list_for_run(path: Path) -> list[tuple[str, str]]:
     """Describe a run, and return the commands that apply to it."""
     from ms_gan_callbacks.results.runs import summarize
 
-    try:
-        run = summarize(path)
-    except GanError as error:  # pragma: no cover - it was there a moment ago
-        raise RunDirError(str(error)) from error
+    run = summarize(path)
     name = shlex.quote(str(path))
     of = f" of {run.epochs}" if run.epochs is not None else ""
     best = f", {run.metric} {run.best[run.metric]:.4g}" if run.metric in run.best else ""

@@ -81,7 +81,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
 def summarize(path: Path) -> RunSummary:
     """Return the summary of a run directory, with the state "damaged" if a file cannot be read."""
     try:
-        size = _measure(path)
+        size = _measure(path.resolve())
     except OSError as error:
         return RunSummary(path, "damaged", f"cannot be read: {error.strerror or error}")
     try:

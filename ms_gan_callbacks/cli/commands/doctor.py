@@ -13,7 +13,7 @@ EXIT_CODES = {"ok": 0, "warning": 3, "broken": 1}
 @click.option("--no-training", "skip", is_flag=True, help="Neither import MindSpore nor train.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, skip: bool) -> None:
-    """Check this installation: versions, wheels, devices, threads, variables, disk and a short training.
+    """Check this installation. Looks at versions, wheels, CPUs, memory, variables, disk and a short training.
 
     Each line is ok, a warning, or broken, with the cure. The training takes ten steps, twice, in about ten
     seconds. Attach the output of ms-gan doctor --json to issue reports.

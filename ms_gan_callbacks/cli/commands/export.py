@@ -40,7 +40,7 @@ def command(
     overrides: dict[str, str],
     device: str | None,
 ) -> None:
-    """Export the generator of the run in RUN_DIR, with its moving average (EMA) if it has one.
+    """Export the generator of the run in RUN_DIR. Its moving average (EMA) is exported if it has one.
 
     \b
     ms-gan export runs/mine -o digits.mindir       for MindSpore

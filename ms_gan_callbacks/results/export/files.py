@@ -95,6 +95,8 @@ def export(trained: Trained, name: str, network: str | None = None, uint8: bool 
             return _write(subject, path, facts)
         except GanError:
             raise
+        except OSError as error:
+            raise GanError(f"cannot write to {folder}: {error.strerror or error}") from error
         except Exception as error:  # of three frameworks
             raise UsageError(f"the generator cannot be exported to {ending}: {extract_message(error)}") from error
 
