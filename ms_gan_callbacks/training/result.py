@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ms_gan_callbacks.errors import Interrupted, RunDirError, describe, pluralize
+from ms_gan_callbacks.errors import RunDirError, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
@@ -112,12 +112,12 @@ def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
 
     try:
         yield
-    except BaseException as error:
-        interrupted = isinstance(error, (Interrupted, KeyboardInterrupt))
-        with suppress(RunDirError):  # the original exception is more useful
-            record(*(("interrupted", None) if interrupted else ("failed", describe(error))))
-        raise
-    record("finished", run.stop_reason)
+    finally:
+        if run.step > first_step:
+            try:
+                record()
+            except RunDirError as error:
+                warn(f"the duration of the run is not recorded: {error}")
 
 
 def _format_time(seconds: float) -> str:
