@@ -199,6 +199,68 @@ def recipe(kind: str = "", ema: float | None = None) -> Recipe:
 """
 
 
+LAYERS = """
+from functools import partial
+import numpy as np
+from mindspore import Tensor, nn
+from ms_gan_callbacks import ArraySource, NonSaturating, Recipe, SpectralNorm
+from ms_gan_callbacks.testing.tiny import TinyDiscriminator, make_tiny_images
+
+
+class Generator(nn.Cell):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Dense(3, 64)
+        self.layers = nn.SequentialCell(
+            SpectralNorm(nn.Conv2d(4, 4, 3, pad_mode="pad", padding=1)),
+            nn.Upsample(scale_factor=(2.0, 3.0), mode="nearest", recompute_scale_factor=True),
+            nn.ReflectionPad2d((1, 2, 0, 3)),
+            nn.Conv2d(4, 4, 3, pad_mode="valid", has_bias=True),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4, 4, 3, stride=2),  # padded on two sides only
+            nn.Dropout(p=0.5),
+            nn.InstanceNorm2d(4),
+            nn.SiLU(),
+            nn.Conv2dTranspose(4, 1, 4, stride=2, pad_mode="same"),
+            nn.Sigmoid(),
+        )
+
+    def construct(self, noise: Tensor) -> Tensor:
+        return self.layers(self.first(noise).reshape(-1, 4, 4, 4)) * 2 - 1
+
+
+def recipe() -> Recipe:
+    return Recipe(
+        generator=Generator,
+        discriminator=TinyDiscriminator,
+        objective=NonSaturating(),
+        optimizer=partial(nn.Adam, learning_rate=1e-2),
+        data=partial(ArraySource, make_tiny_images(), 4),
+        noise_dim=3,
+        epochs=1,
+    )
+"""
+
+
+@pytest.mark.slow
+def test_layers_that_recipes_do_not_have() -> None:
+    Path("layers.py").write_text(LAYERS)
+    trained = Trained(make_run(Path("run"), Path("layers.py")))
+    noise = trained.noise(7)
+    for ending in ENDINGS:
+        require(ending)
+        path, _ = write(trained, f"exported{ending}")
+        assert_close(RUN[ending](path, {"noise": noise}), trained.generate(noise), exact=True)
+    listing = Path("exported.py").read_text()
+    for part in (
+        ".repeat_interleave(3, 3)",
+        'mode="reflect"',
+        "nn.functional.pad(",
+        "nn.InstanceNorm2d(4, affine",
+    ):
+        assert part in listing
+
+
 @pytest.fixture
 def tiny() -> Path:
     Path("tiny.py").write_text(TINY)

@@ -12,7 +12,7 @@ from ms_gan_callbacks.models.layers.batch_last import BatchLast
 from ms_gan_callbacks.models.layers.primitives import times
 
 
-def _find_factors(layer: nn.Upsample) -> tuple[int, ...] | None:
+def find_factors(layer: nn.Upsample) -> tuple[int, ...] | None:
     """Return the integer factors of a nearest-neighbour upsampling, (vertical, horizontal) or (both,), or None."""
     scale: Any = layer.scale_factor
     scales = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,)
@@ -38,10 +38,10 @@ class Upsample(Fast, nn.Upsample, BatchLast):  # type: ignore[misc]
 
     @staticmethod
     def stands_for(layer: nn.Upsample) -> bool:
-        return _find_factors(layer) is not None
+        return find_factors(layer) is not None
 
     def refit(self) -> None:
-        factors = _find_factors(self)
+        factors = find_factors(self)
         self.repeats = factors is not None
         self.down, self.right = (factors[0], factors[-1]) if factors else (1, 1)
 

@@ -1,4 +1,4 @@
-"""Cells that are exported: the generator with its scaling, and layers that all formats support."""
+"""Cells that are exported: the generator with its scaling, and inputs that are fixed."""
 
 from __future__ import annotations
 
@@ -50,44 +50,3 @@ class AtStep(nn.Cell):  # type: ignore[misc]
     def construct(self, *inputs: Tensor) -> Tensor:
         """Return the outputs of the cell."""
         return self.inner(*inputs[: self.place], self.step, *inputs[self.place :])
-
-
-class PlainInstanceNorm2d(nn.InstanceNorm2d):  # type: ignore[misc]
-    """:class:`mindspore.nn.InstanceNorm2d`, which has no kernel on a CPU, from operations of all formats.
-
-    ``graph_edits`` replaces these operations by one node.
-    """
-
-    def construct(self, x: Tensor) -> Tensor:
-        """Return normalised images (N, C, H, W)."""
-        centred = x - ops.mean(x, (2, 3), True)
-        deviation = ops.sqrt(ops.mean(centred * centred, (2, 3), True) + self.eps)
-        scale, shift = self.gamma.reshape(1, -1, 1, 1), self.beta.reshape(1, -1, 1, 1)
-        return centred / deviation * scale + shift
-
-
-class ExactTanh(nn.Tanh):  # type: ignore[misc]
-    """:class:`mindspore.nn.Tanh` to float32 precision.
-
-    MindSpore's kernel for CPUs returns +-1 for values beyond +-5, an error of up to 1e-4. Those of
-    onnxruntime and PyTorch are exact.
-    """
-
-    def construct(self, x: Tensor) -> Tensor:
-        """Return the hyperbolic tangent."""
-        small = ops.exp(-2 * ops.abs(x))
-        return ops.sign(x) * (1 - small) / (1 + small)
-
-
-def make_exact(network: nn.Cell) -> None:
-    """Replace the layers of a network that are less exact than in other frameworks, in place."""
-    for _, layer in network.cells_and_names():
-        if type(layer) is nn.Tanh:
-            layer.__class__ = ExactTanh
-
-
-def make_plain(network: nn.Cell) -> None:
-    """Replace the layers of a network that cannot be exported, in place."""
-    for _, layer in network.cells_and_names():
-        if type(layer) is nn.InstanceNorm2d:
-            layer.__class__ = PlainInstanceNorm2d

@@ -31,13 +31,32 @@ def open_batch(graph: Graph) -> None:
     """Remove the batch size: from the output shapes of transposed convolutions, and from constant shapes."""
     for node in graph.nodes:
         if node.op_type == "ConvTranspose":
-            kept = [one for one in node.attribute if one.name != "output_shape"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
+            _open_transposed(
+                node, graph.weights[node.input[1]].shape[2:] if node.input[1] in graph.weights else ()
+            )
         elif node.op_type == "Reshape" and node.input[1] in graph.constants:
             name = f"shape of {node.output[0]}"
             graph.constants[name] = _open_shape(graph.constants[node.input[1]])
             node.input[1] = name
+
+
+def _open_transposed(node: NodeProto, kernel: Sequence[int]) -> None:
+    """Replace the output shape of a transposed convolution, and its automatic padding, by explicit padding."""
+    settings = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    kind = settings.get("auto_pad", b"NOTSET")
+    if kind in (b"SAME_UPPER", b"SAME_LOWER") and kernel:
+        # The output is as large as the input times the stride.
+        ones = [1] * len(kernel)
+        reach = [d * (k - 1) + 1 for d, k in zip(settings.get("dilations", ones), kernel, strict=True)]
+        totals = [r - s for r, s in zip(reach, settings.get("strides", ones), strict=True)]
+        settings["pads"] = [max(one, 0) // 2 for one in totals] + [
+            max(one, 0) - max(one, 0) // 2 for one in totals
+        ]
+        if min(totals) < 0:
+            settings["output_padding"] = [max(-one, 0) for one in totals]
+    dropped = ("output_shape", "auto_pad") if kernel or kind == b"VALID" else ("output_shape",)
+    del node.attribute[:]
+    node.attribute.extend(helper.make_attribute(key, one) for key, one in settings.items() if key not in dropped)
 
 
 def _open_shape(shape: NDArray[Any]) -> NDArray[np.int64]:

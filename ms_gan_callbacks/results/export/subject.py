@@ -17,8 +17,9 @@ from ms_gan_callbacks.models.games.rendering import Shown
 from ms_gan_callbacks.models.networks import Floats, Forward
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.two_players import TwoPlayers, build_players
-from ms_gan_callbacks.results.export.cells import AtStep, Exported, make_exact, make_plain
+from ms_gan_callbacks.results.export.cells import AtStep, Exported
 from ms_gan_callbacks.results.export.inputs import Given, draw_inputs, find_inputs, list_inputs
+from ms_gan_callbacks.results.export.plain_layers import make_exact, make_plain
 from ms_gan_callbacks.results.export.ports import IMAGES, describe_image
 from ms_gan_callbacks.results.inference import Trained
 

@@ -90,7 +90,7 @@ def _find_pads(settings: Settings, kernel: list[int], sizes: Shape) -> tuple[lis
 def _build_transposed(settings: Settings, weights: Arrays, shape: Shape) -> Layer | None:
     into, out, *kernel = weights[0].shape
     pads = list(settings.get("pads", [0, 0, 0, 0]))
-    if pads[:2] != pads[2:] or settings.get("auto_pad", b"NOTSET") != b"NOTSET":
+    if pads[:2] != pads[2:]:
         return None
     options = _list_options(settings, pads[:2])
     channels = into, out * settings.get("group", 1)

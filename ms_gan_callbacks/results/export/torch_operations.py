@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
@@ -90,12 +91,28 @@ def _mean(inputs: Sequence[str], constants: Constants, settings: Mapping[str, An
     return f"{_wrap(inputs[0])}.mean({axes}{kept})" if axes else None
 
 
+def _gather(inputs: Sequence[str], constants: Constants, settings: Mapping[str, Any]) -> str | None:
+    """Write rows that are repeated or reflected, as ``plain_layers`` does."""
+    rows, axis = constants[1], settings.get("axis", 0)
+    if rows is None or rows.ndim != 1 or axis not in (2, 3):
+        return None
+    size = int(rows.max()) + 1
+    if len(rows) % size == 0 and (rows == np.arange(size).repeat(len(rows) // size)).all():
+        return f"{_wrap(inputs[0])}.repeat_interleave({len(rows) // size}, {axis})"
+    before = int(rows[0])
+    after = len(rows) - size - before
+    if after < 0 or not (rows == np.pad(np.arange(size), (before, after), mode="reflect")).all():
+        return None
+    sides = (before, after, 0, 0) if axis == 3 else (0, 0, before, after)
+    return f'nn.functional.pad({inputs[0]}, {sides}, mode="reflect")'
+
+
 def _transpose(inputs: Sequence[str], constants: Constants, settings: Mapping[str, Any]) -> str:
     return f"{_wrap(inputs[0])}.permute({', '.join(map(str, settings['perm']))})"
 
 
 def _softmax(inputs: Sequence[str], constants: Constants, settings: Mapping[str, Any]) -> str | None:
-    return f"{_wrap(inputs[0])}.softmax(-1)" if settings.get("axis") == -1 else None
+    return f"{_wrap(inputs[0])}.softmax({settings['axis']})" if "axis" in settings else None
 
 
 _BINARY = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "MatMul": "@"}
@@ -129,6 +146,7 @@ _WRITERS: dict[str, Writer] = {
     "Cast": _cast,
     "Clip": _clip,
     "ReduceMean": _mean,
+    "Gather": _gather,
     "Transpose": _transpose,
     "Softmax": _softmax,
 }
