@@ -79,7 +79,12 @@ def remove_checkpoints(run: Path) -> None:
 FOLDERS = (remove, empty, fill, replace_by_file, truncate_manifest, write_list, write_newer_format)
 NETWORKS = (remove_recipe, break_recipe, truncate_checkpoint)
 """Faults that matter to commands that load networks."""
-CASES = [pytest.param(fault, command) for fault in FOLDERS for command in COMMANDS]
+QUICK = (empty, truncate_manifest)
+CASES = [
+    pytest.param(fault, command, marks=() if fault in QUICK else pytest.mark.slow)
+    for fault in FOLDERS
+    for command in COMMANDS
+]
 CASES += [
     pytest.param(fault, command, marks=pytest.mark.slow)
     for fault in NETWORKS
