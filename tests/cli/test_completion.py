@@ -70,7 +70,7 @@ def test_runs_are_completed() -> None:
     Path("runs/photos").mkdir()
     shutil.copytree("runs/one", "elsewhere/three")
     assert complete("sample", "") == complete("plot", "runs") == ["runs/one", "runs/two"]
-    assert complete("evaluate", "runs/t") == ["runs/two"]
+    assert complete("evaluate", "runs/t") == complete("compare", "runs/one", "runs/t") == ["runs/two"]
     assert complete("resume", "elsewhere/") == ["elsewhere/three"]
     assert complete("export", "home") == ["home"]  # of the type "dir": the shell lists folders
     assert complete("resume", "runs/one", "--from", "1") == ["10"]

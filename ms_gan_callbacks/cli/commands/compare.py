@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
+from ms_gan_callbacks.cli.completion import complete_run_dirs
 from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import checkpoint_option, device_option, set_option
 from ms_gan_callbacks.cli.outputs import Output, attach_output
 
 
 @click.command("compare")
-@click.argument("run_dirs", metavar="RUN_DIR RUN_DIR...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument(
+    "run_dirs",
+    metavar="RUN_DIR RUN_DIR...",
+    nargs=-1,
+    type=click.Path(path_type=Path),
+    shell_complete=complete_run_dirs,
+)
 @attach_output("Also write curves, image grids and tables to a file ending in .html or .png.")
 @click.option(
     "-n",
