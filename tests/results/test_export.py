@@ -279,7 +279,7 @@ def test_the_average_is_exported_and_inputs_are_described_in_the_file(tiny: Path
 
     model = mind_ir_pb2.ModelProto.FromString(file.content)
     assert dict(model.user_info) == {
-        "run": "tiny.py",
+        "recipe": "tiny.py",
         "step": "3",
         "weights": "moving average",
         "recipe_sha256": trained.manifest.recipe_sha256,

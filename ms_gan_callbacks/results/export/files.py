@@ -83,7 +83,7 @@ def export(trained: Trained, name: str, network: str | None = None, uint8: bool 
     check_packages(ending)
     subject = Subject(trained, network, uint8)
     facts = {
-        "run": trained.manifest.recipe or "",
+        "recipe": Path(trained.manifest.recipe or "").name,  # without folders of this machine
         "step": str(trained.step),
         "weights": "moving average" if subject.averaged else "newest",
         "recipe_sha256": trained.manifest.recipe_sha256 or "",

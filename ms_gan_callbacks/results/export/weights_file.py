@@ -25,7 +25,7 @@ def write_weights(subject: Subject, path: Path, facts: Mapping[str, str]) -> tup
     module = Module(graph, graph.to_model(inputs, subject.output, {}))
     ports = {port.name: port.describe() for port in (*inputs, subject.output)}
     save_file({name: np.asarray(one, order="C") for name, one in module.weights.items()}, path, {**facts, **ports})
-    title = f"The generator of {facts['run']}, step {facts['step']}, as a PyTorch module"
+    title = f"The generator of {facts['recipe']}, step {facts['step']}, as a PyTorch module"
     path.with_suffix(".py").write_text(module.write(title, inputs, subject.output, path.name), encoding="utf-8")
     return inputs
 
