@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ms_gan_callbacks.errors import RunDirError, pluralize, warn
+from ms_gan_callbacks.errors import Interrupted, RunDirError, describe, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
@@ -108,16 +108,19 @@ def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
         end = {"ended": ended, "reason": reason, "at": get_time()}
         costs = {name: round(seconds, 3) for name, seconds in bus.costs().items()}
         run.manifest = run.manifest.add_timing({**timing, **end, "callbacks": costs})
-        run.manifest.write(run.out_dir)
+        try:
+            run.manifest.write(run.out_dir)
+        except RunDirError as error:
+            if run.step > first_step:
+                warn(f"the duration of the run is not recorded: {error}")
 
     try:
         yield
-    finally:
-        if run.step > first_step:
-            try:
-                record()
-            except RunDirError as error:
-                warn(f"the duration of the run is not recorded: {error}")
+    except BaseException as error:
+        interrupted = isinstance(error, (Interrupted, KeyboardInterrupt))
+        record(*(("interrupted", None) if interrupted else ("failed", describe(error))))
+        raise
+    record("finished", run.stop_reason)
 
 
 def _format_time(seconds: float) -> str:
