@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import mindspore as ms
@@ -24,6 +24,7 @@ from ms_gan_callbacks.models.games.step import TrainingStep
 from ms_gan_callbacks.models.games.steps import Cast, Steps
 from ms_gan_callbacks.models.games.trial import TrialResult, check_columns, find_compared, try_game
 from ms_gan_callbacks.models.inference import Inference
+from ms_gan_callbacks.models.layers.synchronised import synchronise
 from ms_gan_callbacks.models.losses.state import collect_state
 from ms_gan_callbacks.models.networks import (
     Network,
@@ -32,7 +33,14 @@ from ms_gan_callbacks.models.networks import (
     disable_compile_cache,
     make,
 )
-from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, read_rates, scale_rates
+from ms_gan_callbacks.models.optimizers import (
+    build_optimizer,
+    check_rates,
+    list_inexact_optimizers,
+    read_rates,
+    scale_rates,
+)
+from ms_gan_callbacks.models.world import get_world
 from ms_gan_callbacks.storage.source_text import pin_sources
 
 NO_SECOND_DERIVATIVE = re.compile(
@@ -53,6 +61,7 @@ class Players(Inference):
         players: the players by name, in the order of their updates.
         seed: determines the initial weights and random inputs.
         fast: whether stock layers are replaced by fast ones on a CPU.
+        sync: whether batch normalisation uses the statistics of all ranks.
 
     Attributes:
         game: the game, with the networks as attributes.
@@ -74,6 +83,7 @@ class Players(Inference):
         *,
         seed: int = 0,
         fast: bool = True,
+        sync: bool = False,
     ) -> None:
         pin_sources()
         disable_compile_cache()
@@ -95,7 +105,10 @@ class Players(Inference):
         self.state = collect_state(self._list_holders(), owned)
         for name, network in self.networks.items():
             setattr(self.game, name, network)
-        self.cast = Cast(self.game, self.networks, self.players, self.optimizers, self.averages)
+        self.world, self._sync = get_world(), sync
+        self.cast = Cast(
+            self.game, self.networks, self.players, self.optimizers, self.averages, self.state, self.world
+        )
         self._steps: Steps | None = None
         self._compiled, self._batch_size = False, 1
 
@@ -185,21 +198,12 @@ class Players(Inference):
 
     def _adopt(self, tried: TrialResult, columns: Collection[str]) -> None:
         """Use the results of a trial for all steps, and issue its warnings."""
-        for warning in (*tried.warnings, *self._list_inexact_optimizers()):
+        for warning in (*tried.warnings, *list_inexact_optimizers(self.optimizers.values())):
             warn(warning)
+        if self._sync and self.world.size > 1:  # after the trial, which the ranks do separately
+            for network in self.networks.values():
+                synchronise(network, self.world.size)
         self._steps = Steps(self.cast, tried, columns)
-
-    def _list_inexact_optimizers(self) -> Iterator[str]:
-        kinds = self.optimizers.values()
-        if ms.get_context("device_target") == "CPU" and any(
-            isinstance(one, nn.RMSProp) and not one.centered for one in kinds
-        ):
-            # Observed from the second resumed step on; possibly the rounding of its kernel depends on the number
-            # of its calls in this process.
-            yield (
-                "nn.RMSProp rounds differently after a resume on a CPU, so a resumed run is not exact: use "
-                "RMSProp(centered=True), Adam or another optimizer"
-            )
 
     @property
     def steps(self) -> Steps:

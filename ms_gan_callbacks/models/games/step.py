@@ -10,6 +10,9 @@
 
 The maker is the first updated player that trains a network that ``make`` uses. Later players that train such a
 network compute ``make`` again, because it has been updated.
+
+With several ranks, each computes this for its part of the batch. Each player's gradients are replaced by their
+means over all ranks before they are clipped, and at the end the scalars and the game's state by theirs.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.game import Bound
 from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.graph_mode import graph_mode
 from ms_gan_callbacks.models.layers.primitives import add_n, each
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
-from ms_gan_callbacks.models.networks import graph_mode
+from ms_gan_callbacks.models.world import World
 
 
 def _sum_squares(tensor: Tensor) -> Tensor:
@@ -77,6 +81,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         player: the player's settings.
         optimizer: the player's optimizer.
         averages: the moving averages of the networks it trains.
+        world: the ranks over which gradients are averaged.
         moves: whether the player is updated.
         trains_maker: whether it trains a network that ``make`` uses.
     """
@@ -89,6 +94,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         optimizer: nn.Optimizer,
         averages: Sequence[EMA] = (),
         *,
+        world: World,
         moves: bool = True,
         trains_maker: bool = False,
     ) -> None:
@@ -98,6 +104,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         self.scalars = loss.scalars
         self.clip_norm, self.clip = player.clip_norm, player.clip
         self.moves, self.trains_maker, self.remakes = moves, trains_maker, trains_maker
+        self.shared, self.mean = world.size > 1, world.mean()
         self.gradient = ms.value_and_grad(self._compute, None, optimizer.parameters, has_aux=True)
 
     def _compute(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -108,6 +115,8 @@ class Turn(nn.Cell):  # type: ignore[misc]
 
     def update(self, told: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Update the player's networks and their averages; return the scalars, which then depend on the update."""
+        if self.shared:
+            gradients = self.mean(gradients)
         if self.clip_norm is not None:
             length = ops.sqrt(add_n(each(_sum_squares, gradients)))
             shrink = self.clip_norm / ops.maximum(length, self.clip_norm)
@@ -140,6 +149,8 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: its method ``make``.
         turns: the players' turns, in the order of the updates.
         scalars: names of the scalars to return.
+        world: the ranks over which scalars and state are averaged.
+        state: floating-point Parameters of the game, which its losses update.
         frozen: networks without trainable parameters, which stay in evaluation mode.
     """
 
@@ -149,6 +160,9 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: Bound,
         turns: Sequence[Turn],
         scalars: Sequence[str],
+        *,
+        world: World,
+        state: Sequence[ms.Parameter] = (),
         frozen: Sequence[nn.Cell] = (),
     ) -> None:
         super().__init__(auto_prefix=False)
@@ -166,6 +180,8 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             self.gradient = ms.value_and_grad(self._compute, None, self.maker.optimizer.parameters, has_aux=True)
         names = [name for turn in ordered for name in turn.scalars]
         self.order = tuple(names.index(name) for name in scalars)
+        self.shared, self.mean = world.size > 1, world.mean()
+        self.state = ms.ParameterTuple(state if self.shared else ())
         self.shapes: tuple[Any, ...] = ()
 
     def _play_before(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -190,7 +206,13 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
                 told = told + turn(made, batch)
         else:
             told = self._play_before(_freeze(self.make_of((), batch)), batch)
-        return ops.stack([told[place] for place in self.order])
+        scalars = ops.stack([told[place] for place in self.order])
+        return self._average(scalars) if self.shared else scalars
+
+    def _average(self, scalars: Tensor) -> Tensor:
+        """Return the scalars' means over all ranks; replace the state of the game by its means."""
+        means = self.mean((scalars, *ops.depend(tuple(self.state), scalars)))
+        return ops.depend(means[0], each(ops.assign, self.state, means[1:])) if self.state else means[0]
 
     def run(self, *inputs: Tensor) -> Tensor:
         """Run :meth:`construct` as a compiled graph."""
