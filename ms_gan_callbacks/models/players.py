@@ -106,9 +106,8 @@ class Players(Inference):
         for name, network in self.networks.items():
             setattr(self.game, name, network)
         self.world, self._sync = get_world(), sync
-        self.cast = Cast(
-            self.game, self.networks, self.players, self.optimizers, self.averages, self.state, self.world
-        )
+        everything = (self.networks, self.players, self.optimizers, self.averages, self.state, self.world)
+        self.cast = Cast(self.game, *everything)
         self._steps: Steps | None = None
         self._compiled, self._batch_size = False, 1
 
@@ -190,8 +189,7 @@ class Players(Inference):
             GanError: the source and the game do not fit together; see :func:`try_game`.
         """
         if self._steps is None:
-            self._batch_size = source.batch_size
-            batch = next(read_batches(source, self.seed, 1))
+            batch, self._batch_size = next(read_batches(source, self.seed, 1)), source.batch_size
             check_columns(self.game, batch)
             drawn = draw_all(self.game.chance, self.seed, 0, source.batch_size, purpose="probe")
             self._adopt(try_game(self.game, self.networks, self.players, {**batch, **drawn}), batch)
@@ -200,9 +198,8 @@ class Players(Inference):
         """Use the results of a trial for all steps, and issue its warnings."""
         for warning in (*tried.warnings, *list_inexact_optimizers(self.optimizers.values())):
             warn(warning)
-        if self._sync and self.world.size > 1:  # after the trial, which the ranks do separately
-            for network in self.networks.values():
-                synchronise(network, self.world.size)
+        if self._sync:  # after the trial, which ranks do separately
+            synchronise(self.networks.values(), self.world.size)
         self._steps = Steps(self.cast, tried, columns)
 
     @property

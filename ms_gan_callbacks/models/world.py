@@ -12,11 +12,11 @@ The processes are started by ``ms-gan run --ranks N`` or by MindSpore's ``msrun`
 
 from __future__ import annotations
 
-import ctypes
+import atexit
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,29 +161,16 @@ def join_world() -> World:
 
         os.environ.setdefault(PATIENCE, WAIT_SECONDS)
         try:
-            with _hide_log():
-                communication.init()
+            communication.init()
         except RuntimeError as error:
             raise UsageError(f"the ranks cannot be connected: {str(error).strip().splitlines()[0]}") from error
+        if os.environ.get("GLOG_v") == "3":  # noqa: SIM112 - its name
+            atexit.register(_hide_log)
         _joined.append(World(communication.get_rank(), communication.get_group_size()))
     return get_world()
 
 
-@contextmanager
-def _hide_log() -> Iterator[None]:
-    """Discard what MindSpore logs about its connections; with GLOG_v below 3 it is shown."""
-    if os.environ.get("GLOG_v") != "3":  # noqa: SIM112 - its name
-        yield
-        return
-    kept = [os.dup(number) for number in (1, 2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in (1, 2):
-            os.dup2(nowhere, number)
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)  # else it is shown at the end of the process
-        for number, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-        os.close(nowhere)
+def _hide_log() -> None:
+    """Discard what MindSpore prints about its connections when it closes them, whatever the level of its log."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

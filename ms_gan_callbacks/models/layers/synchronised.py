@@ -6,6 +6,7 @@ AllReduce, so that they also run on a CPU and support second derivatives.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mindspore import Tensor, nn, ops
@@ -93,17 +94,17 @@ def list_unsynchronised(network: nn.Cell) -> list[str]:
     ]
 
 
-def synchronise(network: nn.Cell, size: int) -> None:
-    """Make the batch normalisations of a network use the statistics of all ranks in training.
+def synchronise(networks: Iterable[nn.Cell], size: int) -> None:
+    """Make the batch normalisations of networks use the statistics of all ranks in training.
 
     The class of a layer is changed in place. Not changed are subclasses of MindSpore's layers, layers with
-    ``use_batch_statistics``, hooks or casts. Call it before the network is compiled.
+    ``use_batch_statistics``, hooks or casts. Call it before the networks are compiled.
 
     Args:
-        network: the network.
-        size: number of ranks.
+        networks: the networks.
+        size: number of ranks; with one, nothing is changed.
     """
-    for _, layer in network.cells_and_names():
+    for layer in (layer for network in networks for _, layer in network.cells_and_names() if size > 1):
         kind = KINDS.get(type(layer))
         if kind is not None and layer.use_batch_statistics is None and layer.format == "NCHW" and is_plain(layer):
             layer.__class__ = kind
