@@ -83,24 +83,24 @@ def check_ranks(ranks: int | None) -> None:
         raise click.UsageError(f"--ranks {ranks} does not match the {size} processes of this job; leave it out")
 
 
-def launch(ranks: int, arguments: Sequence[str], out_dir: Path | None = None) -> int:
-    """Run ``ms-gan`` with these arguments as several ranks; return its exit code.
+def launch(ranks: int, command: Sequence[str], out_dir: Path | None = None) -> int:
+    """Run a command as several ranks; return its exit code.
 
     The first SIGINT or SIGTERM is forwarded to rank 0, so that the run ends after the current step with a
     checkpoint. A second one ends all ranks immediately.
 
     Args:
         ranks: number of ranks.
-        arguments: the command line after ``ms-gan``.
+        command: the command, which has to join the world of its ranks.
         out_dir: the run directory if it is known, for messages.
     """
     with tempfile.TemporaryDirectory(prefix="ms-gan-ranks-") as folder:
-        return _Job(ranks, arguments, out_dir, Path(folder)).run()
+        return _Job(ranks, command, out_dir, Path(folder)).run()
 
 
 class _Job:
-    def __init__(self, ranks: int, arguments: Sequence[str], out_dir: Path | None, folder: Path) -> None:
-        self._size, self._arguments, self._out_dir, self._folder = ranks, arguments, out_dir, folder
+    def __init__(self, ranks: int, command: Sequence[str], out_dir: Path | None, folder: Path) -> None:
+        self._size, self._command, self._out_dir, self._folder = ranks, command, out_dir, folder
         self._workers: list[Rank] = []
         self._signal, self._signalled, self._forced = 0, 0.0, False
         self._scheduler: Rank | None = None
@@ -130,10 +130,11 @@ class _Job:
         environment = {**threads, **os.environ, "MS_OM_PATH": str(self._folder), "GLOG_v": "3", **job}
         command = [sys.executable, "-c", SCHEDULER]
         self._scheduler = self._start_one("scheduler", command, {**environment, ROLE: "MS_SCHED"})
-        command = [sys.executable, "-m", "ms_gan_callbacks", *self._arguments]
         for rank in range(self._size):
             own = {ROLE: "MS_WORKER", **dict.fromkeys(("MS_NODE_ID", "RANK_ID", "DEVICE_ID"), str(rank))}
-            self._workers.append(self._start_one(f"rank {rank}", command, {**environment, **own}, logs=rank > 0))
+            self._workers.append(
+                self._start_one(f"rank {rank}", self._command, {**environment, **own}, logs=rank > 0)
+            )
 
     def _start_one(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ def start_ranks(ranks: int | None, out_dir: Path | None) -> None:
     check_ranks(ranks)
     if ranks is not None and ranks > 1 and not is_rank():
         context = click.get_current_context()
-        context.exit(launch(ranks, getattr(context.find_root().command, "arguments", ()), out_dir))
+        arguments = getattr(context.find_root().command, "arguments", ())
+        context.exit(launch(ranks, [sys.executable, "-m", "ms_gan_callbacks", *arguments], out_dir))
 
 
 def join_ranks() -> None:
