@@ -91,7 +91,7 @@ def launch(ranks: int, command: Sequence[str], out_dir: Path | None = None) -> i
 
     Args:
         ranks: number of ranks.
-        command: the command, which has to join the world of its ranks.
+        command: the command, which has to join its ranks.
         out_dir: the run directory if it is known, for messages.
     """
     with tempfile.TemporaryDirectory(prefix="ms-gan-ranks-") as folder:

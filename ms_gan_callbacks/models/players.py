@@ -198,8 +198,7 @@ class Players(Inference):
         """Use the results of a trial for all steps, and issue its warnings."""
         for warning in (*tried.warnings, *list_inexact_optimizers(self.optimizers.values())):
             warn(warning)
-        if self._sync:  # after the trial, which ranks do separately
-            synchronise(self.networks.values(), self.world.size)
+        synchronise(self.networks.values(), self.world.size if self._sync else 1)  # not before the trial
         self._steps = Steps(self.cast, tried, columns)
 
     @property

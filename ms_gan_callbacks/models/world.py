@@ -7,7 +7,7 @@
         rank 1: part ──> gradients ─┴─ mean (one AllReduce for each player) ──> the same update on all ranks
 
 The processes are started by ``ms-gan run --ranks N`` or by MindSpore's ``msrun``, which set environment variables;
-:func:`join_world` reads them. In a world of one no function of this module communicates.
+:func:`join_world` reads them. In a single process no function of this module communicates.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class World:
         return rows[self.rank * count : (self.rank + 1) * count]
 
     def mean(self) -> Any:
-        """Return the cell that computes means over ranks in a training step; None in a world of one."""
+        """Return the cell that computes means over ranks in a training step; None in a single process."""
         return None if self.size == 1 else MeanOfRanks(self.size)
 
     def agree(self, values: Sequence[float] | NDArray[np.float32]) -> NDArray[np.float32]:
@@ -134,11 +134,11 @@ class World:
 
 
 _joined: list[World] = []
-"""The world that this process has joined, if any."""
+"""The ranks that this process has joined, if any."""
 
 
 def get_world() -> World:
-    """Return the world that this process has joined; a world of one if it has not joined another."""
+    """Return the ranks that this process has joined; one of a single process if it has not joined a job."""
     return _joined[0] if _joined else World()
 
 
@@ -148,7 +148,7 @@ def is_worker() -> bool:
 
 
 def join_world() -> World:
-    """Return the world of this process; in a job, the first call waits for the other ranks.
+    """Return the ranks of this process; in a job, the first call waits for the others.
 
     Call it before anything is written: in MindSpore's scheduler process, which executes the same program, it does
     not return until the job has ended.

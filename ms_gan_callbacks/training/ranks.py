@@ -65,18 +65,18 @@ class Left(Exception):  # noqa: N818 - not an error
 
 
 class Agreement:
-    """The exchange between ranks before each step; without effect in a world of one.
+    """The exchange between ranks before each step; without effect in a single process.
 
     Args:
-        world: the ranks.
+        ranks: the ranks of the run.
         players: the players, whose learning rates follow those of rank 0.
 
     Attributes:
         received: number of a signal that any rank has received, or None.
     """
 
-    def __init__(self, world: World, players: Players) -> None:
-        self.world, self._players = world, players
+    def __init__(self, ranks: World, players: Players) -> None:
+        self.world, self._players = ranks, players
         self._rates = [rate for one in players.optimizers.values() for rate in list_rate_parameters(one)]
         self._exchanges = 0
         self.received: int | None = None
@@ -173,7 +173,7 @@ def _hash_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def describe_ranks(players: Players) -> dict[str, Any]:
-    """Return the entries of ``run.json`` about the ranks; none in a world of one."""
+    """Return the entries of ``run.json`` about the ranks; none in a single process."""
     if players.world.size == 1:
         return {}
     cells = [cell for network in players.networks.values() for _, cell in network.cells_and_names()]

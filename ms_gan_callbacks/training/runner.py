@@ -112,14 +112,12 @@ class Runner(GanModel):
             sync_batch_norm=sync_batch_norm,
         )
         use_device(device)
-        self._world = join_world()  # before anything is written
-        self._folder = RunFolder(out_dir, name)
+        self._world, self._folder = join_world(), RunFolder(out_dir, name)
         if resume is not False:
             Manifest.read(self.out_dir)
         elif self._world.leads:
             self._folder.check_free()
-        self._resume, self._allowed = resume, allow_change
-        self._interruption = interruption or NoInterruption()
+        self._resume, self._allowed, self._interruption = resume, allow_change, interruption or NoInterruption()
         self._recipe: Recipe | None = None
         self._method = method
         self._players = build_players(method, generator, discriminator)

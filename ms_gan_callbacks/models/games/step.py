@@ -81,7 +81,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         player: the player's settings.
         optimizer: the player's optimizer.
         averages: the moving averages of the networks it trains.
-        world: the ranks over which gradients are averaged.
+        ranks: the ranks over which gradients are averaged.
         moves: whether the player is updated.
         trains_maker: whether it trains a network that ``make`` uses.
     """
@@ -94,7 +94,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         optimizer: nn.Optimizer,
         averages: Sequence[EMA] = (),
         *,
-        world: World,
+        ranks: World,
         moves: bool = True,
         trains_maker: bool = False,
     ) -> None:
@@ -104,7 +104,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         self.scalars = loss.scalars
         self.clip_norm, self.clip = player.clip_norm, player.clip
         self.moves, self.trains_maker, self.remakes = moves, trains_maker, trains_maker
-        self.shared, self.mean = world.size > 1, world.mean()
+        self.shared, self.mean = ranks.size > 1, ranks.mean()
         self.gradient = ms.value_and_grad(self._compute, None, optimizer.parameters, has_aux=True)
 
     def _compute(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -149,7 +149,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: its method ``make``.
         turns: the players' turns, in the order of the updates.
         scalars: names of the scalars to return.
-        world: the ranks over which scalars and state are averaged.
+        ranks: the ranks over which scalars and state are averaged.
         state: floating-point Parameters of the game, which its losses update.
         frozen: networks without trainable parameters, which stay in evaluation mode.
     """
@@ -161,7 +161,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         turns: Sequence[Turn],
         scalars: Sequence[str],
         *,
-        world: World,
+        ranks: World,
         state: Sequence[ms.Parameter] = (),
         frozen: Sequence[nn.Cell] = (),
     ) -> None:
@@ -180,7 +180,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             self.gradient = ms.value_and_grad(self._compute, None, self.maker.optimizer.parameters, has_aux=True)
         names = [name for turn in ordered for name in turn.scalars]
         self.order = tuple(names.index(name) for name in scalars)
-        self.shared, self.mean = world.size > 1, world.mean()
+        self.shared, self.mean = ranks.size > 1, ranks.mean()
         self.state = ms.ParameterTuple(state if self.shared else ())
         self.shapes: tuple[Any, ...] = ()
 

@@ -30,7 +30,7 @@ class Cast(NamedTuple):
     optimizers: Mapping[str, nn.Optimizer]
     averages: Mapping[str, EMA]
     state: Sequence[Parameter] = ()
-    world: World = World()
+    ranks: World = World()
 
 
 class Steps:
@@ -95,7 +95,7 @@ class Steps:
                 player,
                 cast.optimizers[name],
                 [cast.averages[one] for one in player.trains if player.ema is not None],
-                world=cast.world,
+                ranks=cast.ranks,
                 moves=name in due,
                 trains_maker=not self._tried.makes.isdisjoint(player.trains),
             )
@@ -105,7 +105,7 @@ class Steps:
         frozen = [cell for cell in cast.networks.values() if not cell.trainable_params()]
         floats = [one for one in cast.state if one.dtype == ms.float32]
         state = [one for one in floats if not getattr(one, "same_on_all_ranks", False)]
-        return TrainingStep(cast.game, make, turns, self.scalars, world=cast.world, state=state, frozen=frozen)
+        return TrainingStep(cast.game, make, turns, self.scalars, ranks=cast.ranks, state=state, frozen=frozen)
 
     def _bind_loss(self, player: str, idle: Collection[str]) -> Bound:
         method = self._cast.game.get_loss(player, idle)
