@@ -33,7 +33,7 @@ from ms_gan_callbacks import (
 )
 from ms_gan_callbacks.models.world import join_world
 
-STEPS = 12
+STEPS, RESUMED_AT = 12, 7
 
 
 class Generator(nn.Cell):
@@ -134,6 +134,12 @@ GAME: dict[str, Any] = {
 }
 
 
+def resume(out_dir: Path) -> Runner:
+    """Return the runner of the plain run, from its checkpoint in the middle of an epoch."""
+    settings = {**PLAIN, "clip_norm": 0.1, "ema": 0.9, "out_dir": out_dir, "resume": RESUMED_AT}
+    return Runner(Generator, partial(Discriminator, True), **settings)
+
+
 def list_runs(folder: Path) -> Iterator[tuple[str, Runner, int, list[Callback]]]:
     """Yield the name, runner, epochs and callbacks of each run."""
 
@@ -142,7 +148,9 @@ def list_runs(folder: Path) -> Iterator[tuple[str, Runner, int, list[Callback]]]
 
     normal = (partial(Generator, True), partial(Discriminator, normalised=True))
     plain = make("plain", Generator, partial(Discriminator, True), clip_norm=0.1, ema=0.9)
-    yield "plain", plain, 3, [HalvesRates(), StopsAt(STEPS)]
+    yield "plain", plain, 3, [HalvesRates(), Checkpoint(Every.steps(RESUMED_AT)), StopsAt(STEPS)]
+    if (folder.parent / f"resumed-{folder.name}").exists():
+        yield "resumed", resume(folder.parent / f"resumed-{folder.name}"), 3, [StopsAt(STEPS)]
     critic = {"objective": Wasserstein(), "penalty": GradientPenalty(), "generator_every": 2}
     rolls = [Checkpoint(Every.steps(2)), RollsBack()]
     yield "penalty", make("penalty", Generator, Discriminator, **critic), 2, rolls
@@ -151,9 +159,11 @@ def list_runs(folder: Path) -> Iterator[tuple[str, Runner, int, list[Callback]]]
     yield "game", Runner(**GAME, out_dir=folder / "game"), 3, []
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *wanted: str) -> None:
     world = join_world()
     for name, runner, epochs, callbacks in list_runs(folder / f"{world.size}"):
+        if wanted and name not in wanted:
+            continue
         result = runner.train(epochs, source(), callbacks, quiet=True)
         weights = runner._players.weights()
         facts = {"scalars": np.array(list(result.scalars.values())), "step": np.array(result.step)}
@@ -180,4 +190,4 @@ def check_refusals(folder: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

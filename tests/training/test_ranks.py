@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,8 +27,16 @@ LAUNCH = (
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the results of the job in one process and in two ranks."""
     folder = tmp_path_factory.mktemp("job")
-    for command in ([str(JOB)], ["-c", LAUNCH, str(JOB)]):
-        subprocess.run([sys.executable, *command, str(folder)], check=True, timeout=DEADLINE, cwd=folder)
+
+    def run(*command: str) -> None:
+        subprocess.run([sys.executable, *command], check=True, timeout=DEADLINE, cwd=folder)
+
+    run(str(JOB), str(folder))
+    shutil.copytree(folder / "1" / "plain", folder / "resumed-2")
+    run("-c", LAUNCH, str(JOB), str(folder))
+    shutil.copytree(folder / "2" / "plain", folder / "resumed-1")
+    shutil.rmtree(folder / "1")
+    run(str(JOB), str(folder), "resumed")
     return folder
 
 
@@ -57,6 +66,14 @@ def test_two_ranks_train_what_one_process_does(job: Path, name: str) -> None:
 @pytest.mark.parametrize("name", SAME)
 def test_ranks_have_the_same_parameters_to_the_bit(job: Path, name: str) -> None:
     assert not list_different(load(job, name, 2, 0), load(job, name, 2, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_run_is_resumed_with_another_number_of_ranks(job: Path, size: int) -> None:
+    resumed = load(job, "resumed", size, 0)
+    whole = load(job, "plain", 1, 0)
+    assert find_difference(dict(whole, scalars=resumed["scalars"]), resumed) < CLOSE
 
 
 @pytest.mark.slow
