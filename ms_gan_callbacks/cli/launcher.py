@@ -168,6 +168,8 @@ class _Job:
     def _finish(self, leader: Rank, failed: Sequence[Rank]) -> int:
         """Return the exit code after the end of rank 0, which has reported its own error."""
         code = leader.code or 0
+        if code < 0 and -code == self._signal:  # before it could take signals
+            return 128 + self._signal
         if code < 0:
             return self._report(leader)
         if code == 1 and failed:

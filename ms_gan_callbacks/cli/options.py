@@ -74,13 +74,15 @@ ranks_option = click.option(
 )
 
 
-def start_ranks(ranks: int | None, out_dir: Path | None) -> None:
+def start_ranks(ranks: int | None, out_dir: Path | None, recipe_path: Path | None = None) -> None:
     """Run this command as several ranks, and exit; return if there is only one, and in each of the ranks.
 
     Call it before signals are blocked.
     """
     check_ranks(ranks)
     if ranks is not None and ranks > 1 and not is_rank():
+        if recipe_path is not None:
+            locate(recipe_path)  # raises if there is none, which would otherwise be known seconds later
         context = click.get_current_context()
         arguments = getattr(context.find_root().command, "arguments", ())
         context.exit(launch(ranks, [sys.executable, "-m", "ms_gan_callbacks", *arguments], out_dir))

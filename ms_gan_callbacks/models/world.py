@@ -115,6 +115,15 @@ class World:
             total: NDArray[np.float32] = self._sum(Tensor(numbers)).asnumpy().copy()
         return total
 
+    def share(self, text: str) -> str:
+        """Return the text of rank 0."""
+        if self.size == 1:
+            return text
+        mine = np.frombuffer(text.encode() if self.leads else b"", np.uint8).astype(np.float32)
+        count = int(self.agree([len(mine)])[0])
+        shared = self.agree(mine if self.leads else np.zeros(count, np.float32))
+        return shared.astype(np.uint8).tobytes().decode()
+
     def same(self, facts: Mapping[str, str]) -> None:
         """Check that all ranks have the same facts, by name.
 

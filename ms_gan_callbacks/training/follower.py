@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ms_gan_callbacks.errors import Interrupted
 from ms_gan_callbacks.events.requests import Requests, RollBack
+from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.training.loop import TrainingLoop
 from ms_gan_callbacks.training.ranks import Left, Order
 
@@ -32,6 +35,8 @@ class Follower(TrainingLoop):
 
     def start_ranks(self) -> None:
         """Restore the checkpoint that rank 0 has restored, if any."""
+        self.run.out_dir = Path(self.players.world.share(""))
+        self.store = CheckpointStore(self.run.out_dir / "checkpoints")
         self.restore_step(self.agreement.start())
         self.agreement.check_weights()
 

@@ -116,6 +116,7 @@ class TrainingLoop(Session):
 
     def start_ranks(self) -> None:
         """Let the other ranks restore the checkpoint of this loop, if there is one, before :meth:`train`."""
+        self.players.world.share(str(self.run.out_dir))
         self.agreement.start(0 if self.run.checkpoint is None else self.run.step + 1)
         self.agreement.check_weights()
 

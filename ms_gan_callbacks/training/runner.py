@@ -236,6 +236,7 @@ class Runner(GanModel):
         """Train as another rank; return the number of steps before."""
         with self._interruption.defer():
             loop.start_ranks()
+            self._folder.path = loop.run.out_dir
             self._resume, first_step = False, self._progress.step
             loop.train()
         return first_step

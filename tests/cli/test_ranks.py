@@ -198,6 +198,12 @@ def test_a_rank_is_not_started_again() -> None:
     assert "--ranks 2 does not match the 4 processes of this job" in done.stderr
 
 
+def test_a_recipe_that_does_not_exist_starts_nothing() -> None:
+    result = CliRunner().invoke(main, ["run", "mnist_mpl", "--ranks", "2"])
+    assert result.exit_code == 2
+    assert "mnist_mlp" in result.output
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
 def test_the_number_of_ranks_is_checked(number: str) -> None:
     result = CliRunner().invoke(main, ["run", "mnist_mlp", "--ranks", number])

@@ -112,6 +112,7 @@ def test_a_world_of_one_changes_nothing() -> None:
     assert world.mean() is None
     assert list(world.agree([1.0, 2.0])) == [1, 2]
     world.same({"seed": "1"})
+    assert world.share("runs/a") == "runs/a"
     world.check_divides(7)
 
 

@@ -57,7 +57,7 @@ def command(
     Exit codes: 0 complete, or stopped by a callback; 1 failed; 2 error in the command, recipe
     or settings; 130 interrupted.
     """
-    start_ranks(ranks, out_dir)
+    start_ranks(ranks, out_dir, recipe_path)
     with Interrupts() as interrupts:
         join_ranks()
         recipe = load(recipe_path, overrides, seed, callbacks, metrics)
