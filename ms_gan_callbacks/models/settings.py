@@ -99,6 +99,8 @@ class Method:
 
     def __post_init__(self) -> None:
         check_whole_number("seed", self.seed, 0)
+        if not isinstance(self.sync_batch_norm, bool):
+            raise RecipeError(f"sync_batch_norm must be True or False, got {self.sync_batch_norm!r}")
         if self.game is None:
             self._check_two_players()
         else:
@@ -159,6 +161,8 @@ class Method:
         facts = {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
         facts["game"] = None if self.game is None else describe_factory(self.game)
         facts["players"] = {name: describe_factory(player) for name, player in self.players.items()}
+        if not self.sync_batch_norm:
+            del facts["sync_batch_norm"]  # as in runs of earlier versions
         return facts
 
 

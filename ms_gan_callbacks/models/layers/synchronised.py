@@ -32,16 +32,23 @@ class _Synchronised(_BatchLastNorm):
     def construct(self, x: Tensor) -> Tensor:
         """Return x normalised, (N, C) or (N, C, ...)."""
         if not self.training:
-            return super().construct(x)  # type: ignore[misc]
+            return self.infer(x, (x.shape[0], x.shape[1], 1, -1))
         rest = tuple(range(2, len(x.shape)))
         return self.normalise(x, (0, *rest), (1, -1, *[1 for _ in rest]))
 
     def run_batch_last(self, x: Tensor) -> Tensor:
         """Return normalised features (C, N) or images (C, H, W, N)."""
         if not self.training:
-            return super().run_batch_last(x)
+            return self.infer(x, (1, x.shape[0], 1, -1))
         rest = tuple(range(1, len(x.shape)))
         return self.normalise(x, rest, (-1, *[1 for _ in rest]))
+
+    # The graph compiler does not find the methods of MindSpore's layer by super() from here.
+    def infer(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return x normalised with the moving statistics; ``shape`` is that of images (N, C, 1, -1)."""
+        image = x.reshape(shape)
+        normal = self.bn_infer(image, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+        return normal.reshape(x.shape)
 
     def normalise(self, x: Tensor, axes: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:
         """Return x normalised over axes, and update the moving statistics; ``shape`` is that of the features."""
