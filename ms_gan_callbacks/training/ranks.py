@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.data.columns import read_batches
 from ms_gan_callbacks.data.protocol import Source
 from ms_gan_callbacks.errors import GanError
+from ms_gan_callbacks.models.ema import STATISTICS
 from ms_gan_callbacks.models.layers.synchronised import list_unsynchronised
 from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.optimizers import list_rate_parameters
@@ -77,7 +78,8 @@ class Agreement:
 
     def __init__(self, ranks: World, players: Players) -> None:
         self.world, self._players = ranks, players
-        self._rates = [rate for one in players.optimizers.values() for rate in list_rate_parameters(one)]
+        optimizers = players.optimizers.values() if ranks.size > 1 else ()
+        self._rates = [rate for one in optimizers for rate in list_rate_parameters(one)]
         self._exchanges = 0
         self.received: int | None = None
 
@@ -160,8 +162,9 @@ def _hash_batch(source: Source, seed: int) -> str:
 
 
 def hash_weights(players: Players) -> str:
-    """Return the digest of all Parameters."""
-    return _hash_arrays(players.weights(copy=False))
+    """Return the digest of all Parameters except moving statistics, which may differ between ranks."""
+    weights = players.weights(copy=False)
+    return _hash_arrays({name: values for name, values in weights.items() if not name.endswith(STATISTICS)})
 
 
 def _hash_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -164,6 +164,7 @@ def test_a_failing_rank_ends_the_run(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")
 def test_ranks_end_with_their_launcher(recipe: str, nothing_left: list[psutil.Process]) -> None:
     job = start_ranks(recipe)
     wait_until(lambda: len(list_members(job)) == 3, job)

@@ -110,6 +110,16 @@ class HalvesRates(Callback):
             ops.assign(rate, rate * 0.5)
 
 
+class EndsWith(Callback):
+    """Asks a run to end with the weights of an earlier step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_end(self, run: Run) -> None:
+        run.end_with(self.step)
+
+
 class RollsBack(Callback):
     """Asks once to return to step 4, with a lower learning rate."""
 
@@ -155,8 +165,11 @@ def list_runs(folder: Path) -> Iterator[tuple[str, Runner, int, list[Callback]]]
     rolls = [Checkpoint(Every.steps(2)), RollsBack()]
     yield "penalty", make("penalty", Generator, Discriminator, **critic), 2, rolls
     yield "synchronised", make("synchronised", *normal, sync_batch_norm=True), 2, []
-    yield "statistics", make("statistics", *normal), 40, []
-    yield "game", Runner(**GAME, out_dir=folder / "game"), 3, []
+    twice = make("statistics", *normal)
+    yield "half", twice, 20, []
+    yield "statistics", twice, 20, []
+    kept = [Checkpoint(Every.steps(4)), EndsWith(8)]
+    yield "game", Runner(**GAME, out_dir=folder / "game"), 2, kept
 
 
 def main(folder: Path, *wanted: str) -> None:
