@@ -156,7 +156,8 @@ class _Job:
         while not self._forced:
             failed = [rank for rank in (*self._workers[1:], self._scheduler) if rank and _has_failed(rank)]
             if leader.code is not None:
-                return self._finish(leader, failed)
+                # Without a signal, those that are found at the same time may have failed because of rank 0.
+                return self._finish(leader, [one for one in failed if failed_at or (one.code or 0) < 0])
             if failed:
                 failed_at = failed_at or time.monotonic()
                 killed = any((rank.code or 0) < 0 for rank in failed)
