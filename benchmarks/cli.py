@@ -1,7 +1,8 @@
-"""The command line: ``python -m benchmarks [speed|callbacks|scaling|report|epoch]``, everything by default."""
+"""The command line: ``python -m benchmarks [speed|callbacks|scaling|ranks|report|epoch]``; three by default."""
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console as Terminal
 
-from benchmarks import ROOT, callbacks, epoch, plot, results, scaling, speed
+from benchmarks import ROOT, callbacks, epoch, plot, ranks, results, scaling, speed
 from benchmarks.contestants import have_torch
 from benchmarks.report import tables
 from ms_gan_callbacks import GanError
@@ -154,6 +155,19 @@ def _add(name: str, help: str) -> None:
 _add("speed", "Time per step against the tutorial's loop, PyTorch and the floor.")
 _add("callbacks", "What callbacks cost.")
 _add("scaling", "Longer runs, larger data, bigger batches.")
+
+
+@main.command("ranks")
+@click.option("--quick", is_flag=True, help="Few settings and steps, in about two minutes.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds of all settings.")
+@click.option("--out", type=click.Path(path_type=Path), help="A file for the raw numbers, in JSON.")
+def two_ranks(quick: bool, rounds: int, out: Path | None) -> None:
+    """Time two ranks against one process, and predict more ranks by a model."""
+    measured = ranks.measure(rounds, quick, terminal.print)
+    if out is not None:
+        out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    for table in ranks.tables(measured):
+        table.print(terminal)
 
 
 @main.command()

@@ -123,7 +123,7 @@ class Pix2Pix(Game):
 def read(path: str, targets: str | None, task: str, reverse: bool, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return sources and targets, uint8 (N, 3, size, size)."""
     if task == "colorize":
-        target = folder_images(path, size=size, batch_size=1).images
+        target = folder_images(path, size=size, batch_size=1, in_memory=True).images
         grey = np.tensordot(target, (0.299, 0.587, 0.114), (1, 0)).round().astype(np.uint8)
         return grey[:, None].repeat(3, axis=1), target
     if targets is None:

@@ -52,6 +52,7 @@ NOT_RUN = {
     ("docs/migrate.md", "# Before: MindSpore's CycleGAN, in short"): "without its data set",
     ("docs/migrate.md", "# Before: the generator first, a line for every batch"): "in outline",
     ("docs/migrate.md", "# Before: Keras, a model that trains itself and a callback that draws"): "needs Keras",
+    ("docs/scale.md", "# A script for msrun: every rank executes it"): "needs several processes",
     ("docs/migrate.md", "# Before: Lightning, manual optimization with two optimizers"): "needs Lightning",
     ("docs/export.md", "# In MindSpore"): "without the file",
     ("docs/export.md", "# In onnxruntime"): "needs onnxruntime",

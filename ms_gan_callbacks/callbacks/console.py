@@ -132,7 +132,8 @@ def _format_headline(run: Run) -> str:
     what = f"{data.name}, {data.count:,} images; " if data.name else ""
     length = f"{pluralize(run.epochs, 'epochs')} of {pluralize(run.steps_per_epoch, 'steps')}"
     start = f"resuming after step {run.step:,}; " if run.step else ""
-    return f"{what}{length}; {start}writing to {run.out_dir}"
+    ranks = f"{run.manifest.ranks} ranks; " if run.manifest.ranks > 1 else ""
+    return f"{what}{length}; {ranks}{start}writing to {run.out_dir}"
 
 
 def _format_numbers(run: Run, scalars: Mapping[str, float]) -> str:

@@ -6,10 +6,13 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from ms_gan_callbacks.cli.launcher import is_rank
 from ms_gan_callbacks.errors import GanError, GanWarning, Interrupted, extract_message
 
 INTERRUPTED = 130
@@ -18,11 +21,15 @@ INTERRUPTED = 130
 class CommandLine(click.Group):
     """Prints exceptions as one ``Error:`` line and exits with the exception's exit code."""
 
-    def main(self, *args: Any, **extra: Any) -> Any:
+    arguments: Sequence[str] = ()
+    """The command line, without the name of the program."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         """Run a command; always raises SystemExit."""
         extra["standalone_mode"] = False
+        self.arguments = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(*args, **extra)
+            code = super().main(args, *more, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.ctx.get_help() if error.ctx else "", err=True)
             code = error.exit_code
@@ -43,7 +50,17 @@ class CommandLine(click.Group):
             code = _report(_format_error(error), error.exit_code)
         except Exception as error:
             code = _report(f"{_format_error(error)}; {_save_traceback()}", 1)
+        if code and is_rank():
+            _exit_now(code)
         raise SystemExit(code or 0)
+
+
+def _exit_now(code: int) -> None:
+    """End a failed rank without MindSpore's shutdown, which would wait for the other ranks."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _report(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from ms_gan_callbacks.cli.completion import (
     complete_recipes,
     complete_run_dirs,
 )
+from ms_gan_callbacks.cli.launcher import check_ranks, is_rank, launch
 from ms_gan_callbacks.config.catalog import locate
 from ms_gan_callbacks.errors import RecipeError, UsageError
 
@@ -77,6 +79,35 @@ device_option = click.option(
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Only print the closing summary.")
 
+ranks_option = click.option(
+    "--ranks",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Divide each batch among N processes of this machine. [default: 1]",
+)
+
+
+def start_ranks(ranks: int | None, out_dir: Path | None, recipe_path: Path | None = None) -> None:
+    """Run this command as several ranks, and exit; return if there is only one, and in each of the ranks.
+
+    Call it before signals are blocked.
+    """
+    check_ranks(ranks)
+    if ranks is not None and ranks > 1 and not is_rank():
+        if recipe_path is not None:
+            locate(recipe_path)  # raises if there is none, which would otherwise be known seconds later
+        context = click.get_current_context()
+        arguments = getattr(context.find_root().command, "arguments", ())
+        context.exit(launch(ranks, [sys.executable, "-m", "ms_gan_callbacks", *arguments], out_dir))
+
+
+def join_ranks() -> None:
+    """Join the other ranks in a job; call it before anything is written."""
+    if is_rank():
+        from ms_gan_callbacks.models.world import join_world
+
+        join_world()
+
 
 def load(
     path: Path,
@@ -109,5 +140,5 @@ def add_seed(file: RecipeFile, overrides: dict[str, str], seed: int | None) -> d
 def train(runner: Runner, quiet: bool) -> None:
     """Train; print the closing summary if ``quiet``, as Console does otherwise."""
     result = runner.train(quiet=quiet)
-    if quiet:
+    if quiet and runner.leads:
         click.echo(result.summary())

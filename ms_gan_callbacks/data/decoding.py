@@ -61,11 +61,11 @@ def decode_images(
     first = files[0]
     for number, file in enumerate(files):  # two threads were measured not to be faster
         try:
-            pixels = _read_parts(file, size, grey, parts)
+            pixels = read_parts(file, size, grey, parts)
         except DataError:
             raise
         except Exception as error:  # Pillow's readers raise many types
-            damaged[number] = _explain(error, file)
+            damaged[number] = explain_damage(error, file)
             continue
         if images is None:
             images, first = make_pixels(name, (parts, len(files), *pixels.shape[1:])), file
@@ -87,7 +87,8 @@ def describe_damaged(folder: Path, files: Sequence[Path], damaged: dict[int, str
     return f"{share}, which cannot be read: {named}"
 
 
-def _explain(error: Exception, file: Path) -> str:
+def explain_damage(error: Exception, file: Path) -> str:
+    """Describe the error of a file that cannot be decoded."""
     if isinstance(error, FileNotFoundError) and file.is_symlink():
         return "broken link"
     if isinstance(error, UnidentifiedImageError):
@@ -95,7 +96,7 @@ def _explain(error: Exception, file: Path) -> str:
     return describe(error).replace(str(file), file.name)
 
 
-def _read_parts(file: Path, size: int | None, grey: bool, parts: int) -> NDArray[np.uint8]:
+def read_parts(file: Path, size: int | None, grey: bool, parts: int) -> NDArray[np.uint8]:
     """Return the pixels (parts, C, H, W) of an image file."""
     with Image.open(file) as image:
         if size is not None and parts == 1:

@@ -48,6 +48,12 @@ def count_repeats(name: str, node: Any) -> int:
     return own * math.prod(count_repeats(name, child) for child in node.children)
 
 
+def find_buffer(node: Any) -> int:
+    """Return the size of the largest ``.shuffle(size)`` of a pipeline, or 0."""
+    own = getattr(node, "buffer_size", 0) if type(node).__name__ == "ShuffleDataset" else 0
+    return max([int(own or 0), *(find_buffer(child) for child in node.children)])
+
+
 def find_batches(name: str, dataset: Dataset) -> Batches:
     """Return the batches of an epoch of a pipeline.
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.columns import describe_column, find_main
-from ms_gan_callbacks.data.nodes import check_shape, count_repeats, find_batches, name_leaf
+from ms_gan_callbacks.data.nodes import check_shape, count_repeats, find_batches, find_buffer, name_leaf
 from ms_gan_callbacks.data.protocol import (
     LABELS,
     REAL,
@@ -40,12 +40,14 @@ from ms_gan_callbacks.data.protocol import (
     to_unit,
 )
 from ms_gan_callbacks.data.rng import stream
-from ms_gan_callbacks.errors import DataError, RecipeError, describe, suggest
+from ms_gan_callbacks.errors import DataError, RecipeError, describe, suggest, warn
 
 if TYPE_CHECKING:
     from mindspore.dataset import Dataset
 
 _NO_END = 1_000_000  # epochs
+MANY_ROWS = 10_000
+"""Rows of an epoch from which on replaying a ``.shuffle()`` takes seconds."""
 _MOST_PASSES = 2**31 - 1  # epochs times repeats: MindSpore hangs or crashes above it
 
 
@@ -71,7 +73,8 @@ class DatasetSource:
         DataError: the images do not fill a batch or have the wrong type.
 
     Warns:
-        GanWarning: at the first batch, the range of the images indicates wrong scaling, such as [0, 1].
+        GanWarning: resuming with a large pipeline is slow, because it calls ``.shuffle()``; at the first batch,
+            the range of the images indicates wrong scaling, such as [0, 1].
     """
 
     def __init__(
@@ -106,6 +109,12 @@ class DatasetSource:
             raise DataError(f"{self.name}: {rows} images do not fill one batch of {self.batch_size}")
         plain = node.get_dataset_size() == self._per_epoch
         self.count = rows if plain else self.steps_per_epoch * self.batch_size
+        if (buffer := find_buffer(dataset)) and rows > MANY_ROWS:
+            warn(
+                f"{self.name}: .shuffle({buffer}) repeats all work since the first epoch when a run is resumed: "
+                "remove it, and let the reader shuffle, as in ImageFolderDataset(..., shuffle=True) or "
+                "MindDataset(..., shuffle=Shuffle.FILES)"
+            )
         names, types = dataset.get_col_names(), dataset.output_types()
         self._places = {column: _find_column(self.name, place, names) for column, place in wanted.items()}
         shapes = {column: tuple(dataset.output_shapes()[place]) for column, place in self._places.items()}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.rng import stream
 from ms_gan_callbacks.errors import GanError, RecipeError, UsageError, describe, warn
+from ms_gan_callbacks.models.graph_mode import graph_mode
 from ms_gan_callbacks.models.layers import accelerate
 
 Floats = NDArray[np.float32]
@@ -21,20 +22,6 @@ Labels = NDArray[np.int32]
 OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
 Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
 Made = TypeVar("Made")
-
-
-@contextmanager
-def graph_mode() -> Iterator[None]:
-    """Run cells as compiled graphs, and restore the mode afterwards.
-
-    Graph mode avoids the queues on which MindSpore's other modes busy-wait.
-    """
-    mode = ms.get_context("mode")
-    ms.set_context(mode=ms.GRAPH_MODE)
-    try:
-        yield
-    finally:
-        ms.set_context(mode=mode)
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, nn, ops
 
@@ -42,6 +43,11 @@ def _list_rates(optimizer: nn.Optimizer) -> list[Any]:
     return list(optimizer.learning_rate) if optimizer.is_group_lr else [optimizer.learning_rate]
 
 
+def list_rate_parameters(optimizer: nn.Optimizer) -> list[Parameter]:
+    """Return the constant learning rates of an optimizer, which callbacks may change; not those of schedules."""
+    return [rate for rate in _list_rates(optimizer) if isinstance(rate, Parameter)]
+
+
 def read_rates(player: str, optimizer: nn.Optimizer) -> dict[str, float]:
     """Return the learning rate of the next update, with the index of each parameter group in its name."""
     groups = _list_rates(optimizer)
@@ -60,6 +66,19 @@ def check_rates(player: str, optimizer: nn.Optimizer, updates: int) -> None:
                 f"the {player}'s optimizer has {pluralize(values.size, 'learning rates')}, but this run updates "
                 f"it {pluralize(updates, 'times')}: pass one rate per update, or a schedule like nn.CosineDecayLR"
             )
+
+
+def list_inexact_optimizers(optimizers: Iterable[nn.Optimizer]) -> Iterator[str]:
+    """Yield a warning if a resumed run with these optimizers is not exact."""
+    if ms.get_context("device_target") == "CPU" and any(
+        isinstance(one, nn.RMSProp) and not one.centered for one in optimizers
+    ):
+        # Observed from the second resumed step on; possibly the rounding of its kernel depends on the number of
+        # its calls in this process.
+        yield (
+            "nn.RMSProp rounds differently after a resume on a CPU, so a resumed run is not exact: use "
+            "RMSProp(centered=True), Adam or another optimizer"
+        )
 
 
 def scale_rates(optimizer: nn.Optimizer, factor: float) -> None:

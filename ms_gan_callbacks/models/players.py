@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import mindspore as ms
@@ -24,6 +24,7 @@ from ms_gan_callbacks.models.games.step import TrainingStep
 from ms_gan_callbacks.models.games.steps import Cast, Steps
 from ms_gan_callbacks.models.games.trial import TrialResult, check_columns, find_compared, try_game
 from ms_gan_callbacks.models.inference import Inference
+from ms_gan_callbacks.models.layers.synchronised import synchronise
 from ms_gan_callbacks.models.losses.state import collect_state
 from ms_gan_callbacks.models.networks import (
     Network,
@@ -32,7 +33,14 @@ from ms_gan_callbacks.models.networks import (
     disable_compile_cache,
     make,
 )
-from ms_gan_callbacks.models.optimizers import build_optimizer, check_rates, read_rates, scale_rates
+from ms_gan_callbacks.models.optimizers import (
+    build_optimizer,
+    check_rates,
+    list_inexact_optimizers,
+    read_rates,
+    scale_rates,
+)
+from ms_gan_callbacks.models.world import get_world
 from ms_gan_callbacks.storage.source_text import pin_sources
 
 NO_SECOND_DERIVATIVE = re.compile(
@@ -53,6 +61,7 @@ class Players(Inference):
         players: the players by name, in the order of their updates.
         seed: determines the initial weights and random inputs.
         fast: whether stock layers are replaced by fast ones on a CPU.
+        sync: whether batch normalisation uses the statistics of all ranks.
 
     Attributes:
         game: the game, with the networks as attributes.
@@ -74,6 +83,7 @@ class Players(Inference):
         *,
         seed: int = 0,
         fast: bool = True,
+        sync: bool = False,
     ) -> None:
         pin_sources()
         disable_compile_cache()
@@ -95,7 +105,9 @@ class Players(Inference):
         self.state = collect_state(self._list_holders(), owned)
         for name, network in self.networks.items():
             setattr(self.game, name, network)
-        self.cast = Cast(self.game, self.networks, self.players, self.optimizers, self.averages)
+        self.world, self._sync = get_world(), sync
+        everything = (self.networks, self.players, self.optimizers, self.averages, self.state, self.world)
+        self.cast = Cast(self.game, *everything)
         self._steps: Steps | None = None
         self._compiled, self._batch_size = False, 1
 
@@ -177,29 +189,17 @@ class Players(Inference):
             GanError: the source and the game do not fit together; see :func:`try_game`.
         """
         if self._steps is None:
-            self._batch_size = source.batch_size
-            batch = next(read_batches(source, self.seed, 1))
+            batch, self._batch_size = next(read_batches(source, self.seed, 1)), source.batch_size
             check_columns(self.game, batch)
             drawn = draw_all(self.game.chance, self.seed, 0, source.batch_size, purpose="probe")
             self._adopt(try_game(self.game, self.networks, self.players, {**batch, **drawn}), batch)
 
     def _adopt(self, tried: TrialResult, columns: Collection[str]) -> None:
         """Use the results of a trial for all steps, and issue its warnings."""
-        for warning in (*tried.warnings, *self._list_inexact_optimizers()):
+        for warning in (*tried.warnings, *list_inexact_optimizers(self.optimizers.values())):
             warn(warning)
+        synchronise(self.networks.values(), self.world.size if self._sync else 1)  # not before the trial
         self._steps = Steps(self.cast, tried, columns)
-
-    def _list_inexact_optimizers(self) -> Iterator[str]:
-        kinds = self.optimizers.values()
-        if ms.get_context("device_target") == "CPU" and any(
-            isinstance(one, nn.RMSProp) and not one.centered for one in kinds
-        ):
-            # Observed from the second resumed step on; possibly the rounding of its kernel depends on the number
-            # of its calls in this process.
-            yield (
-                "nn.RMSProp rounds differently after a resume on a CPU, so a resumed run is not exact: use "
-                "RMSProp(centered=True), Adam or another optimizer"
-            )
 
     @property
     def steps(self) -> Steps:

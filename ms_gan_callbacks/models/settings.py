@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from ms_gan_callbacks.models.losses.penalties import Penalty
     from ms_gan_callbacks.models.networks import Network, OptimizerFactory
 
-RECORDED_SETTINGS = ("objective", "penalty", "generator_every", "clip_norm", "ema", "classes", "game", "players")
+RECORDED_SETTINGS = (
+    "objective",
+    "penalty",
+    "generator_every",
+    "clip_norm",
+    "ema",
+    "classes",
+    "game",
+    "players",
+    "sync_batch_norm",
+)
 """Fields that determine the bytes of a run and are recorded in ``run.json``."""
 OF_TWO_PLAYERS = (
     "objective",
@@ -63,6 +73,8 @@ class Method:
         ema: the decay of the generator's moving average, between 0 and 1; the average then generates all images.
         classes: the number of classes of a conditional run, at least 2; both networks get labels 0 to classes - 1.
         accelerate: whether stock layers are replaced by fast ones on a CPU.
+        sync_batch_norm: whether batch normalisation uses the statistics of the whole batch if it is divided among
+            several ranks; by default each rank uses those of its part. Without effect in one process.
 
     Raises:
         RecipeError: a number is out of range, the objective or penalty lacks a method, or a field is missing or
@@ -83,9 +95,12 @@ class Method:
     ema: float | None = None
     classes: int | None = None
     accelerate: bool = True
+    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         check_whole_number("seed", self.seed, 0)
+        if not isinstance(self.sync_batch_norm, bool):
+            raise RecipeError(f"sync_batch_norm must be True or False, got {self.sync_batch_norm!r}")
         if self.game is None:
             self._check_two_players()
         else:
@@ -146,6 +161,8 @@ class Method:
         facts = {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
         facts["game"] = None if self.game is None else describe_factory(self.game)
         facts["players"] = {name: describe_factory(player) for name, player in self.players.items()}
+        if not self.sync_batch_norm:
+            del facts["sync_batch_norm"]  # as in runs of earlier versions
         return facts
 
 

@@ -63,6 +63,7 @@ class TwoPlayers(Players):
             players,
             seed=method.seed,
             fast=method.accelerate,
+            sync=method.sync_batch_norm,
         )
         self.classes, self.critic = method.classes, method.traits.probability is None
         self._generate = Forward(self.averages["generator"].network if self.averages else self.generator)
@@ -227,7 +228,14 @@ def build_players(method: Method, generator: Network | None, discriminator: Netw
     if method.game is not None:
         if generator is not None or discriminator is not None:
             raise RecipeError("a game has its own networks: pass them in networks=..., by name")
-        return Players(method.game, method.networks, method.players, seed=method.seed, fast=method.accelerate)
+        return Players(
+            method.game,
+            method.networks,
+            method.players,
+            seed=method.seed,
+            fast=method.accelerate,
+            sync=method.sync_batch_norm,
+        )
     if generator is None or discriminator is None:
         missing = "generator" if generator is None else "discriminator"
         raise RecipeError(f"{missing}=... is missing; or pass a game=... with networks and players")

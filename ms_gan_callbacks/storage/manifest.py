@@ -152,6 +152,10 @@ class Manifest(Facts):
     game: str | None = None
     players: Mapping[str, str] = field(default_factory=dict)
     critic: bool = False
+    sync_batch_norm: bool = False
+    # Of runs by several processes: batch_norm describes the statistics that training uses.
+    ranks: int = 1
+    batch_norm: str | None = None
     # Runs of a ``mindspore.train.Model`` only:
     network: str | None = None
     optimizer: str | None = None

@@ -23,6 +23,7 @@ from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RECIPE, keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
+from ms_gan_callbacks.training.ranks import describe_ranks
 
 COMPARED = (
     *RECORDED_SETTINGS,
@@ -56,6 +57,7 @@ def describe_run(players: Players, method: Method, source: Source, epochs: int, 
         batch_size=int(source.batch_size),
         accelerated=players.accelerated,
         device=ms.get_context("device_target"),
+        **describe_ranks(players),
         **environment.collect_environment(),
     )
 

@@ -27,6 +27,7 @@ from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator
+from ms_gan_callbacks.training.ranks import Agreement, Order
 
 AHEAD_BYTES = 2**22
 """Maximum size of the batches that are prepared in advance."""
@@ -77,6 +78,7 @@ class TrainingLoop(Session):
         super().__init__(run, bus, store)
         self.players, self.source, self.evaluator = players, source, evaluator
         self._interruption, self._on_step = interruption, on_step
+        self.agreement = Agreement(players.world, players)
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
         """Return the parameters of both players and their optimizers."""
@@ -97,8 +99,8 @@ class TrainingLoop(Session):
             The rollback that a callback requested; None if the run has ended.
         """
         with self._interruption.defer(), self.bus:
-            if self._interruption.received:
-                self._interrupt(self._interruption.received)
+            if number := self.get_signal():
+                self._interrupt(number)
             self.begin()
             for epoch in range(self.run.progress.next_epoch, self.run.progress.epochs + 1):
                 self._train_epoch(epoch)
@@ -107,9 +109,24 @@ class TrainingLoop(Session):
                 if self.run.stop_reason:
                     break
             best = self.end()
-        if best is not None:
-            self.players.load_weights(self.store.load(best, self.players.weights()).weights)
+            value = self.agreement.leave(Order.END, 0 if best is None else best + 1)
+        if value:
+            self.load_best(value - 1)
         return None
+
+    def start_ranks(self) -> None:
+        """Let the other ranks restore the checkpoint of this loop, if there is one, before :meth:`train`."""
+        self.players.world.share(str(self.run.out_dir))
+        self.agreement.start(0 if self.run.checkpoint is None else self.run.step + 1)
+        self.agreement.check_weights()
+
+    def load_best(self, step: int) -> None:
+        """Load the weights of a retained checkpoint at the end of the run."""
+        self.players.load_weights(self.store.load(step, self.players.weights()).weights)
+
+    def get_signal(self) -> int | None:
+        """Return the number of the signal that this rank or another has received, or None."""
+        return self._interruption.received or self.agreement.received
 
     def _train_epoch(self, epoch: int) -> None:
         done = self.run.progress.begin(epoch)  # batches of this epoch consumed already
@@ -120,7 +137,7 @@ class TrainingLoop(Session):
             self._train_step(batch)
             if self.run.requests.roll_back:
                 return  # the state is discarded: it must not be saved
-            number = self._interruption.received  # read once: a signal that arrives while saving waits for a step
+            number = self.get_signal()  # read once: a signal that arrives while saving waits for a step
             if number:
                 self.run.request_checkpoint(keep=1, owner="interruption")
             self.commit()  # writes the requested checkpoint
@@ -155,12 +172,15 @@ class TrainingLoop(Session):
         again = f" after rollback {len(run.rollbacks)}" if run.rollbacks else ""
         drawn = draw_all(players.game.chance, run.seed, step, self.source.batch_size, again=again)
         given = {name: np.ascontiguousarray(rows) for name, rows in batch.items()}
-        return {**given, **drawn, STEP: np.array(step, np.float32)}
+        part, size = players.world.part, self.source.batch_size
+        rows = {name: part(values, size) for name, values in {**given, **drawn}.items()}
+        return {**rows, STEP: np.array(step, np.float32)}
 
     def _train_step(self, inputs: Inputs) -> None:
         """Train on one batch and emit the step's events."""
         self.run.progress.step += 1
         self.emit(Event.TRAIN_STEP_BEGIN)
+        self.agreement.proceed(self._interruption.received)
         due = self.players.steps.list_due(self.run.step)
         scalars = self.players.train_step(inputs, due)
         self.players.step_number = self.run.step
@@ -177,6 +197,7 @@ class TrainingLoop(Session):
 
     def _interrupt(self, number: int) -> NoReturn:
         run = self.run
+        self.agreement.leave(Order.INTERRUPT, number)
         if run.checkpoint is None:
             raise Interrupted("interrupted before the first step; nothing was saved", number)
         folder = shlex.quote(str(run.out_dir))

@@ -35,6 +35,8 @@ class RunResult:
         highlights: summaries of callbacks, such as the path of the latest image grid.
         rollbacks: rollbacks of the run, with their reasons.
         faults: exceptions of optional callbacks.
+        ranks: number of processes that each batch was divided among.
+        batch_norm: the statistics that batch normalisation used, if there were several.
     """
 
     out_dir: Path
@@ -51,6 +53,8 @@ class RunResult:
     highlights: Mapping[str, str] = field(default_factory=dict)
     rollbacks: tuple[Mapping[str, Any], ...] = ()
     faults: tuple[str, ...] = ()
+    ranks: int = 1
+    batch_norm: str | None = None
 
     @classmethod
     def of(cls, run: Run, bus: CallbackBus, seconds: float, first_step: int) -> RunResult:
@@ -70,6 +74,8 @@ class RunResult:
             highlights=bus.summaries(),
             rollbacks=tuple(run.rollbacks),
             faults=tuple(bus.faults()),
+            ranks=run.manifest.ranks,
+            batch_norm=run.manifest.batch_norm,
         )
 
     def summary(self) -> str:
@@ -82,6 +88,8 @@ class RunResult:
         if self.data.get("sha256"):
             data += f", sha256 {str(self.data['sha256'])[:12]}..."
         rows = [("run", ended), ("length", f"{length}, {self.steps_per_second:.0f} steps/s"), ("data", data)]
+        if self.ranks > 1:
+            rows += [("ranks", str(self.ranks)), ("BatchNorm", self.batch_norm or "")]
         rows += [("fast layers", ", ".join(f"{count} {kind}" for kind, count in self.accelerated.items()))]
         rows += [("metrics", format_metrics(self.metrics.items()))]
         rows += list(self.highlights.items())

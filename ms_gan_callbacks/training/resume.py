@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from ms_gan_callbacks.config.recipe import Recipe
@@ -13,6 +13,7 @@ from ms_gan_callbacks.storage.environment import get_time
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
+from ms_gan_callbacks.training.ranks import PER_RANK
 
 # Settings that must not change when a run is resumed, in addition to the recipe's arguments, by their name for
 # --allow-change. Callbacks and metrics are those attached to the recipe.
@@ -56,7 +57,7 @@ def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str],
             warn(
                 f"the checkpoint contains the state of {name}, which is not attached to this run: it is discarded"
             )
-    _compare_versions({**then.versions, **then.plugins}, {**run.manifest.versions, **run.manifest.plugins})
+    _compare(then, run.manifest)
     entry = {"resumed": get_time(), "from_step": step, **({"changes": changes} if changes else {})}
     run.manifest = run.manifest.continue_from(then).add_history(entry)
     if recipe is not None and recipe.origin is not None:
@@ -65,10 +66,17 @@ def resume_run(loop: TrainingLoop, wanted: bool | int, allowed: Collection[str],
     store.go_back_to(step)  # last, so that a failure above leaves the checkpoints in place
 
 
-def _compare_versions(then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    for package, version in then.items():
-        if (other := now.get(package, version)) != version:
+def _compare(then: Manifest, now: Manifest) -> None:
+    """Warn about circumstances in which results may differ."""
+    versions = {**now.versions, **now.plugins}
+    for package, version in {**then.versions, **then.plugins}.items():
+        if (other := versions.get(package, version)) != version:
             warn(f"this run was trained with {package} {version}, not {other}: results may differ")
+    if then.ranks != now.ranks and PER_RANK in (then.batch_norm, now.batch_norm):
+        warn(
+            f"this run was trained with {pluralize(then.ranks, 'ranks')}, not {now.ranks}: BatchNorm uses the "
+            f"{PER_RANK}, so results differ; with sync_batch_norm=True in the recipe they would not"
+        )
 
 
 def check_changes(then: Manifest, now: Manifest, allowed: Collection[str]) -> dict[str, tuple[Any, Any]]:

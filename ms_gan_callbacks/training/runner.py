@@ -24,13 +24,16 @@ from ms_gan_callbacks.models.losses.penalties import Penalty
 from ms_gan_callbacks.models.networks import Network, OptimizerFactory, make, use_device
 from ms_gan_callbacks.models.settings import Method, check_whole_number
 from ms_gan_callbacks.models.two_players import build_players
+from ms_gan_callbacks.models.world import join_world
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
 from ms_gan_callbacks.storage.run_dir import RunFolder
 from ms_gan_callbacks.training import setup
+from ms_gan_callbacks.training.follower import Follower
 from ms_gan_callbacks.training.gan_model import GanModel
 from ms_gan_callbacks.training.lineage import load_stored_recipe, open_run
 from ms_gan_callbacks.training.loop import Interruption, NoInterruption, TrainingLoop
+from ms_gan_callbacks.training.ranks import Order, check_same
 from ms_gan_callbacks.training.result import RunResult, record_timing
 from ms_gan_callbacks.training.resume import resume_run
 from ms_gan_callbacks.training.rollback import roll_back
@@ -50,7 +53,7 @@ class Runner(GanModel):
             is called with the seed set, which determines the initial weights.
         discriminator: a cell that maps images to scores (N, 1), or a factory.
         objective: the losses; by default :class:`NonSaturating` on logits. This and the arguments up to
-            ``accelerate`` are the settings that :class:`Method` describes.
+            ``sync_batch_norm`` are the settings that :class:`Method` describes.
         out_dir: the run's folder, new or empty; by default ``runs/<name>-<time>``.
         device: "CPU", "GPU" or "Ascend"; by default MindSpore's own choice.
         name: the first part of a default folder's name.
@@ -83,6 +86,7 @@ class Runner(GanModel):
         ema: float | None = None,
         classes: int | None = None,
         accelerate: bool = True,
+        sync_batch_norm: bool = False,
         out_dir: str | Path | None = None,
         device: str | None = None,
         name: str = "gan",
@@ -105,15 +109,15 @@ class Runner(GanModel):
             ema=ema,
             classes=classes,
             accelerate=accelerate,
+            sync_batch_norm=sync_batch_norm,
         )
-        self._folder = RunFolder(out_dir, name)
-        if resume is False:
-            self._folder.check_free()
-        else:
-            Manifest.read(self.out_dir)
         use_device(device)
-        self._resume, self._allowed = resume, allow_change
-        self._interruption = interruption or NoInterruption()
+        self._world, self._folder = join_world(), RunFolder(out_dir, name)
+        if resume is not False:
+            Manifest.read(self.out_dir)
+        elif self._world.leads:
+            self._folder.check_free()
+        self._resume, self._allowed, self._interruption = resume, allow_change, interruption or NoInterruption()
         self._recipe: Recipe | None = None
         self._method = method
         self._players = build_players(method, generator, discriminator)
@@ -199,26 +203,49 @@ class Runner(GanModel):
         if epochs is None or data is None:
             raise UsageError("train(epochs, data) needs both arguments: this runner has no recipe")
         check_whole_number("epochs", epochs, 1)
-        bus = CallbackBus(setup.add_default_callbacks(callbacks or (), quiet), owner=self)
+        source, leads = make_source(data, batch_size), self._world.leads
+        bus = CallbackBus(setup.add_default_callbacks(callbacks or (), quiet) if leads else (), owner=self)
         fresh = self._progress.step == 0 and self._resume is False
-        with self._folder.reserve(fresh):
-            loop = self._prepare(epochs, make_source(data, batch_size), bus, evaluation or Evaluation())
-        with self._interruption.defer(), self._folder.lock(fresh, bus.writes()):
+        with self._folder.reserve(fresh and leads):
+            loop = self._prepare(epochs, source, bus, (evaluation if leads else None) or Evaluation())
+            check_same(self._world, self._players, loop.run.manifest, source)
+        first_step = self._follow(loop) if isinstance(loop, Follower) else self._lead(loop, fresh, began)
+        result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
+        if leads and not quiet:
+            print(result.summary(), flush=True)
+        return result
+
+    def _lead(self, loop: TrainingLoop, fresh: bool, began: float) -> int:
+        """Train as rank 0, which is the only one that writes; return the number of steps before."""
+        with self._interruption.defer(), self._folder.lock(fresh, loop.bus.writes()):
             if fresh:
-                open_run(loop, recipe)
+                open_run(loop, self._recipe)
             elif self._resume is not False:
-                resume_run(loop, self._resume, self._allowed, recipe)
+                resume_run(loop, self._resume, self._allowed, self._recipe)
                 self._resume = False
             else:
                 loop.run.manifest = loop.run.manifest.continue_from(Manifest.read(self.out_dir))
             first_step = self._progress.step
+            loop.start_ranks()
             with record_timing(loop.run, loop.bus, began):
                 while request := loop.train():
                     roll_back(loop, request)
-        result = RunResult.of(loop.run, loop.bus, perf_counter() - began, first_step)
-        if not quiet:
-            print(result.summary(), flush=True)
-        return result
+                    loop.agreement.leave(Order.ROLL_BACK, loop.run.step + 1)
+        return first_step
+
+    def _follow(self, loop: Follower) -> int:
+        """Train as another rank; return the number of steps before."""
+        with self._interruption.defer():
+            loop.start_ranks()
+            self._folder.path = loop.run.out_dir
+            self._resume, first_step = False, self._progress.step
+            loop.train()
+        return first_step
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is rank 0, which saves and prints; True unless a run has several ranks."""
+        return self._world.leads
 
     @property
     def out_dir(self) -> Path:
@@ -249,6 +276,5 @@ class Runner(GanModel):
         )
         evaluator = setup.add_metrics(run, bus, evaluation, source)
         store = CheckpointStore(self.out_dir / "checkpoints")
-        return TrainingLoop(
-            run, bus, store, self._players, source, evaluator, self._interruption, on_step=self._folder.keep
-        )
+        kind = TrainingLoop if self._world.leads else Follower
+        return kind(run, bus, store, self._players, source, evaluator, self._interruption, self._folder.keep)

@@ -56,6 +56,7 @@ def check_same_data(before: Mapping[str, object] | None, source: Source) -> Mapp
 
 def prepare_players(players: Players, source: Source) -> None:
     """Check a source and prepare the players for it; raise GanError if they do not fit together."""
+    players.world.check_divides(source.batch_size)
     check_source(source, players.seed)
     players.prepare(source)
 

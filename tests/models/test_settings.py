@@ -259,6 +259,7 @@ def test_a_run_from_before_there_were_settings_goes_on(images: np.ndarray) -> No
     [
         ({"generator_every": 0}, "generator_every must be a whole number of at least 1, got 0"),
         ({"generator_every": 2.0}, "generator_every must be a whole number of at least 1, got 2.0"),
+        ({"sync_batch_norm": 1}, "sync_batch_norm must be True or False, got 1"),
         ({"clip_norm": 0}, "clip_norm must be a number above 0, or None, got 0"),
         ({"clip_norm": True}, "clip_norm must be a number above 0"),
         ({"clip_norm": float("nan")}, "clip_norm must be a number above 0"),

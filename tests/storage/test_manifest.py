@@ -95,10 +95,11 @@ def test_what_was_not_written_down_has_its_default() -> None:
     assert (found.evaluation.samples, found.evaluation.features, found.evaluation.floors) == (0, "", {})
     assert (found.plugins, found.versions, [*found.history]) == ({}, {}, [])
     assert (found.players, [*found.timings]) == ({}, [])
+    assert (found.ranks, found.sync_batch_norm) == (1, False)
     told = {"facts", "format", "generator_every", "critic", "data", "evaluation", "plugins", "versions", "history"}
-    told |= {"players", "timings"}
+    told |= {"players", "timings", "ranks", "sync_batch_norm"}
     others = [one.name for one in fields(Manifest) if one.name not in told]
-    assert len(others) == 25
+    assert len(others) == 26
     assert {name: getattr(found, name) for name in others} == dict.fromkeys(others)
 
 

@@ -8,7 +8,16 @@ import click
 
 from ms_gan_callbacks.cli.completion import complete_names, complete_run_dirs, complete_steps
 from ms_gan_callbacks.cli.interrupts import Interrupts
-from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_option, set_option, train
+from ms_gan_callbacks.cli.options import (
+    attach_options,
+    device_option,
+    join_ranks,
+    quiet_option,
+    ranks_option,
+    set_option,
+    start_ranks,
+    train,
+)
 
 
 @click.command("resume")
@@ -38,6 +47,7 @@ from ms_gan_callbacks.cli.options import attach_options, device_option, quiet_op
     help="Remove a component that --callback or --metric attached; repeat for more.",
 )
 @device_option
+@ranks_option
 @quiet_option
 def command(
     run_dir: Path | None,
@@ -48,6 +58,7 @@ def command(
     metrics: tuple[str, ...],
     without: tuple[str, ...],
     device: str | None,
+    ranks: int | None,
     quiet: bool,
 ) -> None:
     """Resume the run in RUN_DIR. The default is the newest run in runs/.
@@ -60,7 +71,9 @@ def command(
 
     Callbacks and metrics that were attached with --callback and --metric are attached again.
     """
+    start_ranks(ranks, run_dir)
     with Interrupts() as interrupts:
+        join_ranks()
         from ms_gan_callbacks.config.components import parse_components
         from ms_gan_callbacks.storage.run_dir import find_newest_run
         from ms_gan_callbacks.training.lineage import load_stored_recipe

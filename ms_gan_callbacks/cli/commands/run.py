@@ -10,11 +10,14 @@ from ms_gan_callbacks.cli.interrupts import Interrupts
 from ms_gan_callbacks.cli.options import (
     attach_options,
     device_option,
+    join_ranks,
     load,
     quiet_option,
+    ranks_option,
     recipe_argument,
     seed_option,
     set_option,
+    start_ranks,
     train,
 )
 
@@ -32,6 +35,7 @@ from ms_gan_callbacks.cli.options import (
 @attach_options
 @seed_option
 @device_option
+@ranks_option
 @quiet_option
 def command(
     recipe_path: Path,
@@ -41,6 +45,7 @@ def command(
     metrics: tuple[str, ...],
     seed: int | None,
     device: str | None,
+    ranks: int | None,
     quiet: bool,
 ) -> None:
     """Train the GAN of RECIPE.
@@ -52,7 +57,9 @@ def command(
     Exit codes: 0 complete, or stopped by a callback; 1 failed; 2 error in the command, recipe
     or settings; 130 interrupted.
     """
+    start_ranks(ranks, out_dir, recipe_path)
     with Interrupts() as interrupts:
+        join_ranks()
         recipe = load(recipe_path, overrides, seed, callbacks, metrics)
         from ms_gan_callbacks.training.runner import Runner
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError, is_whole
 from ms_gan_callbacks.models.games.chance import Chance
+from ms_gan_callbacks.models.world import get_world
 
 
 class ReplayPool(nn.Cell):  # type: ignore[misc]
@@ -15,7 +19,8 @@ class ReplayPool(nn.Cell):  # type: ignore[misc]
 
     While there is room, each image is stored and returned. Afterwards each image is either returned itself or
     exchanged for a stored image, with equal probability. The pool is state of the game that it is an attribute of:
-    saved in checkpoints, and not changed by evaluation.
+    saved in checkpoints, and not changed by evaluation. If a batch is divided among ranks, the pools of all ranks
+    exchange the images of the whole batch.
 
     ::
 
@@ -47,6 +52,10 @@ class ReplayPool(nn.Cell):  # type: ignore[misc]
         self.size, self.ones = size, (1,) * len(shape)
         self.images = Parameter(Tensor(np.zeros((size, *shape), np.float32)), name="images", requires_grad=False)
         self.count = Parameter(Tensor(np.zeros(1, np.int32)), name="count", requires_grad=False)
+        self.images.same_on_all_ranks = True
+        world = get_world()
+        self.rank, self.shared = world.rank, world.size > 1
+        self.gather_ranks: Any = ops.AllGather() if self.shared else None
 
     @property
     def draws(self) -> Chance:
@@ -66,6 +75,16 @@ class ReplayPool(nn.Cell):  # type: ignore[misc]
             fresh: new images, (N, C, H, W); no gradient flows through the pool.
             draws: the random input, (N, 2).
         """
+        if self.shared and self.training:
+            mine = fresh.shape[0]
+            whole = self.gather_ranks(ops.stop_gradient(fresh))
+            # AllGather accepts floats only.
+            draws = self.gather_ranks(draws.astype(ms.float32)).astype(draws.dtype)
+            return ops.split(self.exchange(whole, draws), mine, 0)[self.rank]
+        return self.exchange(fresh, draws)
+
+    def exchange(self, fresh: Tensor, draws: Tensor) -> Tensor:
+        """Return images for those of a whole batch."""
         batch = fresh.shape[0]
         following = ops.broadcast_to(self.count, (batch,)) + ops.arange(batch).astype(draws.dtype)
         free, full = following < self.size, ops.broadcast_to(self.count, (batch,)) >= self.size

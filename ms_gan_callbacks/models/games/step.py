@@ -10,6 +10,9 @@
 
 The maker is the first updated player that trains a network that ``make`` uses. Later players that train such a
 network compute ``make`` again, because it has been updated.
+
+With several ranks, each computes this for its part of the batch. Each player's gradients are replaced by their
+means over all ranks before they are clipped, and at the end the scalars and the game's state by theirs.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.game import Bound
 from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.graph_mode import graph_mode
 from ms_gan_callbacks.models.layers.primitives import add_n, each
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
-from ms_gan_callbacks.models.networks import graph_mode
+from ms_gan_callbacks.models.world import World
 
 
 def _sum_squares(tensor: Tensor) -> Tensor:
@@ -78,6 +82,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         player: the player's settings.
         optimizer: the player's optimizer.
         averages: the moving averages of the networks it trains.
+        ranks: the ranks over which gradients are averaged.
         moves: whether the player is updated.
         trains_maker: whether it trains a network that ``make`` uses.
     """
@@ -90,6 +95,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         optimizer: nn.Optimizer,
         averages: Sequence[EMA] = (),
         *,
+        ranks: World,
         moves: bool = True,
         trains_maker: bool = False,
     ) -> None:
@@ -99,6 +105,7 @@ class Turn(nn.Cell):  # type: ignore[misc]
         self.scalars = loss.scalars
         self.clip_norm, self.clip = player.clip_norm, player.clip
         self.moves, self.trains_maker, self.remakes = moves, trains_maker, trains_maker
+        self.shared, self.mean = ranks.size > 1, ranks.mean()
         self.gradient = ms.value_and_grad(self._compute, None, optimizer.parameters, has_aux=True)
 
     def _compute(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -109,6 +116,8 @@ class Turn(nn.Cell):  # type: ignore[misc]
 
     def update(self, told: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Update the player's networks and their averages; return the scalars, which then depend on the update."""
+        if self.shared:
+            gradients = self.mean(gradients)
         if self.clip_norm is not None:
             length = ops.sqrt(add_n(each(_sum_squares, gradients)))
             shrink = self.clip_norm / ops.maximum(length, self.clip_norm)
@@ -141,6 +150,8 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: its method ``make``.
         turns: the players' turns, in the order of the updates.
         scalars: names of the scalars to return.
+        ranks: the ranks over which scalars and state are averaged.
+        state: floating-point Parameters of the game, which its losses update.
         networks: the networks, in evaluation mode outside of the step, so that callbacks may call them; those
             without trainable parameters are in this mode in the step, too.
     """
@@ -151,6 +162,9 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         make: Bound,
         turns: Sequence[Turn],
         scalars: Sequence[str],
+        *,
+        ranks: World,
+        state: Sequence[ms.Parameter] = (),
         networks: Sequence[nn.Cell] = (),
     ) -> None:
         super().__init__(auto_prefix=False)
@@ -168,6 +182,8 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             self.gradient = ms.value_and_grad(self._compute, None, self.maker.optimizer.parameters, has_aux=True)
         names = [name for turn in ordered for name in turn.scalars]
         self.order = tuple(names.index(name) for name in scalars)
+        self.shared, self.mean = ranks.size > 1, ranks.mean()
+        self.state = ms.ParameterTuple(state if self.shared else ())
         self.shapes: tuple[Any, ...] = ()
 
     def _play_before(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -192,7 +208,13 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
                 told = told + turn(made, batch)
         else:
             told = self._play_before(_freeze(self.make_of((), batch)), batch)
-        return ops.stack([told[place] for place in self.order])
+        scalars = ops.stack([told[place] for place in self.order])
+        return self._average(scalars) if self.shared else scalars
+
+    def _average(self, scalars: Tensor) -> Tensor:
+        """Return the scalars' means over all ranks; replace the state of the game by its means."""
+        means = self.mean((scalars, *ops.depend(tuple(self.state), scalars)))
+        return ops.depend(means[0], each(ops.assign, self.state, means[1:])) if self.state else means[0]
 
     def run(self, *inputs: Tensor) -> Tensor:
         """Run :meth:`construct` as a compiled graph."""

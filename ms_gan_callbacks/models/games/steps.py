@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from mindspore import Tensor, nn
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn
 
 from ms_gan_callbacks.errors import RecipeError
 from ms_gan_callbacks.models.ema import EMA
@@ -14,19 +15,22 @@ from ms_gan_callbacks.models.games.game import STEP, Bound, Game, bind
 from ms_gan_callbacks.models.games.player import Player
 from ms_gan_callbacks.models.games.step import TrainingStep, Turn
 from ms_gan_callbacks.models.games.trial import TrialResult
+from ms_gan_callbacks.models.world import World
 
 MOST_STEPS = 1000
 """Steps among which sets of players that are updated together are looked for."""
 
 
 class Cast(NamedTuple):
-    """A game with its networks, players, optimizers and moving averages, each by name."""
+    """A game with its networks, players, optimizers and moving averages by name, its state, and the ranks."""
 
     game: Game
     networks: Mapping[str, nn.Cell]
     players: Mapping[str, Player]
     optimizers: Mapping[str, nn.Optimizer]
     averages: Mapping[str, EMA]
+    state: Sequence[Parameter] = ()
+    ranks: World = World()
 
 
 class Steps:
@@ -91,13 +95,17 @@ class Steps:
                 player,
                 cast.optimizers[name],
                 [cast.averages[one] for one in player.trains if player.ema is not None],
+                ranks=cast.ranks,
                 moves=name in due,
                 trains_maker=not self._tried.makes.isdisjoint(player.trains),
             )
             for name, player in cast.players.items()
             if name in due or not told.issuperset(losses[name].scalars)  # else another player's loss returns them
         ]
-        return TrainingStep(cast.game, make, turns, self.scalars, list(cast.networks.values()))
+        floats = [one for one in cast.state if one.dtype == ms.float32]
+        state = [one for one in floats if not getattr(one, "same_on_all_ranks", False)]
+        networks = list(cast.networks.values())
+        return TrainingStep(cast.game, make, turns, self.scalars, ranks=cast.ranks, state=state, networks=networks)
 
     def _bind_loss(self, player: str, idle: Collection[str]) -> Bound:
         method = self._cast.game.get_loss(player, idle)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.models.layers.base import Fast
 from ms_gan_callbacks.models.layers.batch_last import BatchLast
+from ms_gan_callbacks.models.world import get_world
 
 FLOATS = (ms.float16, ms.float32)
 
@@ -55,8 +56,13 @@ def _make_unsigned(number: int) -> Tensor:
 
 @ops.constexpr  # type: ignore[untyped-decorator]
 def _hash_indices(shape: tuple[int, ...], batch_last: bool) -> Tensor:
-    """Return the hashes of the indices of a tensor (N, ...) of a shape, moved to (..., N) if ``batch_last``."""
-    hashes = hash_integers(np.arange(np.prod(shape, dtype=int)).astype(np.uint32)).reshape(shape)
+    """Return the hashes of the indices of a tensor (N, ...) of a shape, moved to (..., N) if ``batch_last``.
+
+    Indices are those of this rank's rows in the whole batch.
+    """
+    count = int(np.prod(shape, dtype=int))
+    indices = get_world().rank * count + np.arange(count)
+    hashes = hash_integers(indices.astype(np.uint32)).reshape(shape)
     return Tensor(np.ascontiguousarray(np.moveaxis(hashes, 0, -1) if batch_last else hashes))
 
 

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import UsageError
-from ms_gan_callbacks.models.networks import graph_mode
+from ms_gan_callbacks.models.graph_mode import graph_mode
 from ms_gan_callbacks.results.export.ports import Port
 from ms_gan_callbacks.results.export.subject import Subject
 

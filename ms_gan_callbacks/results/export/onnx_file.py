@@ -13,7 +13,7 @@ import onnx
 from mindspore import Tensor
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.models.networks import graph_mode
+from ms_gan_callbacks.models.graph_mode import graph_mode
 from ms_gan_callbacks.results.export.graph import Graph
 from ms_gan_callbacks.results.export.graph_edits import BATCH, edit
 from ms_gan_callbacks.results.export.mindir import Run

@@ -1,0 +1,71 @@
+"""A process of ``python -m benchmarks ranks``: it times steps or AllReduces, alone or as one rank of several."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks import ROOT
+from ms_gan_callbacks import Callback, Run, Runner, load_recipe, mnist
+from ms_gan_callbacks.models.world import join_world
+
+SIZES = (8, 2**12, 2**16, 2**18, 2**20, 2**22)
+WARM_UP = 10
+
+
+class Times(Callback):
+    """Records the time of each step, and stops the run."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.times = steps, list[float]()
+
+    def on_train_step_end(self, run: Run) -> None:
+        """Record the time."""
+        float(run.scalars["d_loss"])  # wait for the device
+        self.times.append(perf_counter())
+        if len(self.times) >= self.steps:
+            run.stop("enough steps")
+
+
+def time_steps(name: str, batch: int, steps: int, folder: Path) -> dict[str, object]:
+    """Train a recipe without callbacks; return the median seconds of a step and the bytes of gradients."""
+    times = Times(steps + WARM_UP)
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=batch, epochs=1000)
+    recipe = replace(recipe, data=partial(mnist, batch_size=batch), callbacks=[times], metrics={}, origin=None)
+    world = join_world()
+    runner = Runner.from_recipe(recipe, folder / f"{name}-{batch}-{world.size}")
+    runner.train(quiet=True)
+    gradients = [4 * sum(int(one.size) for one in cell.trainable_params()) for cell in runner.networks.values()]
+    seconds = np.diff(times.times[WARM_UP:]) if times.times else [0.0]
+    return {"seconds": median(seconds), "gradients": gradients}
+
+
+def time_messages(repeats: int) -> list[tuple[int, float]]:
+    """Return the median seconds of an AllReduce of each size in bytes."""
+    world, found = join_world(), []
+    for size in SIZES:
+        values, taken = np.zeros(max(2, size // 4), np.float32), []
+        for _ in range(repeats + 3):
+            before = perf_counter()
+            world.agree(values)
+            taken.append(perf_counter() - before)
+        found.append((size, median(taken[3:])))
+    return found
+
+
+def main(kind: str, out: str, *arguments: str) -> None:
+    """Time, and write the result as JSON; of several ranks the first does."""
+    world = join_world()
+    if kind == "steps":
+        name, batch, steps = arguments
+        result: object = time_steps(name, int(batch), int(steps), Path(out).parent)
+    else:
+        result = time_messages(int(arguments[0]))
+    if world.leads:
+        Path(out).write_text(json.dumps(result))
