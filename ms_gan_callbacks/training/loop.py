@@ -24,6 +24,7 @@ from ms_gan_callbacks.events.session import Session
 from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.games.game import STEP
 from ms_gan_callbacks.models.games.rendering import Inputs
+from ms_gan_callbacks.models.movement import Movement
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.training.evaluator import Evaluator
@@ -79,6 +80,7 @@ class TrainingLoop(Session):
         self.players, self.source, self.evaluator = players, source, evaluator
         self._interruption, self._on_step = interruption, on_step
         self.agreement = Agreement(players.world, players)
+        self._movement = Movement(players.networks, players.players, players.optimizers)
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
         """Return the parameters of both players and their optimizers."""
@@ -182,7 +184,10 @@ class TrainingLoop(Session):
         self.emit(Event.TRAIN_STEP_BEGIN)
         self.agreement.proceed(self._interruption.received)
         due = self.players.steps.list_due(self.run.step)
+        if self._movement.waiting:
+            self._movement.begin(due)
         scalars = self.players.train_step(inputs, due)
+        self._movement.end()
         self.players.step_number = self.run.step
         self._on_step()
         self.run.progress.count_updates(due)

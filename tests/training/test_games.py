@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from subprocess import run as run_process
@@ -13,6 +14,7 @@ from subprocess import run as run_process
 import numpy as np
 import pytest
 from conftest import ROOT, StopsAt
+from mindspore import Tensor, nn, ops
 from mindspore.train import LearningRateScheduler, LossMonitor
 from models.games.zoo import COLUMNS, GAMES, SHAPE, CycleGAN, Patches, Translator, adam
 from PIL import Image
@@ -23,6 +25,7 @@ from ms_gan_callbacks import (
     Checkpoint,
     Evaluation,
     Every,
+    GanWarning,
     ImageGrid,
     MindSporeCallback,
     Player,
@@ -298,3 +301,25 @@ def test_callbacks_of_mindspore_serve_a_player_of_the_game() -> None:
     with pytest.raises(CallbackError, match="LossMonitor: unknown player 'd_c'; did you mean 'd_b'"):
         runner("cyclegan", "other").train(1, source("cyclegan"), [wrong], quiet=True)
     assert not Path("other").exists()
+
+
+class Cut(Patches):
+    """A discriminator whose scores have no gradient."""
+
+    def construct(self, images: Tensor) -> Tensor:
+        return ops.stop_gradient(self.layers(images))
+
+
+@pytest.mark.parametrize(("every", "rate"), [(1, 1e-3), (2, 1e-3), (1, [0.0, 1e-3, 1e-3, 1e-3, 1e-3])])
+def test_a_network_that_no_gradient_reaches_is_warned_of_once(every: int, rate: float | list[float]) -> None:
+    game, networks, players = GAMES["pix2pix"]
+    critic = Player("discriminator", partial(nn.Adam, learning_rate=rate), every=every)
+    still = Runner(
+        game=game,
+        networks={**networks, "discriminator": partial(Cut, 2)},
+        players={**players, "discriminator": critic},
+        seed=3,
+    )
+    with pytest.warns(GanWarning, match="'discriminator' did not change the network 'discriminator'") as told:
+        still.train(1, source("pix2pix"), quiet=True)
+    assert len([one for one in told if "did not change" in str(one.message)]) == 1
