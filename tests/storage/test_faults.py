@@ -407,6 +407,8 @@ def test_a_log_that_meets_a_full_disk_is_left_behind_with_a_warning(writer: str,
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
     assert len([line for line in warnings if writer in line]) == 1, done.stderr
+    *warnings, last = warnings
+    assert re.search(rf"^Warning: the duration of the run is not recorded: .*{NO_SPACE}$", last)
     assert all(re.search(rf"{NO_SPACE}.*; the run continues without it$", line) for line in warnings)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
