@@ -71,6 +71,8 @@ TRANSLATIONS = """
 ## Translations of images
 
 `l1` and `psnr` compare each generated image with its target, and the row "unchanged" the input with the target.
+Image grids show training images. The colors of an icon that was not used for training cannot be determined from
+the gray icon, so the results of `folder_pix2pix` for them are further from their targets than the gray icons.
 """
 OTHERS = """
 ## Other images
