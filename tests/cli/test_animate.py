@@ -22,6 +22,8 @@ WITH_GRIDS = TINY.replace(
 ).replace("import ArraySource,", "import ArraySource, ImageGrid,")
 GRID = (5 * 86 + 2, 2 * 86 + 2)
 
+pytestmark = pytest.mark.slow  # trains runs
+
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -20,6 +20,8 @@ from ms_gan_callbacks.storage.manifest import Manifest
 
 show_warnings = pytest.mark.filterwarnings("default::ms_gan_callbacks.errors.GanWarning")
 
+pytestmark = pytest.mark.slow  # trains runs
+
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:

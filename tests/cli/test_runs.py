@@ -87,6 +87,7 @@ def train(folder: str, *callbacks: Callback, **options: Any) -> None:
     tiny_runner(folder, **options).train(2, data, [keep, *callbacks], batch_size=4, quiet=True)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_training_is_recorded() -> None:
     train("runs/whole")
     train("runs/stopped", StopsAt(6))

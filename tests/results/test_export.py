@@ -267,6 +267,7 @@ def tiny() -> Path:
     return Path("tiny.py")
 
 
+@pytest.mark.slow
 def test_the_average_is_exported_and_inputs_are_described_in_the_file(tiny: Path) -> None:
     trained = Trained(make_run(Path("run"), tiny, ema=0.9))
     path, file = write(trained, "tiny.mindir")
