@@ -158,7 +158,7 @@ _add("scaling", "Longer runs, larger data, bigger batches.")
 
 
 @main.command("ranks")
-@click.option("--quick", is_flag=True, help="Few settings and steps, in about two minutes.")
+@click.option("--quick", is_flag=True, help="One setting and few steps, in about a minute.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds of all settings.")
 @click.option("--out", type=click.Path(path_type=Path), help="A file for the raw numbers, in JSON.")
 def two_ranks(quick: bool, rounds: int, out: Path | None) -> None:

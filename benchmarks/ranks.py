@@ -34,7 +34,7 @@ def measure(rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, An
         quick: fewer settings and steps.
         say: called with a line of progress.
     """
-    settings, steps = (SETTINGS[:2], 60) if quick else (SETTINGS, 150)
+    settings, steps = (SETTINGS[:1], 60) if quick else (SETTINGS, 150)
     found: dict[str, list[dict[str, float]]] = {f"{name}, batch {batch}": [] for name, batch in settings}
     gradients: dict[str, list[int]] = {}
     samples: list[tuple[int, float]] = []

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -187,6 +188,7 @@ class FolderSource:
         if not self.steps_per_epoch:
             raise DataError(f"{name}: {self.count} images do not fill one batch of {batch_size}")
         self._files, self._decoder, self._sha256 = list(files), decoder, sha256
+        self._rows = slice(None)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -197,6 +199,12 @@ class FolderSource:
         """Return the hex digest of the images' type, shape and values, without the labels."""
         return self._sha256
 
+    def divide(self, rank: int, size: int) -> FolderSource:
+        """Return a source of the rows of one rank of each batch, so that ranks do not decode those of others."""
+        part, count = copy.copy(self), self.batch_size // size
+        part._rows = slice(rank * count, (rank + 1) * count)
+        return part
+
     def batches(self, seed: int, epoch: int, start: int = 0) -> Iterator[Columns]:
         """See :meth:`Source.batches`; starting at any batch costs nothing.
 
@@ -205,9 +213,8 @@ class FolderSource:
         """
         check_place(self, epoch, start)
         order, size = stream(seed, "data", epoch).permutation(self.count), self.batch_size
-        return self._decode(
-            [order[step * size : (step + 1) * size] for step in range(start, self.steps_per_epoch)]
-        )
+        steps = range(start, self.steps_per_epoch)
+        return self._decode([order[step * size : (step + 1) * size][self._rows] for step in steps])
 
     def _decode(self, several: Sequence[NDArray[np.int64]]) -> Iterator[Columns]:
         """Yield batches; the next one is decoded meanwhile."""

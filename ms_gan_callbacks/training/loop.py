@@ -81,6 +81,9 @@ class TrainingLoop(Session):
         self._interruption, self._on_step = interruption, on_step
         self.agreement = Agreement(players.world, players)
         self._movement = Movement(players.networks, players.players, players.optimizers)
+        # Sources that decode files can leave out the rows of other ranks.
+        divide = getattr(source, "divide", None) if players.world.size > 1 else None
+        self._part: Source = source if divide is None else divide(players.world.rank, players.world.size)
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
         """Return the parameters of both players and their optimizers."""
@@ -165,8 +168,8 @@ class TrainingLoop(Session):
     def _read_batches(self, epoch: int, done: int) -> Iterator[Inputs]:
         seed, classes = self.run.seed, self.players.classes
         if classes is None:
-            return read_batches(self.source, seed, epoch, done)
-        return read_with_labels(self.source, classes, seed, epoch, done)
+            return read_batches(self._part, seed, epoch, done)
+        return read_with_labels(self._part, classes, seed, epoch, done)
 
     def _draw_inputs(self, step: int, batch: Inputs) -> Inputs:
         """Return a step's inputs; random numbers are a function of (seed, stream, step)."""

@@ -14,13 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
-from processes import DEADLINE, TINY_GAN, finish, saved, start, wait_until
+from processes import TINY_GAN, finish, saved, start, wait_until
 
 from ms_gan_callbacks.cli import main
 from ms_gan_callbacks.cli.launcher import launch
 from ms_gan_callbacks.storage.checkpoint_files import FILES, read_checked, read_manifest
 
 PROMISED = 15.0
+DEADLINE = 300.0  # a hang, on any machine
 RECIPE = (
     TINY_GAN
     + '''
@@ -64,8 +65,11 @@ def recipe() -> str:
     return "tiny.py"
 
 
-def start_ranks(recipe: str, trouble: str = "") -> subprocess.Popen[str]:
-    return start("run", recipe, "--out", "run", "--ranks", "2", "--set", f"trouble={trouble}")
+def start_ranks(recipe: str, left: list[psutil.Process], trouble: str = "") -> subprocess.Popen[str]:
+    """Start a run of two ranks, which ends with its launcher when the test fails."""
+    job = start("run", recipe, "--out", "run", "--ranks", "2", "--set", f"trouble={trouble}")
+    left.append(psutil.Process(job.pid))
+    return job
 
 
 def list_members(job: subprocess.Popen[str]) -> dict[str, psutil.Process]:
@@ -102,14 +106,14 @@ def check_newest_checkpoint() -> int:
 
 def wait_for_steps(job: subprocess.Popen[str]) -> None:
     """Wait until a run has saved, and then for a random time."""
-    wait_until(lambda: saved(Path("run")), job, 2 * DEADLINE)
+    wait_until(lambda: saved(Path("run")), job, DEADLINE)
     time.sleep(random.uniform(0, 0.5))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["0", "1"])
 def test_a_killed_rank_ends_the_run(recipe: str, victim: str, nothing_left: list[psutil.Process]) -> None:
-    job = start_ranks(recipe)
+    job = start_ranks(recipe, nothing_left)
     wait_for_steps(job)
     members = list_members(job)
     nothing_left += members.values()
@@ -118,7 +122,7 @@ def test_a_killed_rank_ends_the_run(recipe: str, victim: str, nothing_left: list
     assert ports and {one.laddr.ip for one in ports} == {"127.0.0.1"}
     killed = time.monotonic()
     members[victim].kill()
-    code, _, errors = finish(job)
+    code, _, errors = finish(job, DEADLINE)
     assert (code, time.monotonic() - killed < PROMISED) == (1, True)
     assert f"rank {victim} was killed by SIGKILL" in errors
     assert "resume with: ms-gan resume run" in errors
@@ -130,13 +134,13 @@ def test_a_killed_rank_ends_the_run(recipe: str, victim: str, nothing_left: list
 def test_a_signal_ends_all_ranks_after_the_step(
     recipe: str, number: int, trouble: str, nothing_left: list[psutil.Process]
 ) -> None:
-    job = start_ranks(recipe, trouble)
+    job = start_ranks(recipe, nothing_left, trouble)
     wait_for_steps(job)
     nothing_left += list_members(job).values()
     if trouble:
-        wait_until(lambda: "step-00000004" in saved(Path("run")), job, 2 * DEADLINE)
+        wait_until(lambda: "step-00000004" in saved(Path("run")), job, DEADLINE)
     job.send_signal(number)
-    code, _, errors = finish(job)
+    code, _, errors = finish(job, DEADLINE)
     assert code == 128 + number
     step = check_newest_checkpoint()
     assert f"interrupted and saved at step {step:,}; resume with: ms-gan resume run" in errors
@@ -154,10 +158,10 @@ def test_a_signal_ends_all_ranks_after_the_step(
 def test_a_failing_rank_ends_the_run(
     recipe: str, trouble: str, words: str, nothing_left: list[psutil.Process]
 ) -> None:
-    job = start_ranks(recipe, trouble)
-    wait_until(lambda: saved(Path("run")), job, 2 * DEADLINE)
+    job = start_ranks(recipe, nothing_left, trouble)
+    wait_until(lambda: saved(Path("run")), job, DEADLINE)
     nothing_left += list_members(job).values()
-    code, _, errors = finish(job)
+    code, _, errors = finish(job, DEADLINE)
     assert code == 1
     assert words in errors
     assert check_newest_checkpoint() >= 2
@@ -166,8 +170,8 @@ def test_a_failing_rank_ends_the_run(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")
 def test_ranks_end_with_their_launcher(recipe: str, nothing_left: list[psutil.Process]) -> None:
-    job = start_ranks(recipe)
-    wait_until(lambda: len(list_members(job)) == 3, job)
+    job = start_ranks(recipe, nothing_left)
+    wait_until(lambda: len(list_members(job)) == 3, job, DEADLINE)
     nothing_left += list_members(job).values()
     job.kill()
     job.communicate()

@@ -55,6 +55,14 @@ def test_batches_are_those_of_images_in_memory(folder: Path, grey: bool, epoch: 
     assert stored.sha256() == decoded.sha256()
 
 
+def test_ranks_decode_their_rows_of_each_batch(folder: Path) -> None:
+    _, source = read_both(folder)
+    parts = [list(source.divide(rank, 2).batches(0, 1)) for rank in (0, 1)]
+    for whole, first, second in zip(source.batches(0, 1), *parts, strict=True):
+        for name in ("real", "labels"):
+            np.testing.assert_array_equal(whole[name], np.concatenate([first[name], second[name]]))
+
+
 def test_damaged_files_are_left_out_of_both(folder: Path) -> None:
     path = folder / "class1" / "004.png"
     path.write_bytes(path.read_bytes()[:200])
