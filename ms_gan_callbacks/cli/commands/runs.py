@@ -72,7 +72,9 @@ def _show(runs: list[RunSummary], sort: str) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("run", "recipe", "state"):
+    # The default names of runs begin with their recipe's; without this column they fit a narrow terminal.
+    recipes = any(not run.path.name.startswith(run.recipe) for run in runs)
+    for column in ("run", *(["recipe"] if recipes else []), "state"):
         table.add_column(column, overflow="fold")
     for column in ("epochs", "best", "time", "size"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -80,9 +82,8 @@ def _show(runs: list[RunSummary], sort: str) -> None:
         epochs = f"{run.epoch}/{run.epochs}" if run.epochs is not None else str(run.epoch or "")
         metric = sort if sort in run.best else run.metric
         best = f"{metric} {run.best[metric]:.4g}" if metric in run.best else ""
-        table.add_row(
-            str(run.path), run.recipe, run.state, epochs, best, _format_time(run.seconds), _format_size(run.bytes)
-        )
+        names = [str(run.path), *([run.recipe] if recipes else []), run.state]
+        table.add_row(*names, epochs, best, _format_time(run.seconds), _format_size(run.bytes))
     Terminal(highlight=False).print(table)
     for run in runs:
         if run.note:
