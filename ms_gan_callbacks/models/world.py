@@ -139,7 +139,7 @@ class World:
         for rank in range(1, self.size):
             wrong = [name for place, name in enumerate(facts) if (gathered[rank] != gathered[0])[place].any()]
             if wrong:
-                raise UsageError(f"rank {rank} has another {', another '.join(wrong)} than rank 0")
+                raise UsageError(f"rank {rank} differs from rank 0 in: {', '.join(wrong)}")
 
 
 _joined: list[World] = []

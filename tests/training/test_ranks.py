@@ -94,8 +94,8 @@ def test_a_stop_ends_all_ranks_at_the_same_step(job: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("seed", "rank 1 has another seed"),
-        ("data", "rank 1 has another data than rank 0"),
+        ("seed", "rank 1 differs from rank 0 in: seed"),
+        ("data", "rank 1 differs from rank 0 in: data"),
         ("odd", "a batch of 5 cannot be divided among 2 ranks: choose a batch size of 4 or 6"),
     ],
 )
