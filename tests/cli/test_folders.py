@@ -15,6 +15,7 @@ from ms_gan_callbacks.cli import main
 
 COMMANDS = {
     "animate": ["-o", "out.gif"],
+    "compare": ["whole", "-o", "out.html"],
     "evaluate": ["-o", "out.json"],
     "export": ["-o", "out.mindir"],
     "plot": ["-o", "out.png"],
@@ -114,6 +115,7 @@ def test_a_folder_that_cannot_be_used_is_reported_in_one_line(
     once: Path, fault: Callable[[Path], None], command: str
 ) -> None:
     run = Path(shutil.copytree(once, "run"))
+    shutil.copytree(once, "whole")
     fault(run)
     before = list_files()
     result = ms_gan(command, "run")
