@@ -82,7 +82,7 @@ def exponential(parameters: list[ms.Parameter]) -> nn.Optimizer:
         pytest.param(
             cosine, lambda done: 0.001 + 0.0045 * (1 + np.cos(np.pi * min(done, 8) / 8)), marks=pytest.mark.slow
         ),
-        (exponential, lambda done: 0.01 * 0.5 ** (done // 5)),
+        pytest.param(exponential, lambda done: 0.01 * 0.5 ** (done // 5), marks=pytest.mark.slow),
     ],
 )
 def test_schedules_are_followed_and_not_disturbed(optimizer: object, rate: object, images: np.ndarray) -> None:

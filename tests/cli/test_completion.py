@@ -54,13 +54,15 @@ def test_a_shell_gets_candidates_without_mindspore() -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_accepts_the_script() -> None:
-    script = f"""
-    ms-gan() {{ {sys.executable} -c "{CALL}" "$@"; }}
+    script = """
     eval "$(_MS_GAN_COMPLETE=bash_source ms-gan)"
     COMP_WORDS=(ms-gan run mnist_ml); COMP_CWORD=2
-    _ms_gan_completion ms-gan; printf '%s\\n' "${{COMPREPLY[@]}}"
+    _ms_gan_completion ms-gan; printf '%s\\n' "${COMPREPLY[@]}"
     """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # that of the command
+    done = subprocess.run(
+        ["bash", "-c", script], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "mnist_mlp\n"
 
 

@@ -183,6 +183,7 @@ def test_an_error_of_all_ranks_is_reported_once(tmp_path: Path, capfd: pytest.Ca
     assert capfd.readouterr().err == "Error: no such data\n"
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_alone_is_named_with_its_last_lines(capfd: pytest.CaptureFixture[str]) -> None:
     program = (
         "import os, sys, time; r = os.environ['RANK_ID']; print('line of', r); "

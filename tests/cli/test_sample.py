@@ -42,6 +42,7 @@ def array(path: str) -> np.ndarray:
         return arrays["images"]
 
 
+@pytest.mark.slow
 def test_arrays_are_what_the_runs_generator_makes(run_dir: Path) -> None:
     result = ms_gan("sample", str(run_dir), "-n", "5", "-o", "out.npz")
     assert (result.exit_code, result.stdout) == (0, "5 images of step 10: out.npz\n"), result.stderr

@@ -66,6 +66,7 @@ def test_the_generator_is_updated_in_every_third_step(images: np.ndarray) -> Non
     assert watches.changed == [both if step % 3 == 0 else {"discriminator"} for step in range(2, 11)]
 
 
+@pytest.mark.slow
 def test_without_its_update_the_generators_loss_is_that_of_the_scores_at_hand() -> None:
     made, (real, noise) = players(Perceptron, objective=Hinge()), batch()
     before = doubles(made)

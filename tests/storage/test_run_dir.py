@@ -185,6 +185,7 @@ class Noon(datetime):
         return datetime(2026, 1, 1, 12)
 
 
+@pytest.mark.slow
 def test_runs_that_start_in_one_second_have_folders_of_their_own(
     images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,9 +64,8 @@ def read_log(folder: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "began" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GAMES)
 def test_a_run_that_is_resumed_in_mid_epoch_ends_in_the_same_bytes(name: str) -> None:
     whole = runner(name, "whole")
     whole.train(2, source(name), [Checkpoint()], quiet=True)
@@ -170,6 +169,7 @@ def test_averages_replace_the_networks_in_images_only() -> None:
     assert not np.allclose(plain.sample(3, columns=given), images, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_grid_has_a_row_of_each_group_and_metrics_compare_pairs() -> None:
     trained = runner("pix2pix")
     evaluation = Evaluation({"l1": l1}, samples=20)
@@ -310,7 +310,14 @@ class Cut(Patches):
         return ops.stop_gradient(self.layers(images))
 
 
-@pytest.mark.parametrize(("every", "rate"), [(1, 1e-3), (2, 1e-3), (1, [0.0, 1e-3, 1e-3, 1e-3, 1e-3])])
+@pytest.mark.parametrize(
+    ("every", "rate"),
+    [
+        (1, 1e-3),
+        pytest.param(2, 1e-3, marks=pytest.mark.slow),
+        pytest.param(1, [0.0, 1e-3, 1e-3, 1e-3, 1e-3], marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_that_no_gradient_reaches_is_warned_of_once(every: int, rate: float | list[float]) -> None:
     game, networks, players = GAMES["pix2pix"]
     critic = Player("discriminator", partial(nn.Adam, learning_rate=rate), every=every)

@@ -20,9 +20,8 @@ def list_inputs(players: Players, name: str, steps: int) -> list[dict[str, np.nd
     return inputs[:steps]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "began" else pytest.param(name, marks=pytest.mark.slow) for name in GAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GAMES)
 def test_a_step_equals_a_plain_loop_of_separate_updates(name: str) -> None:
     ours, plain = make_players(name, fast=False), make_players(name, fast=False)
     ours.prepare(Columns(COLUMNS[name]))

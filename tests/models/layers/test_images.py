@@ -176,6 +176,7 @@ ENDS = ["Conv2d", "ReflectionPad2d", "Conv2d"]
 
 @settings(max_examples=4, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(KINDS), max_size=3), st.integers(1, 3), st.sampled_from([3, 8, 13]))
+@pytest.mark.slow
 def test_chains(kinds: list[str], channels: int, batch: int) -> None:
     kinds = ["Conv2d", "Upsample", "InstanceNorm2d", *kinds, *ENDS]
     fast, stock = (stack(kinds, channels, 6, norm) for norm in (nn.InstanceNorm2d, ByFormula))

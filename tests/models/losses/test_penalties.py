@@ -43,7 +43,7 @@ def expected(penalty: object, score, real: np.ndarray, fake: np.ndarray, drawn: 
 @pytest.mark.parametrize(
     ("network", "penalty"),
     [
-        (Perceptron, GradientPenalty(10.0)),
+        pytest.param(Perceptron, GradientPenalty(10.0), marks=pytest.mark.slow),
         pytest.param(Perceptron, GradientPenalty(3.0, one_sided=True), marks=pytest.mark.slow),
         pytest.param(Perceptron, DRAGAN(5.0), marks=pytest.mark.slow),
         pytest.param(Perceptron, R1(2.0), marks=pytest.mark.slow),
