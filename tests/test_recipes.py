@@ -149,9 +149,7 @@ def test_no_recipe_is_forgotten() -> None:
 QUICK = ("mnist_mlp", "mnist_cgan", "mnist_infogan")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in FEW]
-)
+@pytest.mark.parametrize("name", [*QUICK, pytest.param("folder_dcgan", marks=pytest.mark.slow)])
 def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, photos: str) -> None:
     changes = FEW[name] | ({"path": photos, "grey": False, "size": 64} if name == "folder_dcgan" else {})
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **changes)
@@ -190,6 +188,7 @@ def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
 
 
 @pytest.mark.slow
+@small_runs
 def test_labels_halve_the_distance_that_perceptrons_reach() -> None:
     # Two of its eight epochs are enough; docs/quality.md has the perceptrons' 7.7 after ten.
     recipe = load_recipe(ROOT / "recipes" / "mnist_cgan.py", epochs=2)
@@ -214,7 +213,6 @@ def load_small(name: str, **changes: Any) -> Recipe:
         ("mnist_cyclegan", {}),
         ("folder_pix2pix", {"task": "colorize"}),
         ("folder_pix2pix", {"targets": "photos", "size": 64}),
-        ("folder_cyclegan", {}),
         ("folder_cyclegan", {"size": 64}),
     ],
 )

@@ -52,7 +52,7 @@ class Movement:
                 if _sum_weights(self._networks[name]) == before:
                     warn(
                         f"the first update of the player {player!r} did not change the network {name!r}: the "
-                        "gradient of its loss is zero; look for an ops.stop_gradient in between"
+                        "gradient of its loss is zero (an ops.stop_gradient, or a saturated loss)"
                     )
         self._before.clear()
 

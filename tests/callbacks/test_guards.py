@@ -98,6 +98,7 @@ def test_a_weight_that_no_loss_shows_is_not_saved(images: np.ndarray) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the first update of the player 'g'")  # the discriminator is saturated
 def test_a_learning_rate_that_is_too_high_is_noticed(images: np.ndarray) -> None:
     with pytest.raises(DivergenceError, match=r"(d_loss|g_loss|weight|bias|moving\w+|gamma|beta).* at step \d+"):
         train(images=images, optimizer=partial(nn.SGD, learning_rate=1e30))
@@ -446,7 +447,7 @@ def test_real_images_of_any_shape_will_do(images: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_healthy_training_is_left_alone(seed: int) -> None:
     # Ten epochs of each are what scripts/quality_study.py trains.
     guards = [

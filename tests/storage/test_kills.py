@@ -17,7 +17,7 @@ from ms_gan_callbacks.config.recipe import load_recipe
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 RUN = Path("run")
-KILLS = 52
+KILLS = 36
 
 
 def go_on() -> subprocess.Popen[str]:
@@ -58,7 +58,7 @@ def history() -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_a_run_that_is_killed_again_and_again_goes_on_from_its_newest_checkpoint(seed: int) -> None:
     draw = random.Random(seed)
     like = Runner.from_recipe(load_recipe(write_recipe()), "other")._players.weights()

@@ -129,7 +129,7 @@ FRESH = (pytest.mark.slow, pytest.mark.fresh_players)
     [
         (array, 7),
         pytest.param(pipeline, 7, marks=FRESH),
-        *(pytest.param(kind, step, marks=FRESH) for kind in (array, pipeline) for step in (1, 10, 14)),
+        *(pytest.param(kind, step, marks=FRESH) for kind, step in ((array, 1), (array, 14), (pipeline, 10))),
     ],
 )
 def test_a_resumed_run_ends_in_the_same_bytes(source: Callable, step: int, images: np.ndarray) -> None:
