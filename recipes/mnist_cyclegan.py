@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_cyclegan.py
 Change it:   ms-gan run recipes/mnist_cyclegan.py --set identity_weight=0 --set epochs=6
 See it:      ms-gan show recipes/mnist_cyclegan.py
-Time:        about five minutes on two cores; see docs/gallery.md for results
+Time:        about ten minutes on two cores; see docs/gallery.md for results
 
 White digits on black and coloured digits on white are two sets without pairs. Each generator translates one set
 into the other, and a digit that is translated and translated back must be the original. Image grids show white
