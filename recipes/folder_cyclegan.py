@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/folder_cyclegan.py --set path=horse2zebra
 Two folders: ms-gan run recipes/folder_cyclegan.py --set path=summer --set other=winter --set size=64
 See it:      ms-gan show recipes/folder_cyclegan.py --set path=horse2zebra
-Time:        about five minutes on two cores for 422 icons (docs/gallery.md)
+Time:        about eight minutes on two cores for 605 icons (docs/gallery.md)
 
 ``path`` has the folders trainA and trainB, as in the data of the paper; or ``path`` and ``other`` are folders.
 Each generator translates one set into the other, and an image that is translated and translated back must be the
