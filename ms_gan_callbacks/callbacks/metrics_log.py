@@ -13,6 +13,7 @@ from ms_gan_callbacks.events.callback import Writer
 from ms_gan_callbacks.events.events import Every
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.storage.files import replace_file
+from ms_gan_callbacks.storage.names import LOG
 
 
 class MetricsLog(Writer):
@@ -26,7 +27,7 @@ class MetricsLog(Writer):
     """
 
     optional = True
-    writes = ("metrics.jsonl",)
+    writes = (LOG,)
 
     def __init__(self, every: Every = Every.steps(50)) -> None:
         super().__init__(every)
@@ -41,7 +42,7 @@ class MetricsLog(Writer):
             self._file = None
 
     def on_train_begin(self, run: Run) -> None:
-        path = run.out_dir / "metrics.jsonl"
+        path = run.out_dir / LOG
         with suppress(FileNotFoundError):
             # A resumed run rewrites the lines after its checkpoint; the last line may be incomplete.
             content = path.read_bytes()

@@ -18,9 +18,7 @@ from ms_gan_callbacks.config.catalog import find_parameters, list_built_in, loca
 from ms_gan_callbacks.config.plugins import list_plugins
 from ms_gan_callbacks.errors import GanError
 from ms_gan_callbacks.storage.files import list_folder
-
-PARENT = Path("runs")
-MANIFEST, RECIPE = "run.json", "recipe.py"
+from ms_gan_callbacks.storage.names import MANIFEST, PARENT, RECIPE
 
 Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

@@ -10,9 +10,9 @@ import click
 from ms_gan_callbacks.config.catalog import find_parameters, find_required
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import list_folder
+from ms_gan_callbacks.storage.names import MANIFEST, PARENT
 
 FIRST = "mnist_mlp"
-MANIFEST = "run.json"
 
 
 def show_next_steps() -> None:
@@ -20,7 +20,7 @@ def show_next_steps() -> None:
     if Path(MANIFEST).is_file():
         rows = _list_for_run(Path())
     else:
-        from ms_gan_callbacks.storage.run_dir import PARENT, find_newest_run
+        from ms_gan_callbacks.storage.run_dir import find_newest_run
 
         try:
             rows = _list_for_run(find_newest_run())

@@ -15,8 +15,9 @@ import click
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.storage.files import make_draft_path
+from ms_gan_callbacks.storage.names import LOCK, LOG, MANIFEST, RECIPE
 
-OF_A_RUN = {".lock", "metrics.jsonl", "recipe.py", "run.json", "samples", "tensorboard"}
+OF_A_RUN = {LOCK, LOG, RECIPE, MANIFEST, "samples", "tensorboard"}
 """Files and folders in a run directory that the run writes, except its checkpoints."""
 CHECKPOINTS = "checkpoints"
 
@@ -168,7 +169,7 @@ def _describe(path: Path) -> str:
 def _check_allowed(path: Path, overwrite: bool) -> None:
     """Check that a path is not reserved by a run and, to overwrite it, that it is a replaceable file."""
     real = Path(os.path.realpath(path.parent)) / path.name
-    run = next((folder for folder in real.parents if (folder / "run.json").is_file()), None)
+    run = next((folder for folder in real.parents if (folder / MANIFEST).is_file()), None)
     first, *inner = real.relative_to(run).parts if run else ("",)
     reserved = first.lower() == CHECKPOINTS or (not inner and first.lower() in OF_A_RUN)
     what = _describe(path) if overwrite else ""

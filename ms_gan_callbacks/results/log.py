@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ms_gan_callbacks.errors import RunDirError
+from ms_gan_callbacks.storage.names import LOG
 
 PAIRS = {
     "losses": {"d_loss": "D's loss", "g_loss": "G's loss"},
@@ -25,7 +26,7 @@ def read_log(run_dir: Path) -> list[dict[str, Any]]:
     Raises:
         RunDirError: the file cannot be read or is damaged.
     """
-    path = run_dir / "metrics.jsonl"
+    path = run_dir / LOG
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

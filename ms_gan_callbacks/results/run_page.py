@@ -23,7 +23,7 @@ from ms_gan_callbacks.results.pages import Picture, choose_evenly, embed_images,
 from ms_gan_callbacks.results.report import Report, find_arrows
 from ms_gan_callbacks.storage.files import decode_source
 from ms_gan_callbacks.storage.manifest import Manifest
-from ms_gan_callbacks.storage.run_dir import RECIPE
+from ms_gan_callbacks.storage.names import RECIPE
 
 MOST_SOURCE = 200_000
 """Maximum length of a recipe that is shown, in characters."""

@@ -15,12 +15,13 @@ from filelock import FileLock, Timeout
 import ms_gan_callbacks
 from ms_gan_callbacks.errors import CheckpointError, GanError, RunDirError, UsageError, suggest
 from ms_gan_callbacks.metrics.direction import Mode, read_mode
+from ms_gan_callbacks.results.facts import get_recipe_name
 from ms_gan_callbacks.results.log import choose_metric, list_logged, read_log
 from ms_gan_callbacks.storage.checkpoint_files import FILES, read_checked, read_manifest
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.files import list_folder
-from ms_gan_callbacks.storage.manifest import MANIFEST, Manifest
-from ms_gan_callbacks.storage.run_dir import LOCK
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.names import LOCK, MANIFEST
 from ms_gan_callbacks.storage.run_state import find_damage, find_end, is_running
 
 
@@ -96,7 +97,7 @@ def summarize(path: Path) -> RunSummary:
         path,
         state,
         note,
-        recipe=Path(manifest.recipe or "").stem or manifest.network or "",
+        recipe=get_recipe_name(manifest) or manifest.network or "",
         epoch=max(int(newest.get("epoch", 0)), int(progress.get("epoch", 0))),
         epochs=manifest.epochs,
         step=step,

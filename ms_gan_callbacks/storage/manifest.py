@@ -12,8 +12,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import convert_errors, replace_file, to_json
+from ms_gan_callbacks.storage.names import MANIFEST
 
-MANIFEST, FORMAT = "run.json", 2
+FORMAT = 2
 KINDS: Mapping[Any, tuple[Any, str]] = {
     bool: (bool, "true or false"),
     int: (int, "an integer"),

@@ -35,12 +35,11 @@ from ms_gan_callbacks.storage.files import (
     sweep_drafts,
     walk_files,
 )
-from ms_gan_callbacks.storage.manifest import MANIFEST, Manifest
+from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.names import LOCK, MANIFEST, PARENT, RECIPE
 
-LOCK, RECIPE = ".lock", "recipe.py"
 WRITES = (LOCK, MANIFEST, RECIPE, "checkpoints/*")
 """Files of a run directory, in addition to those declared by callbacks in ``writes``."""
-PARENT = Path("runs")
 _LISTED = 3  # maximum number of other files listed in a message
 
 

@@ -10,7 +10,7 @@ from ms_gan_callbacks.errors import CheckpointError
 from ms_gan_callbacks.storage.checkpoint_files import FILES, read_manifest
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.manifest import Manifest
-from ms_gan_callbacks.storage.run_dir import LOCK
+from ms_gan_callbacks.storage.names import LOCK
 
 STATES = ("running", "finished", "interrupted", "failed", "damaged")
 

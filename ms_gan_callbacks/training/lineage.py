@@ -21,7 +21,8 @@ from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.settings import RECORDED_SETTINGS, Method
 from ms_gan_callbacks.storage import environment
 from ms_gan_callbacks.storage.manifest import Manifest
-from ms_gan_callbacks.storage.run_dir import RECIPE, keep_recipe
+from ms_gan_callbacks.storage.names import RECIPE
+from ms_gan_callbacks.storage.run_dir import keep_recipe
 from ms_gan_callbacks.training.loop import TrainingLoop
 from ms_gan_callbacks.training.ranks import describe_ranks
 

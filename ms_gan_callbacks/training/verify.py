@@ -20,6 +20,7 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.names import LOG
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def train_part(
 
 def _hash_files(out_dir: Path, step: int) -> dict[str, str]:
     checkpoint = CheckpointStore(out_dir / "checkpoints").get_path(step)
-    places = [checkpoint / "weights.safetensors", out_dir / "metrics.jsonl"]  # other files also contain times
+    places = [checkpoint / "weights.safetensors", out_dir / LOG]  # other files also contain times
     try:
         return {place.name: hashlib.sha256(place.read_bytes()).hexdigest() for place in places}
     except FileNotFoundError as error:

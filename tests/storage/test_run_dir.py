@@ -31,7 +31,7 @@ from ms_gan_callbacks import (
 from ms_gan_callbacks.storage import run_dir
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 from ms_gan_callbacks.storage.files import is_leftover, list_folder, make_draft_path, sweep_drafts
-from ms_gan_callbacks.storage.manifest import MANIFEST
+from ms_gan_callbacks.storage.names import MANIFEST
 from ms_gan_callbacks.storage.run_dir import RunFolder, find_newest_run
 
 DEAD = 2**22 + 1

@@ -9,11 +9,10 @@ import click
 
 from ms_gan_callbacks.cli.completion import complete_run_dirs
 from ms_gan_callbacks.errors import GanError, UsageError, pluralize
+from ms_gan_callbacks.storage.names import PARENT
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.results.runs import RunSummary
-
-PARENT = Path("runs")
 
 
 @click.command("runs")
