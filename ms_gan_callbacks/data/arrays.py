@@ -13,6 +13,7 @@ from ms_gan_callbacks.data.protocol import (
     LABELS,
     REAL,
     Columns,
+    Source,
     check_dtype,
     check_place,
     check_range,
@@ -83,13 +84,7 @@ class ArraySource:
         Raises:
             DataError: ``epoch`` or ``start`` is out of range.
         """
-        return (self._take(indices) for indices in self._shuffle(seed, epoch, start))
-
-    def _shuffle(self, seed: int, epoch: int, start: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the indices of the images of each batch."""
-        check_place(self, epoch, start)
-        order, size = stream(seed, "data", epoch).permutation(self.count), self.batch_size
-        return (order[step * size : (step + 1) * size] for step in range(start, self.steps_per_epoch))
+        return (self._take(indices) for indices in shuffle_batches(self, seed, epoch, start))
 
     def _take(self, indices: NDArray[np.int64]) -> Columns:
         batch = {REAL: take_rows(self.images, indices)}
@@ -121,9 +116,25 @@ def take_rows(rows: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
     return to_unit(taken) if taken.ndim == 4 and taken.dtype == np.uint8 else taken
 
 
+def shuffle_batches(source: Source, seed: int, epoch: int, start: int) -> Iterator[NDArray[np.int64]]:
+    """Return the indices of the images of each batch of a source, in the order of :class:`ArraySource`.
+
+    Raises:
+        DataError: ``epoch`` or ``start`` is out of range.
+    """
+    check_place(source, epoch, start)
+    order, size = stream(seed, "data", epoch).permutation(source.count), source.batch_size
+    return (order[step * size : (step + 1) * size] for step in range(start, source.steps_per_epoch))
+
+
+def begin_digest(dtype: str, shape: tuple[int, ...]) -> hashlib._Hash:
+    """Return the digest of the type and shape of an array, to which its values are to be added."""
+    return hashlib.sha256(f"{dtype} {shape}".encode())
+
+
 def hash_rows(rows: NDArray[Any]) -> str:
     """Return the hex digest of the type, shape and values of a contiguous array."""
-    digest = hashlib.sha256(f"{rows.dtype.name} {rows.shape}".encode())
+    digest = begin_digest(rows.dtype.name, rows.shape)
     digest.update(rows.data)
     return digest.hexdigest()
 

@@ -26,9 +26,9 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from ms_gan_callbacks.data.arrays import begin_digest, shuffle_batches
 from ms_gan_callbacks.data.decoding import explain_damage, read_parts
-from ms_gan_callbacks.data.protocol import LABELS, REAL, Columns, check_place, to_unit
-from ms_gan_callbacks.data.rng import stream
+from ms_gan_callbacks.data.protocol import LABELS, REAL, Columns, to_unit
 from ms_gan_callbacks.errors import DataError
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
@@ -119,7 +119,7 @@ def _decode_all(name: str, files: Sequence[Path], decoder: Decoder, known: dict[
     The digest begins with the number of intact images, so they must be counted before.
     """
     wanted = [number for number in range(len(files)) if number not in known]
-    digest = hashlib.sha256(f"uint8 {(len(wanted), *decoder.shape)}".encode())
+    digest = begin_digest("uint8", (len(wanted), *decoder.shape))
     damaged, progress = dict(known), _Progress(name, len(wanted))
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(wanted), CHUNK):
@@ -211,16 +211,12 @@ class FolderSource:
         Raises:
             DataError: ``epoch`` or ``start`` is out of range, or a file can no longer be read.
         """
-        check_place(self, epoch, start)
-        order, size = stream(seed, "data", epoch).permutation(self.count), self.batch_size
-        steps = range(start, self.steps_per_epoch)
-        return self._decode([order[step * size : (step + 1) * size][self._rows] for step in steps])
+        return self._decode(one[self._rows] for one in shuffle_batches(self, seed, epoch, start))
 
-    def _decode(self, several: Sequence[NDArray[np.int64]]) -> Iterator[Columns]:
+    def _decode(self, places: Iterator[NDArray[np.int64]]) -> Iterator[Columns]:
         """Yield batches; the next one is decoded meanwhile."""
         with ThreadPoolExecutor(THREADS) as pool:
             waiting: list[tuple[NDArray[np.int64], list[Future[NDArray[np.uint8]]]]] = []
-            places = iter(several)
             while True:
                 for indices in islice(places, 2 - len(waiting)):
                     waiting.append((indices, [pool.submit(self._read, int(index)) for index in indices]))

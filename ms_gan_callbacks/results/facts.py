@@ -9,23 +9,6 @@ from typing import Any
 from ms_gan_callbacks.errors import pluralize
 from ms_gan_callbacks.storage.manifest import Manifest
 
-SETTINGS = (
-    "seed",
-    "noise_dim",
-    "batch_size",
-    "epochs",
-    "objective",
-    "penalty",
-    "generator_every",
-    "clip_norm",
-    "ema",
-    "classes",
-    "game",
-    "network",
-    "optimizer",
-)
-"""Settings of the training in ``run.json``, in the order in which they are shown."""
-
 
 def get_recipe_name(manifest: Manifest) -> str:
     """Return the name of a run's recipe, or an empty string."""

@@ -245,9 +245,7 @@ def _make_labels(trained: Trained, count: int, label: int | None) -> NDArray[Any
         raise UsageError(f"--class is for conditional runs, and {trained.run_dir} was trained without classes")
     if label is not None and classes and label >= classes:
         raise UsageError(f"--class must be from 0 to {classes - 1}, not {label}")
-    if label is not None:
-        return np.full(count, label)
-    return np.arange(count) % classes if classes else None
+    return None if label is None else np.full(count, label)  # without labels, all classes in turn
 
 
 def _arrange(trained: Trained, images: Floats, label: int | None) -> Image.Image:
