@@ -25,6 +25,8 @@ import click
 
 from ms_gan_callbacks.config.catalog import read_summary
 from ms_gan_callbacks.errors import suggest
+from ms_gan_callbacks.results.facts import format_seconds
+from ms_gan_callbacks.results.log import collect_points, read_log
 from ms_gan_callbacks.storage.environment import get_cpu_name, list_versions
 from ms_gan_callbacks.storage.files import replace_file, to_json
 
@@ -137,8 +139,7 @@ def judge(out: Path) -> dict[str, Any]:
 
 def read_last(out: Path, name: str) -> float:
     """Return the last value of a scalar in a run's log."""
-    lines = (json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines())
-    return float([line[name] for line in lines if name in line][-1])
+    return collect_points(read_log(out), name)[1][-1]
 
 
 def machine() -> str:
@@ -195,12 +196,7 @@ def write_sets(settings: dict[str, str]) -> str:
 
 def time(one: dict[str, Any]) -> str:
     """Write how long a recipe takes."""
-    return ("at most " if one.get("busy") else "") + minutes(one["seconds"])
-
-
-def minutes(seconds: float) -> str:
-    """Write a time."""
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return ("at most " if one.get("busy") else "") + format_seconds(one["seconds"])
 
 
 @click.command()

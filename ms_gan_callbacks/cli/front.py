@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from ms_gan_callbacks.cli.launcher import is_rank
 from ms_gan_callbacks.errors import GanError, GanWarning, Interrupted, extract_message
+from ms_gan_callbacks.storage.environment import is_rank
 
 INTERRUPTED = 130
 

@@ -32,7 +32,8 @@ from typing import IO
 
 import click
 
-ROLE = "MS_ROLE"
+from ms_gan_callbacks.storage.environment import ROLE, is_rank
+
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 3.0
@@ -69,11 +70,6 @@ class Rank:
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").splitlines()
         return [line for line in lines if line.strip()][-LINES:]
-
-
-def is_rank() -> bool:
-    """Return whether this process is a rank of a job."""
-    return bool(os.environ.get(ROLE))
 
 
 def check_ranks(ranks: int | None) -> None:

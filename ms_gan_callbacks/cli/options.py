@@ -15,9 +15,9 @@ from ms_gan_callbacks.cli.completion import (
     complete_recipes,
     complete_run_dirs,
 )
-from ms_gan_callbacks.cli.launcher import check_ranks, is_rank, launch
 from ms_gan_callbacks.config.catalog import locate
 from ms_gan_callbacks.errors import RecipeError, UsageError
+from ms_gan_callbacks.storage.environment import is_rank
 
 if TYPE_CHECKING:
     from ms_gan_callbacks.config.recipe import Recipe, RecipeFile
@@ -92,8 +92,12 @@ def start_ranks(ranks: int | None, out_dir: Path | None, recipe_path: Path | Non
 
     Call it before signals are blocked.
     """
+    if ranks is None:
+        return
+    from ms_gan_callbacks.cli.launcher import check_ranks, launch
+
     check_ranks(ranks)
-    if ranks is not None and ranks > 1 and not is_rank():
+    if ranks > 1 and not is_rank():
         if recipe_path is not None:
             locate(recipe_path)  # raises if there is none, which would otherwise be known seconds later
         context = click.get_current_context()

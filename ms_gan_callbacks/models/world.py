@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.models.graph_mode import graph_mode
+from ms_gan_callbacks.storage.environment import is_rank
 
-ROLE, ROLES = "MS_ROLE", ("MS_WORKER", "MS_SCHED")
-"""The environment variable by which MindSpore identifies the processes of a job, and its values."""
 PATIENCE = "MS_CPU_COMM_OP_TIMEOUT"
 """Seconds that a rank waits for the others in an AllReduce; 30 by default, less than an evaluation takes."""
 WAIT_SECONDS = "1000000"
@@ -151,11 +150,6 @@ def get_world() -> World:
     return _joined[0] if _joined else World()
 
 
-def is_worker() -> bool:
-    """Return whether this process was started as a rank of a job."""
-    return os.environ.get(ROLE) in ROLES
-
-
 def join_world() -> World:
     """Return the ranks of this process; in a job, the first call waits for the others.
 
@@ -165,7 +159,7 @@ def join_world() -> World:
     Raises:
         UsageError: the ranks cannot be connected.
     """
-    if not _joined and is_worker():
+    if not _joined and is_rank():
         from mindspore import communication
 
         os.environ.setdefault(PATIENCE, WAIT_SECONDS)

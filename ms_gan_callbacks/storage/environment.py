@@ -13,7 +13,14 @@ from typing import Any
 
 from ms_gan_callbacks.errors import UsageError
 
+ROLE, ROLES = "MS_ROLE", ("MS_WORKER", "MS_SCHED")
+"""The environment variable by which MindSpore identifies the processes of a job, and its values."""
 PACKAGES = ("ms-gan-callbacks", "mindspore", "numpy", "tensorboardX")
+
+
+def is_rank() -> bool:
+    """Return whether this process was started as a rank of a job."""
+    return os.environ.get(ROLE) in ROLES
 
 
 def list_versions() -> dict[str, str]:
