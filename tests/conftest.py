@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started behind a shell's "&", whose children ignore Ctrl-C: the processes that tests interrupt must not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import hypothesis
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
@@ -31,6 +32,10 @@ from ms_gan_callbacks.testing.tiny import TinyDiscriminator, TinyGenerator
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "mnist_mlp.py"
+
+# Hypothesis lets a test fail if an example takes more than 200 ms, as any does on a busy machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
