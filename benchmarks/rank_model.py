@@ -3,11 +3,12 @@
 ::
 
     step(N) = compute(batch / N) + sum over messages of
-              latency * ceil(log2 N) + 2 (N - 1) / N * bytes / bandwidth
+              latency * ceil(log2 N) + 2 (N - 1) / N * bytes / bandwidth + bytes / copying
 
-The messages of a step are the gradients of each player, the scalars, and the agreement of the ranks. Compute and
-link are measured apart from the runs that the model predicts: compute by independent processes that train at the
-same time without communication, latency and bandwidth by AllReduces of vectors.
+The messages of a step are the gradients of each player, the scalars, and the agreement of the ranks. All parts are
+measured apart from the runs that the model predicts: compute by independent processes that train at the same time
+without communication, latency and bandwidth by AllReduces of tensors, and copying, which is the work of joining a
+player's gradients, dividing them and splitting them again, by the same without the AllReduce.
 """
 
 from __future__ import annotations
@@ -29,31 +30,34 @@ class Link(NamedTuple):
     Attributes:
         latency: seconds of an AllReduce of one number between two ranks.
         bandwidth: bytes per second.
+        copying: bytes per second at which a rank joins, divides and splits the tensors of a message.
     """
 
     latency: float
     bandwidth: float
+    copying: float
 
     def time(self, size: float, ranks: int) -> float:
         """Return the seconds of one AllReduce of ``size`` bytes among ranks."""
         if ranks == 1:
             return 0.0
-        return self.latency * math.ceil(math.log2(ranks)) + 2 * (ranks - 1) / ranks * size / self.bandwidth
+        sent = self.latency * math.ceil(math.log2(ranks)) + 2 * (ranks - 1) / ranks * size / self.bandwidth
+        return sent + size / self.copying
 
 
-LINKS: Mapping[str, Link] = {
-    "10 Gb/s Ethernet": Link(50e-6, 1.1e9),
-    "100 Gb/s RDMA": Link(10e-6, 11e9),
+CLUSTERS: Mapping[str, tuple[float, float]] = {
+    "10 Gb/s Ethernet": (50e-6, 1.1e9),
+    "100 Gb/s RDMA": (10e-6, 11e9),
 }
-"""Typical links of clusters, by their data sheets; not measured here."""
+"""Latency and bandwidth of typical links, by their data sheets; not measured here."""
 
 
-def fit_link(samples: Sequence[tuple[int, float]]) -> Link:
+def fit_link(samples: Sequence[tuple[int, float]], copying: float) -> Link:
     """Return the link for AllReduces of two ranks, as (bytes, seconds) each; relative errors are minimised."""
     sizes, seconds = (np.array(column, float) for column in zip(*samples, strict=True))
     rows = np.stack([1 / seconds, sizes / seconds], axis=1)
     latency, per_byte = np.linalg.lstsq(rows, np.ones(len(seconds)), rcond=None)[0]
-    return Link(max(float(latency), 1e-7), 1 / max(float(per_byte), 1e-15))
+    return Link(max(float(latency), 1e-7), 1 / max(float(per_byte) - 1 / copying, 1e-15), copying)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,41 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from benchmarks import ROOT
 from ms_gan_callbacks import Callback, Run, Runner, load_recipe, mnist
-from ms_gan_callbacks.models.world import join_world
+from ms_gan_callbacks.models.graph_mode import graph_mode
+from ms_gan_callbacks.models.world import MeanOfRanks, join_world
 
-SIZES = (8, 2**12, 2**16, 2**18, 2**20, 2**22)
+SIZES = (2**9, 2**12, 2**16, 2**18, 2**20, 2**22, 2**23)
+TENSORS = 8
 WARM_UP = 10
+
+
+class Reduction(nn.Cell):  # type: ignore[misc]
+    """Averages tensors over all ranks as the training step averages gradients: joined, reduced, divided and split.
+
+    In a single process the tensors are joined, divided and split only.
+
+    Args:
+        size: bytes of all tensors together.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(auto_prefix=False)
+        rows, ranks = np.zeros(size // (4 * TENSORS), np.float32), join_world().size
+        self.gradients = ParameterTuple([Parameter(Tensor(rows), name=f"gradient{n}") for n in range(TENSORS)])
+        self.mean = MeanOfRanks(ranks)
+        if ranks == 1:
+            self.mean.reduce = nn.Identity()
+
+    def construct(self) -> Tensor:
+        """Write the means into the tensors; return one number of them."""
+        means = self.mean(tuple(self.gradients))
+        for gradient, mean in zip(self.gradients, means):  # noqa: B905 - not known in graph mode
+            ops.assign(gradient, mean)
+        return means[0][:1]
 
 
 class Times(Callback):
@@ -47,20 +75,22 @@ def time_steps(name: str, batch: int, steps: int, folder: Path) -> dict[str, obj
 
 
 def time_messages(repeats: int) -> list[tuple[int, float]]:
-    """Return the median seconds of an AllReduce of each size in bytes."""
-    world, found = join_world(), []
-    for size in SIZES:
-        values, taken = np.zeros(max(2, size // 4), np.float32), []
-        for _ in range(repeats + 3):
+    """Return the median seconds of a reduction of each size in bytes."""
+    return [(size, _time_reduction(Reduction(size), repeats)) for size in SIZES]
+
+
+def _time_reduction(reduction: Reduction, repeats: int) -> float:
+    taken = []
+    with graph_mode():
+        for _ in range(WARM_UP + repeats):
             before = perf_counter()
-            world.agree(values)
+            reduction().asnumpy()
             taken.append(perf_counter() - before)
-        found.append((size, median(taken[3:])))
-    return found
+    return median(taken[WARM_UP:])
 
 
 def main(kind: str, out: str, *arguments: str) -> None:
-    """Time, and write the result as JSON; of several ranks the first does."""
+    """Time steps or reductions, and write the result as JSON; of several ranks the first does."""
     world = join_world()
     if kind == "steps":
         name, batch, steps = arguments

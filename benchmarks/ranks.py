@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import ROOT
-from benchmarks.rank_model import LINKS, Link, Step, fit_link
+from benchmarks.rank_model import CLUSTERS, Link, Step, fit_link
 from benchmarks.report import Table
 from ms_gan_callbacks import GanError
 from ms_gan_callbacks.cli.launcher import launch
@@ -38,19 +38,22 @@ def measure(rounds: int, quick: bool, say: Callable[[str], Any]) -> dict[str, An
     found: dict[str, list[dict[str, float]]] = {f"{name}, batch {batch}": [] for name, batch in settings}
     gradients: dict[str, list[int]] = {}
     samples: list[tuple[int, float]] = []
+    copies: list[float] = []
     with tempfile.TemporaryDirectory(prefix="ms-gan-benchmark-") as folder:
         for number in range(rounds):
             say(f"ranks: round {number + 1} of {rounds}")
             samples += [tuple(one) for one in _run_ranks(folder, "messages", 60)]
+            copies.append(_time_copying(folder))
             for name, batch in settings:
                 key = f"{name}, batch {batch}"
-                alone = _run_processes(folder, 1, os.cpu_count() or 1, "steps", name, batch, steps)
-                half = _run_processes(folder, 2, 1, "steps", name, batch // 2, steps)
-                both = _run_ranks(folder, "steps", name, batch, steps)
-                gradients[key] = both["gradients"]
-                times = {"one process": alone, "compute": half, "two ranks": both}
-                found[key].append({what: one["seconds"] for what, one in times.items()})
-    link = fit_link(samples)
+                times = {
+                    "one process": _run_processes(folder, 1, os.cpu_count() or 1, "steps", name, batch, steps),
+                    "compute": _run_processes(folder, 2, 1, "steps", name, batch // 2, steps),
+                    "two ranks": [_run_ranks(folder, "steps", name, batch, steps)],
+                }
+                gradients[key] = times["two ranks"][0]["gradients"]
+                found[key].append({what: max(one["seconds"] for one in ran) for what, ran in times.items()})
+    link = fit_link(samples, median(copies))
     return {"link": link._asdict(), "samples": samples, "settings": found, "gradients": gradients}
 
 
@@ -63,14 +66,20 @@ def _run_ranks(folder: str, kind: str, *arguments: object) -> Any:
 
 
 def _run_processes(folder: str, count: int, threads: int, kind: str, *arguments: object) -> Any:
-    """Run processes at the same time; return the slowest result."""
+    """Run processes at the same time; return the result of each."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "GLOG_v": "3"}
     outs = [tempfile.mkdtemp(dir=folder) + "/out.json" for _ in range(count)]
     commands = [[*WORKER, kind, out, *map(str, arguments)] for out in outs]
     started = [subprocess.Popen(one, env=environment, cwd=ROOT, stderr=subprocess.DEVNULL) for one in commands]
     if any(one.wait() for one in started):
         raise GanError("a process of the benchmark failed")
-    return max((json.loads(Path(out).read_text()) for out in outs), key=lambda result: result["seconds"])
+    return [json.loads(Path(out).read_text()) for out in outs]
+
+
+def _time_copying(folder: str) -> float:
+    """Return the bytes per second of copying gradients, of the largest size, in the slower of two processes."""
+    size, seconds = max(max(one) for one in _run_processes(folder, 2, 1, "messages", 60))
+    return float(size / seconds)
 
 
 def summarise(measured: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, float], Step]]:
@@ -89,14 +98,14 @@ def tables(measured: Mapping[str, Any]) -> Iterator[Table]:
         times = [f"{1000 * one:.1f}" for one in (medians["one process"], medians["compute"], predicted, found)]
         rows.append([name, *times, f"{predicted / found - 1:+.0%}", f"{medians['one process'] / found:.2f}"])
     head = ("ms per step", "one process", "compute of half", "two ranks, model", "measured", "error", "speed-up")
-    title = (
-        f"two ranks on this machine; {1e3 * link.latency:.2f} ms and {link.bandwidth / 1e6:.0f} MB/s by loopback"
-    )
+    rates = f"{link.bandwidth / 1e6:.0f} MB/s by loopback, copying {link.copying / 1e6:.0f} MB/s"
+    title = f"two ranks on this machine; {1e3 * link.latency:.2f} ms, {rates}"
     yield Table(title, head, rows)
+    links = {"loopback": link} | {where: Link(*there, link.copying) for where, there in CLUSTERS.items()}
     rows = [
         [f"{name}, {where}", *(f"{step.efficiency(ranks, there):.0%}" for ranks in RANKS)]
         for name, _, step in summarise(measured)
-        for where, there in {"loopback": link, **LINKS}.items()
+        for where, there in links.items()
     ]
     head = ("share of compute, by the model", *(f"{ranks} ranks" for ranks in RANKS))
     yield Table("each rank on a machine like this, half of the batch each; by the model only", head, rows)
