@@ -19,6 +19,7 @@ from .data.pairs import pairs
 from .data.pipelines import DatasetSource
 from .data.protocol import Source
 from .data.rng import stream
+from .data.stacked import stacked_mnist
 from .data.unpaired import unpaired
 from .errors import (
     CallbackError,
@@ -49,13 +50,15 @@ from .metrics.parzen import parzen
 from .metrics.sample import Estimate, Sample
 from .metrics.sampling import real_floor, sampling_noise
 from .metrics.sanity import sanity_rows
+from .metrics.stacked import StackedLeNet, stacked_modes
 from .metrics.stored import StoredFeatures
 from .metrics.thumbnails import thumbnails
+from .models.augmentation import AdaptiveAugment, Augment, Augmentation
 from .models.games.chance import Categorical, Normal, Uniform
 from .models.games.game import Game
 from .models.games.player import Player
 from .models.games.pool import ReplayPool
-from .models.layers import SpectralNorm, accelerate
+from .models.layers import PackedDiscriminator, SpectralNorm, accelerate
 from .models.losses.adversarial import (
     AuxiliaryClassifier,
     Hinge,
@@ -63,11 +66,12 @@ from .models.losses.adversarial import (
     Minimax,
     NonSaturating,
     RelativisticAverage,
+    RelativisticPairing,
     Wasserstein,
 )
 from .models.losses.classification import cross_entropy
 from .models.losses.objective import Objective
-from .models.losses.penalties import DRAGAN, R1, GradientPenalty, Penalty
+from .models.losses.penalties import DRAGAN, R1, R2, GradientPenalty, Penalty
 from .models.networks import freeze
 from .models.settings import Method
 from .training.result import RunResult
@@ -76,7 +80,11 @@ from .training.runner import Runner
 __all__ = [
     "DRAGAN",
     "R1",
+    "R2",
+    "AdaptiveAugment",
     "ArraySource",
+    "Augment",
+    "Augmentation",
     "AuxiliaryClassifier",
     "BestCheckpoint",
     "Callback",
@@ -110,6 +118,7 @@ __all__ = [
     "NonSaturating",
     "Normal",
     "Objective",
+    "PackedDiscriminator",
     "Penalty",
     "Periodic",
     "Player",
@@ -117,6 +126,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "RelativisticAverage",
+    "RelativisticPairing",
     "ReplayPool",
     "Run",
     "RunDirError",
@@ -125,6 +135,7 @@ __all__ = [
     "Sample",
     "Source",
     "SpectralNorm",
+    "StackedLeNet",
     "StoredFeatures",
     "TensorBoard",
     "Uniform",
@@ -167,6 +178,8 @@ __all__ = [
     "sanity_rows",
     "save_png",
     "ssim",
+    "stacked_mnist",
+    "stacked_modes",
     "stream",
     "thumbnails",
     "unpaired",

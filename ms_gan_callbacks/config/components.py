@@ -26,6 +26,7 @@ from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageE
 from ms_gan_callbacks.events.callback import Callback, is_callback_class
 from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.metrics.lenet import LeNet
+from ms_gan_callbacks.metrics.stacked import StackedLeNet
 from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
 EXTRACTOR = "a feature extractor is a function of images (N, C, H, W)"
@@ -53,7 +54,7 @@ BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         lambda thing: isinstance(thing, type) and issubclass(thing, Callback) and not inspect.isabstract(thing),
     ),
     "metrics": _list_public(metrics, lambda thing: read_mode(thing) is not None),
-    "features": {"lenet": LeNet, "thumbnails": thumbnails},
+    "features": {"lenet": LeNet, "stacked_lenet": StackedLeNet, "thumbnails": thumbnails},
 }
 """Components with a plain name: public callbacks, and public metrics with a direction."""
 

@@ -14,10 +14,14 @@ from ms_gan_callbacks.metrics.sample import Sample
 LEAST_SHARE = 0.01  # classes with a smaller share count as dropped
 
 
+def compute_class_counts(probabilities: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of images of each class, (K,), from probabilities (N, K), by the most probable class."""
+    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+
+
 def compute_class_shares(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     """Return the share of each class, (K,), from probabilities (N, K), by the most probable class."""
-    counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
-    return counts / len(probabilities)
+    return compute_class_counts(probabilities) / len(probabilities)
 
 
 @higher_is_better

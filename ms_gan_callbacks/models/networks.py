@@ -102,11 +102,16 @@ class Forward(nn.Cell):  # type: ignore[misc]
 
     A partial chunk is filled by repeating its own rows: if batch normalisation uses batch statistics in inference,
     outputs depend on the other rows of the chunk, which must not be unrelated ones.
+
+    Args:
+        network: the network.
+        chunk: number of rows in a chunk; rounded down to a multiple of ``pack``.
+        pack: number of rows of the inputs for each row of the outputs.
     """
 
-    def __init__(self, network: nn.Cell, chunk: int = 64) -> None:
+    def __init__(self, network: nn.Cell, chunk: int = 64, pack: int = 1) -> None:
         super().__init__(auto_prefix=False)
-        self.network, self.chunk = network, chunk
+        self.network, self.chunk, self.pack = network, max(pack, chunk - chunk % pack), pack
 
     def construct(self, *inputs: Tensor) -> Any:
         """Return the network's outputs for one chunk."""
@@ -143,7 +148,7 @@ class Forward(nn.Cell):  # type: ignore[misc]
         outputs = self(*(Tensor.from_numpy(one[rows] if one.ndim else one) for one in inputs))
         several = outputs if isinstance(outputs, tuple) else (outputs,)
         # Copy: asnumpy() may be a view of memory that the next step overwrites.
-        return tuple(one.asnumpy()[:count].copy() for one in several)
+        return tuple(one.asnumpy()[: count // self.pack].copy() for one in several)
 
 
 def disable_compile_cache() -> None:

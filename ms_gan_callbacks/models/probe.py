@@ -87,7 +87,7 @@ def probe_networks(
     random_generator = _find_random_layers("generator", generator, _agree(fake, again))
     random_discriminator = _find_random_layers("discriminator", discriminator, _agree(scores, probed.scores(fake)))
     normalised, replayed = (_contains(discriminator, kind) for kind in (BatchNorm, Replayed))
-    alone = not (normalised or replayed) and _agree(both[: len(fake)], scores)
+    alone = not (normalised or replayed) and _agree(both[: len(scores)], scores)
     warnings = [*inspect_images(generator, fake), *inspect_scores(both, loud)]
     if classes_of_both is not None:
         warnings += inspect_classes(classes_of_both, classes_of_loud)
@@ -144,8 +144,9 @@ class ProbedDiscriminator(NamedTuple):
         Raises:
             RecipeError: the network rejects the images, or its outputs have the wrong number or shape.
         """
-        count = len(images)
-        given = [] if self.labels is None else [np.resize(self.labels, count)]
+        given = [] if self.labels is None else [np.resize(self.labels, len(images))]
+        pack = getattr(self.discriminator, "pack", 1)
+        count, what_for = len(images) // pack, "image" if pack == 1 else f"pack of {pack} images"
         outputs = _run("discriminator", self.discriminator, what, images, *given)
         if self.classes is not None:
             wanted = f"(scores, class logits), ({count}, 1) and ({count}, {self.classes})"
@@ -154,12 +155,12 @@ class ProbedDiscriminator(NamedTuple):
                 raise RecipeError(f"the discriminator must return {wanted}, not {got}")
         elif len(outputs) != 1:
             raise RecipeError(
-                f"the discriminator must return one score per image, ({count}, 1), not {len(outputs)} outputs; "
-                "to return class logits, too, use objective=AuxiliaryClassifier(...)"
+                f"the discriminator must return one score per {what_for}, ({count}, 1), not {len(outputs)} "
+                "outputs; to return class logits, too, use objective=AuxiliaryClassifier(...)"
             )
         if outputs[0].shape not in ((count,), (count, 1)):
             raise RecipeError(
-                f"the discriminator must return one score per image, ({count}, 1), not {outputs[0].shape}"
+                f"the discriminator must return one score per {what_for}, ({count}, 1), not {outputs[0].shape}"
             )
         return outputs[0], outputs[1] if self.classes is not None else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ms_gan_callbacks.errors import RecipeError, is_whole
 from ms_gan_callbacks.models.games.player import Player, check_number
 
 if TYPE_CHECKING:
+    from ms_gan_callbacks.models.augmentation import Augmentation
     from ms_gan_callbacks.models.games.game import Game
     from ms_gan_callbacks.models.losses.objective import Losses, Objective
     from ms_gan_callbacks.models.losses.penalties import Penalty
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RECORDED_SETTINGS = (
     "objective",
     "penalty",
+    "augment",
     "generator_every",
     "clip_norm",
     "ema",
@@ -35,6 +37,7 @@ OF_TWO_PLAYERS = (
     "noise_dim",
     "discriminator_optimizer",
     "penalty",
+    "augment",
     "generator_every",
     "clip_norm",
     "ema",
@@ -66,7 +69,9 @@ class Method:
         seed: determines every random number of the run, 0 or more.
         discriminator_optimizer: builds the discriminator's optimizer; by default ``optimizer`` does (two time
             scales: arXiv:1706.08500).
-        penalty: a term of the discriminator's loss, such as ``GradientPenalty(10.0)``.
+        penalty: a term of the discriminator's loss, such as ``GradientPenalty(10.0)``, or a list of several.
+        augment: changes real and generated images before the discriminator, such as ``Augment()``, for data sets
+            of few images.
         generator_every: the generator is updated every N steps, at least 1 (``n_critic`` of a critic). The
             discriminator is updated in every step.
         clip_norm: the maximum norm of each network's gradient as one vector, above 0; None does not clip.
@@ -89,7 +94,8 @@ class Method:
     players: Mapping[str, Player] = field(default_factory=dict)
     seed: int = 0
     discriminator_optimizer: OptimizerFactory | None = None
-    penalty: Penalty | None = None
+    penalty: Penalty | Sequence[Penalty] | None = None
+    augment: Augmentation | None = None
     generator_every: int = 1
     clip_norm: float | None = None
     ema: float | None = None
@@ -134,9 +140,13 @@ class Method:
         if self.traits.class_loss is not None and self.classes is None:
             raise RecipeError(f"{type(self.objective).__name__} needs labels: pass their number as classes=...")
         if self.penalty is not None:
-            from ms_gan_callbacks.models.losses.penalties import check_penalty
+            from ms_gan_callbacks.models.losses.penalties import list_penalties
 
-            check_penalty(self.penalty)
+            list_penalties(self.penalty)
+        if self.augment is not None:
+            from ms_gan_callbacks.models.augmentation import check_augmentation
+
+            check_augmentation(self.augment)
 
     @property
     def traits(self) -> Objective:
@@ -161,8 +171,9 @@ class Method:
         facts = {name: _describe_value(getattr(self, name)) for name in RECORDED_SETTINGS}
         facts["game"] = None if self.game is None else describe_factory(self.game)
         facts["players"] = {name: describe_factory(player) for name, player in self.players.items()}
-        if not self.sync_batch_norm:
-            del facts["sync_batch_norm"]  # as in runs of earlier versions
+        for name in ("sync_batch_norm", "augment"):
+            if not facts[name]:
+                del facts[name]  # as in runs of earlier versions
         return facts
 
 

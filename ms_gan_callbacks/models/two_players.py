@@ -27,15 +27,13 @@ from ms_gan_callbacks.models.settings import Method
 
 TITLES = {"d": "discriminator", "g": "generator"}
 """The players' networks."""
-KEYS = {"d": ("d_real", "d_fake", "value"), "g": (), "both_losses": ("g_loss", "d_real", "d_fake", "value")}
-"""Further scalars of the losses of :class:`Adversarial`."""
 
 
 class TwoPlayers(Players):
     """A generator and a discriminator, each with an optimizer: the players of :class:`Adversarial`.
 
     Parameters are named ``generator.*``, ``discriminator.*``, ``g_optimizer.*``, ``d_optimizer.*``, ``ema.*`` (the
-    generator's EMA), ``objective.*`` and ``penalty.*``, so that names are unique.
+    generator's EMA), ``objective.*``, ``penalty.*`` and ``augment.*``, so that names are unique.
 
     Args:
         generator: maps noise (N, noise_dim) to images (N, C, H, W); a cell, or a factory called with the seed set.
@@ -67,7 +65,10 @@ class TwoPlayers(Players):
         )
         self.classes, self.critic = method.classes, method.traits.probability is None
         self._generate = Forward(self.averages["generator"].network if self.averages else self.generator)
-        self._score = Forward(self.discriminator)
+        self.pack = self.game.pack = int(getattr(self.discriminator, "pack", 1))
+        if self.pack > 1 and method.classes is not None:
+            raise RecipeError("PackedDiscriminator does not take labels: it cannot be used with classes=...")
+        self._score = Forward(self.discriminator, pack=self.pack)
 
     @property
     def generator(self) -> Any:
@@ -80,7 +81,7 @@ class TwoPlayers(Players):
         return self.networks["discriminator"]
 
     def _list_holders(self) -> dict[str, object]:
-        return {"objective": self.method.objective, "penalty": self.method.penalty}
+        return {name: getattr(self.method, name) for name in ("objective", "penalty", "augment")}
 
     def _get_title(self, player: str) -> str:
         return TITLES[player]
@@ -93,6 +94,7 @@ class TwoPlayers(Players):
         check_columns(source, [REAL])
         if self.classes is not None:
             check_labels(source, self.classes)
+        self._check_packs(source.batch_size)
         draw = stream(self.seed, "probe", 0)
         real = draw.uniform(-1, 1, (source.batch_size, *source.image_shape)).astype(np.float32)
         self.compile_for(real, noise(self.seed, "probe", 1, source.batch_size, self.game.noise_dim))
@@ -117,24 +119,38 @@ class TwoPlayers(Players):
         self.game.joined, self.game.labelled = probed.joined, probed.labelled
         self.game.image_shape = real.shape[1:]
         columns = (REAL,) if classes is None else (REAL, LABELS)
-        self._adopt(TrialResult(frozenset(("generator",)), KEYS, tuple(self._list_warnings(probed))), columns)
-        self.steps.scalars = SCALARS
+        tried = TrialResult(frozenset(("generator",)), {"d": self.game.scalars[2:], "g": ()})
+        self._adopt(tried._replace(warnings=tuple(self._list_warnings(probed))), columns)
+        self.steps.scalars = self.game.scalars
+
+    def _check_packs(self, batch_size: int) -> None:
+        ranks = self.world.size
+        unit = self.pack * ranks
+        if self.pack > 1 and batch_size % unit:
+            near = batch_size - batch_size % unit
+            sizes = f"{near} or {near + unit}" if near else f"{unit}"
+            among = f" on each of {ranks} ranks" if ranks > 1 else ""
+            raise RecipeError(
+                f"a batch of {batch_size} cannot be divided into packs of {self.pack} images{among}: choose a "
+                f"batch size of {sizes}"
+            )
 
     def _list_warnings(self, probed: ProbeResult) -> Iterator[str]:
         """Yield warnings about probable mistakes and about inexact resuming."""
         if probed.random_layers:
             layers = ", ".join(probed.random_layers)
             yield f"{layers} draws random numbers that MindSpore cannot reproduce: a resumed run is not exact"
-        if self.method.penalty is not None and probed.coupled:
+        if self.game.penalties and probed.coupled:
+            verb = "requires" if len(self.game.penalties) == 1 else "require"
             yield (
-                f"{type(self.method.penalty).__name__} requires independent scores, but in this discriminator the "
-                "score of an image depends on the other images of its batch: use LayerNorm instead of BatchNorm "
+                f"{self._name_gradient()} {verb} independent scores, but in this discriminator the score of an "
+                "image depends on the other images of its batch: use LayerNorm instead of BatchNorm "
                 "(arXiv:1704.00028, section 4)"
             )
         yield from probed.warnings
 
     def _name_gradient(self) -> str:
-        return "the game" if self.method.penalty is None else type(self.method.penalty).__name__
+        return " and ".join(type(one).__name__ for one in self.game.penalties.values()) or "the game"
 
     def _explain_owner(self) -> str:
         return "make it an attribute of the generator, the discriminator or the objective"
@@ -178,7 +194,13 @@ class TwoPlayers(Players):
         return self.generate(noise(self.seed, name, 0, count, self.noise_dim), labels)
 
     def score(self, images: Floats, labels: Any = None) -> Floats:
-        """Return the discriminator's scores of images (N, C, H, W), in evaluation mode."""
+        """Return the discriminator's scores of images (N, C, H, W), or of packs of them, in evaluation mode.
+
+        Raises:
+            UsageError: labels do not fit, or the images cannot be divided into packs.
+        """
+        if len(images) % self.pack:
+            raise UsageError(f"{len(images)} images cannot be divided into packs of {self.pack}")
         given = self._check_labels(labels, len(images)) if takes_labels(self.discriminator) else ()
         return self._score.predict(np.ascontiguousarray(images, np.float32), *given)[0]
 
@@ -200,7 +222,8 @@ class TwoPlayers(Players):
     def evaluate(self, columns: Inputs) -> dict[str, float]:
         """Return ``SCALARS`` for real images and as many generated ones, with both players in evaluation mode.
 
-        The losses do not include penalty and class loss. In a conditional run the labels apply to both.
+        The losses do not include penalties and class loss, and images are not augmented. In a conditional run the
+        labels apply to both.
         """
         real, labels = columns[REAL], columns.get(LABELS)
         if self.classes is not None and labels is None:

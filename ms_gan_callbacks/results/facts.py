@@ -28,6 +28,7 @@ def list_settings(manifest: Manifest) -> Iterator[tuple[str, str]]:
         "epochs",
         "objective",
         "penalty",
+        "augment",
         "generator_every",
         "clip_norm",
     ):

@@ -128,8 +128,8 @@ class Manifest(Facts):
     """The content of ``run.json``.
 
     None means that a value does not apply to the run, or was not recorded by the version that started it. Runs of
-    such versions did not support ``penalty``, ``clip_norm``, ``ema``, ``classes`` and attached components; their
-    ``objective``, ``arguments`` and ``environment`` are unknown.
+    such versions did not support ``penalty``, ``augment``, ``clip_norm``, ``ema``, ``classes`` and attached
+    components; their ``objective``, ``arguments`` and ``environment`` are unknown.
     """
 
     format: int = 1
@@ -146,6 +146,7 @@ class Manifest(Facts):
     noise_dim: int | None = None
     objective: str | None = None
     penalty: str | None = None
+    augment: str | None = None
     generator_every: int = 1
     clip_norm: float | None = None
     ema: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,6 +16,7 @@ from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.progress import Progress
 from ms_gan_callbacks.events.scalars import EpochMeans
+from ms_gan_callbacks.models.augmentation import Augmentation
 from ms_gan_callbacks.models.games.game import Game
 from ms_gan_callbacks.models.games.player import Player
 from ms_gan_callbacks.models.losses.adversarial import NonSaturating
@@ -67,6 +68,8 @@ class Runner(GanModel):
         RunDirError: the folder is taken; or, to resume, holds no run.
     """
 
+    _recipe: Recipe | None = None
+
     def __init__(
         self,
         generator: Network | None = None,
@@ -80,7 +83,8 @@ class Runner(GanModel):
         players: Mapping[str, Player] | None = None,
         seed: int = 0,
         discriminator_optimizer: OptimizerFactory | None = None,
-        penalty: Penalty | None = None,
+        penalty: Penalty | Sequence[Penalty] | None = None,
+        augment: Augmentation | None = None,
         generator_every: int = 1,
         clip_norm: float | None = None,
         ema: float | None = None,
@@ -104,6 +108,7 @@ class Runner(GanModel):
             seed=seed,
             discriminator_optimizer=discriminator_optimizer,
             penalty=penalty,
+            augment=augment,
             generator_every=generator_every,
             clip_norm=clip_norm,
             ema=ema,
@@ -118,7 +123,6 @@ class Runner(GanModel):
         elif self._world.leads:
             self._folder.check_free()
         self._resume, self._allowed, self._interruption = resume, allow_change, interruption or NoInterruption()
-        self._recipe: Recipe | None = None
         self._method = method
         self._players = build_players(method, generator, discriminator)
         self._progress = Progress(epochs=0, steps_per_epoch=1)

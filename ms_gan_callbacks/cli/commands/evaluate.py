@@ -25,7 +25,7 @@ from ms_gan_callbacks.cli.outputs import Output, attach_output
 @click.option(
     "--features",
     metavar="NAME[:KEY=VALUE,...]",
-    help="Feature extractor instead of the recipe's: lenet, thumbnails, or package.module:function.",
+    help="Feature extractor instead of the recipe's: lenet, stacked_lenet, thumbnails, package.module:function.",
 )
 @attach_output("Also write the values to a JSON file.")
 @checkpoint_option

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mindspore import Tensor, nn
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import RecipeError, suggest
+from ms_gan_callbacks.errors import RecipeError, is_whole, suggest
 from ms_gan_callbacks.models.games.chance import Chance, check_chance
 
 MADE, STEP = "made", "step"
@@ -68,11 +68,14 @@ class Game(nn.Cell):  # type: ignore[misc]
     Attributes:
         chance: the random inputs of a step by name, such as ``{"noise": Normal(62)}``; a class attribute, or set
             in ``__init__``.
+        terms: terms of losses that are computed in every N-th step only, such as ``{"path_length": 8}``: in the
+            other steps, :meth:`get_loss` finds their names in ``idle`` (lazy regularisation).
         compared: the column of real images that metrics and ``ms-gan evaluate`` compare generated images with; by
             default ``"real"`` or ``"target"``, if the data has it.
     """
 
     chance: Mapping[str, Chance] = {}
+    terms: Mapping[str, int] = {}
     compared: str | None = None
 
     def __init__(self) -> None:
@@ -122,14 +125,33 @@ class Game(nn.Cell):  # type: ignore[misc]
         return MADE in names
 
     def get_loss(self, player: str, idle: Collection[str]) -> str:
-        """Return the name of the method that computes a player's loss, in a step that does not update ``idle``."""
+        """Return the name of the method that computes a player's loss.
+
+        Args:
+            player: name of the player.
+            idle: names of the players that are not updated in the step, and of the terms that are left out.
+        """
         return f"{player}_loss"
+
+    def get_keys(self, method: str) -> tuple[str, ...] | None:
+        """Return the keys of the further scalars of a loss; by default None, and a trial finds them."""
+        return None
+
+    def get_function(self, method: str) -> Callable[..., Any]:
+        """Return a method by the name that :meth:`get_loss` has returned."""
+        function: Callable[..., Any] = getattr(self, method)
+        return function
+
+
+def list_losses(game: Game, player: str) -> tuple[str, ...]:
+    """Return the names of the methods that compute a player's loss: with all terms, and with none."""
+    return tuple(dict.fromkeys([game.get_loss(player, ()), game.get_loss(player, tuple(game.terms))]))
 
 
 def bind(game: Game, method: str, inputs: Sequence[str]) -> Bound:
     """Return a method of a game, bound to the inputs of these names."""
     places = tuple(inputs.index(name) for name in game.get_inputs(method))
-    return Bound(getattr(game, method), game.takes_made(method), places)
+    return Bound(game.get_function(method), game.takes_made(method), places)
 
 
 def check_game(game: object, networks: Collection[str], players: Mapping[str, Any]) -> None:
@@ -153,8 +175,30 @@ def check_game(game: object, networks: Collection[str], players: Mapping[str, An
         if hasattr(game, name):
             raise RecipeError(f"a network cannot be named {name!r}: {kind} already has an attribute of this name")
     check_chance(kind, game.chance)
+    _check_terms(kind, game.terms, players)
     methods = [name for name in dir(type(game)) if name.endswith("_loss") and name != "get_loss"]
     for name in players:
-        if not callable(getattr(game, f"{name}_loss", None)):
-            near = suggest(f"{name}_loss", methods)
-            raise RecipeError(f"{kind} has no method {name}_loss for the player {name!r}; {near}")
+        for method in list_losses(game, name):
+            if not _has_function(game, method):
+                raise RecipeError(
+                    f"{kind} has no method {method} for the player {name!r}; {suggest(method, methods)}"
+                )
+
+
+def _has_function(game: Game, method: str) -> bool:
+    try:
+        return callable(game.get_function(method))
+    except AttributeError:
+        return False
+
+
+def _check_terms(kind: str, terms: object, players: Collection[str]) -> None:
+    if not isinstance(terms, Mapping):
+        raise RecipeError(f"{kind}.terms must be a dict of names and numbers of steps, got {terms!r}")
+    for name, every in terms.items():
+        if not is_whole(every, 1):
+            raise RecipeError(
+                f"{kind}.terms[{name!r}] must be a whole number of steps of at least 1, got {every!r}"
+            )
+        if name in players:
+            raise RecipeError(f"{kind}.terms: {name!r} is the name of a player; rename the term")

@@ -1,4 +1,4 @@
-"""The steps of a game: one compiled graph for each set of players that are updated together."""
+"""The steps of a game: one compiled graph for each set of players and terms of a step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mindspore import Parameter, Tensor, nn
 
 from ms_gan_callbacks.errors import RecipeError
 from ms_gan_callbacks.models.ema import EMA
-from ms_gan_callbacks.models.games.game import STEP, Bound, Game, bind
+from ms_gan_callbacks.models.games.game import STEP, Bound, Game, bind, list_losses
 from ms_gan_callbacks.models.games.player import Player
 from ms_gan_callbacks.models.games.step import TrainingStep, Turn
 from ms_gan_callbacks.models.games.trial import TrialResult
 from ms_gan_callbacks.models.world import World
 
 MOST_STEPS = 1000
-"""Steps among which sets of players that are updated together are looked for."""
+"""Steps among which sets of players and terms are looked for."""
 
 
 class Cast(NamedTuple):
@@ -52,7 +52,7 @@ class Steps:
     def __init__(self, cast: Cast, tried: TrialResult, columns: Collection[str]) -> None:
         self._cast, self._tried = cast, tried
         game = cast.game
-        methods = ["make", *(f"{name}_loss" for name in cast.players)]
+        methods = ["make", *(method for name in cast.players for method in list_losses(game, name))]
         used = {name for method in methods for name in game.get_inputs(method)}
         self.inputs = tuple(name for name in (*columns, *game.chance, STEP) if name in used)
         self.scalars = tuple(name for player in cast.players for name in (f"{player}_loss", *tried.keys[player]))
@@ -62,19 +62,23 @@ class Steps:
         self._built: dict[tuple[str, ...], TrainingStep] = {}
 
     def list_due(self, step: int) -> tuple[str, ...]:
-        """Return the names of the players that are updated in a step."""
-        return tuple(name for name, player in self._cast.players.items() if step % player.every == 0)
+        """Return the names of the players that are updated in a step, and of the terms that are computed."""
+        return tuple(name for name, every in self._list_periods().items() if step % every == 0)
+
+    def _list_periods(self) -> dict[str, int]:
+        players = {name: player.every for name, player in self._cast.players.items()}
+        return players | dict(self._cast.game.terms)
 
     def get(self, due: Collection[str] | None = None) -> TrainingStep:
-        """Return the step that updates some players, by default all."""
-        moving = tuple(name for name in self._cast.players if due is None or name in due)
+        """Return the step that updates some players and computes some terms, by default all."""
+        moving = tuple(name for name in self._list_periods() if due is None or name in due)
         if moving not in self._built:
             self._built[moving] = self._build(moving)
         return self._built[moving]
 
     def compile_all(self, first: TrainingStep, inputs: Sequence[Tensor]) -> set[str]:
         """Compile all steps of a run, given the first, for inputs; return the names of their Parameters."""
-        period = math.lcm(*(player.every for player in self._cast.players.values()))
+        period = math.lcm(*self._list_periods().values())
         kinds = dict.fromkeys(self.list_due(step) for step in range(1, min(MOST_STEPS, period) + 1))
         steps = dict.fromkeys([first, *(self.get(due) for due in kinds)])
         return {name for step in steps for name in step.compile_for(*inputs)}
@@ -84,10 +88,10 @@ class Steps:
         return [self._bind_loss(name, ()) for name in self._cast.players]
 
     def _build(self, due: tuple[str, ...]) -> TrainingStep:
-        cast, idle = self._cast, [name for name in self._cast.players if name not in due]
+        cast, idle = self._cast, [name for name in self._list_periods() if name not in due]
         make = bind(cast.game, "make", self.inputs)
         losses = {name: self._bind_loss(name, idle) for name in cast.players}
-        told = {scalar for name in due for scalar in losses[name].scalars}
+        told = {scalar for name, loss in losses.items() if name in due for scalar in loss.scalars}
         turns = [
             Turn(
                 losses[name],
@@ -108,7 +112,10 @@ class Steps:
         return TrainingStep(cast.game, make, turns, self.scalars, ranks=cast.ranks, state=state, networks=networks)
 
     def _bind_loss(self, player: str, idle: Collection[str]) -> Bound:
-        method = self._cast.game.get_loss(player, idle)
-        keys = self._tried.keys[method.removesuffix("_loss")]
-        bound = bind(self._cast.game, method, self.inputs)
+        game = self._cast.game
+        method = game.get_loss(player, idle)
+        keys = game.get_keys(method)
+        if keys is None:
+            keys = self._tried.keys[player]
+        bound = bind(game, method, self.inputs)
         return bound._replace(scalars=(f"{player}_loss", *keys), keys=keys)

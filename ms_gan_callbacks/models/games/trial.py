@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError, describe, suggest
 from ms_gan_callbacks.events.scalars import find_name_fault
-from ms_gan_callbacks.models.games.game import MADE, STEP, Game
+from ms_gan_callbacks.models.games.game import MADE, STEP, Game, list_losses
 from ms_gan_callbacks.models.games.player import Player
 from ms_gan_callbacks.models.probe import list_random_layers, restore_values
 from ms_gan_callbacks.models.probe_warnings import inspect_images
@@ -72,7 +72,9 @@ def try_game(
         images = trial.run_picture(made)
     for network in networks.values():
         network.set_train(False)
-    reached = {name: used[name] | (makes if game.takes_made(f"{name}_loss") else set()) for name in players}
+    reached = {
+        name: used[name] | (makes if game.takes_made(game.get_loss(name, ())) else set()) for name in players
+    }
     _check_roles(type(game).__name__, networks, players, makes, reached)
     return TrialResult(makes, keys, tuple(_list_warnings(networks, makes, images)))
 
@@ -98,7 +100,7 @@ class _Trial:
             arguments = [made, *arguments]
         with _record_uses(self.networks) as used:
             try:
-                returned = getattr(self.game, method)(*arguments)
+                returned = self.game.get_function(method)(*arguments)
                 for one in returned if isinstance(returned, tuple) else (returned,):
                     if isinstance(one, Tensor):
                         one.asnumpy()  # an error of a kernel is raised here
@@ -120,7 +122,17 @@ class _Trial:
 
     def run_loss(self, player: str, made: Any) -> tuple[tuple[str, ...], frozenset[str]]:
         """Return the keys of a loss's further scalars, and the networks that it uses."""
-        method = f"{player}_loss"
+        method, *without = list_losses(self.game, player)
+        keys, used = self._run_method(method, made)
+        for one in without:
+            if (others := self._run_method(one, made)[0]) != keys:
+                raise RecipeError(
+                    f"{self.kind}.{one} must publish the same scalars as {method}, {', '.join(keys) or 'none'}, "
+                    f"not {', '.join(others) or 'none'}"
+                )
+        return keys, used
+
+    def _run_method(self, method: str, made: Any) -> tuple[tuple[str, ...], frozenset[str]]:
         returned, used = self.call(method, made)
         loss, further = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, {})
         if not isinstance(further, dict):

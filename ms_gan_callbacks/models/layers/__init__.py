@@ -10,6 +10,7 @@ from ms_gan_callbacks.models.layers.dense import Dense
 from ms_gan_callbacks.models.layers.dropout import Dropout, Dropout2d
 from ms_gan_callbacks.models.layers.instance_norm import InstanceNorm2d
 from ms_gan_callbacks.models.layers.normalization import BatchNorm1d, BatchNorm2d
+from ms_gan_callbacks.models.layers.packing import PackedDiscriminator
 from ms_gan_callbacks.models.layers.padding import ReflectionPad2d
 from ms_gan_callbacks.models.layers.pooling import AvgPool2d
 from ms_gan_callbacks.models.layers.reshaping import Flatten, Unflatten
@@ -29,6 +30,7 @@ __all__ = [
     "Flatten",
     "InstanceNorm2d",
     "LeakyReLU",
+    "PackedDiscriminator",
     "ReflectionPad2d",
     "SequentialCell",
     "SpectralNorm",

@@ -40,6 +40,7 @@ class NonSaturating(Objective):
         if not 0 <= self.smoothing < 1:
             kind = type(self).__name__
             raise RecipeError(f"{kind}(smoothing=...) must be at least 0 and below 1, got {self.smoothing!r}")
+        object.__setattr__(self, "boundary", 0.0 if self.from_logits else 0.5)
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Return the cross entropy of real scores, label 1 - smoothing, plus that of fake scores, label 0."""
@@ -75,6 +76,8 @@ class LeastSquares(Objective):
     Scores are unbounded; at equilibrium both means are 0.5.
     """
 
+    boundary = 0.5
+
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Return (E[(D(x) - 1)^2] + E[D(G(z))^2]) / 2."""
         return (ops.square(real_scores - 1).mean() + ops.square(fake_scores).mean()) / 2
@@ -92,6 +95,7 @@ class Hinge(Objective):
     """
 
     unbounded = True
+    boundary = 0.0
 
     def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         """Return E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
@@ -146,6 +150,29 @@ class RelativisticAverage(Objective):
         """Return the discriminator's loss with exchanged labels."""
         fake = _cross_entropy(fake_scores - real_scores.mean(), 1.0, True)
         return fake + _cross_entropy(real_scores - fake_scores.mean(), 0.0, True)
+
+
+@dataclass(frozen=True)
+class RelativisticPairing(Objective):
+    """Relativistic pairing: RSGAN of Jolicoeur-Martineau, 2018 (arXiv:1807.00734).
+
+    The discriminator estimates whether a real image is more realistic than one fake, its pair. Scores are logits
+    C(x) of which only differences are meaningful. The losses of both players use real and fake scores.
+
+    With the penalties :class:`R1` and :class:`R2` it is the objective of R3GAN (Huang et al., 2024,
+    arXiv:2501.05441), who prove that this game converges locally.
+    """
+
+    generator_sees_real = True
+    unbounded = True
+
+    def discriminator_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        """Return E[softplus(C(G(z)) - C(x))], the cross entropy of C(x) - C(G(z)) with label 1."""
+        return _cross_entropy(real_scores - fake_scores, 1.0, True)
+
+    def generator_loss(self, fake_scores: Tensor, real_scores: Tensor) -> Tensor:
+        """Return E[softplus(C(x) - C(G(z)))], the cross entropy of C(G(z)) - C(x) with label 1."""
+        return _cross_entropy(fake_scores - real_scores, 1.0, True)
 
 
 @dataclass(frozen=True)

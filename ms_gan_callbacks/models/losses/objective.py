@@ -45,6 +45,8 @@ class Objective:
         generator_sees_real: whether ``generator_loss`` takes real scores as a second argument.
         clip: c, to clip the discriminator's weights to [-c, c] after each of its updates, or None.
         from_logits: whether scores are logits (True) or probabilities (False); None if neither applies.
+        boundary: the score between those of real and of generated images, for :class:`AdaptiveAugment`; None if
+            only differences of scores are meaningful.
         unbounded: whether scores are unbounded; a warning is issued if all of them are within [0, 1].
     """
 
@@ -56,6 +58,7 @@ class Objective:
     clip: float | None = None
     from_logits: bool | None = None
     unbounded: bool = False
+    boundary: float | None = None
     _name: str  # class name in messages about scores
 
     def __init_subclass__(cls) -> None:

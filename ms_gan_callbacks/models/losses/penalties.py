@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import mindspore as ms
@@ -16,7 +16,7 @@ import numpy as np
 from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
-from ms_gan_callbacks.errors import RecipeError
+from ms_gan_callbacks.errors import RecipeError, is_whole
 
 Floats = NDArray[np.float32]
 Critic = Callable[[Tensor], Tensor]
@@ -26,6 +26,12 @@ class Penalty(Protocol):
     """A term added to the discriminator's loss, with optional random numbers.
 
     Any object with both methods is a penalty. Subclasses override ``draw`` only if the loss uses random numbers.
+
+    An attribute ``every``, if there is one, is a number N of steps: the penalty is computed in every N-th step
+    only, multiplied by N, which saves most of its time (lazy regularisation: Karras et al., 2019,
+    arXiv:1912.04958, appendix B). In that paper the penalty has separate updates, and the settings of the
+    optimizer are adapted to their number; here it is part of the loss of one update, and the settings do not
+    change.
     """
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -35,6 +41,24 @@ class Penalty(Protocol):
     @abstractmethod
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty, a scalar; ``critic`` maps images (N, C, H, W) to scores."""
+
+
+class _Weighted(Penalty):
+    """A penalty with a weight; its repr leaves out ``every`` if it is 1, as in runs of earlier versions."""
+
+    every: int
+
+    def __post_init__(self) -> None:
+        kind, weight = type(self).__name__, getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
+        if isinstance(weight, bool) or not 0 <= weight < float("inf"):
+            raise RecipeError(f"{kind}: the weight must be 0 or more, got {weight!r}")
+        if not is_whole(self.every, 1):
+            raise RecipeError(f"{kind}: every must be a whole number of at least 1, got {self.every!r}")
+
+    def __repr__(self) -> str:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+        shown = [f"{name}={value!r}" for name, value in values.items() if (name, value) != ("every", 1)]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def compute_squared_norms(critic: Critic, images: Tensor) -> Tensor:
@@ -48,8 +72,8 @@ def compute_norms(critic: Critic, images: Tensor) -> Tensor:
     return ops.sqrt(compute_squared_norms(critic, images) + 1e-12)  # sqrt has no derivative at 0
 
 
-@dataclass(frozen=True)
-class GradientPenalty(Penalty):
+@dataclass(frozen=True, repr=False)
+class GradientPenalty(_Weighted):
     """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: gradient norm 1 between real and fake.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z), with u uniform in [0, 1] for each image.
@@ -57,13 +81,12 @@ class GradientPenalty(Penalty):
     Args:
         weight: lambda, 0 or more.
         one_sided: whether to penalise only norms above 1.
+        every: see :class:`Penalty`.
     """
 
     weight: float = 10.0
     one_sided: bool = False
-
-    def __post_init__(self) -> None:
-        _check_weight(self, self.weight)
+    every: int = 1
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Return u, (N, 1, 1, 1)."""
@@ -77,8 +100,8 @@ class GradientPenalty(Penalty):
         return self.weight * ops.square(excess).mean()
 
 
-@dataclass(frozen=True)
-class DRAGAN(Penalty):
+@dataclass(frozen=True, repr=False)
+class DRAGAN(_Weighted):
     """DRAGAN, Kodali et al., 2017 (arXiv:1705.07215), section 2.3: gradient norm 1 around real images.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as in the authors' code: u uniform in [0, 1] for each
@@ -86,12 +109,11 @@ class DRAGAN(Penalty):
 
     Args:
         weight: lambda, 0 or more.
+        every: see :class:`Penalty`.
     """
 
     weight: float = 10.0
-
-    def __post_init__(self) -> None:
-        _check_weight(self, self.weight)
+    every: int = 1
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Return a * u, (N, C, H, W)."""
@@ -104,31 +126,55 @@ class DRAGAN(Penalty):
         return self.weight * ops.square(compute_norms(critic, real + drawn * (0.5 * spread)) - 1).mean()
 
 
-@dataclass(frozen=True)
-class R1(Penalty):
+@dataclass(frozen=True, repr=False)
+class R1(_Weighted):
     """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at real images.
 
     Args:
         gamma: weight, 0 or more.
+        every: see :class:`Penalty`.
     """
 
     gamma: float = 10.0
-
-    def __post_init__(self) -> None:
-        _check_weight(self, self.gamma)
+    every: int = 1
 
     def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
         """Return the penalty."""
         return self.gamma / 2 * compute_squared_norms(critic, real).mean()
 
 
-def check_penalty(penalty: object) -> None:
-    """Raise RecipeError unless an object has both methods of a penalty."""
-    for method in ("draw", "loss"):
-        if isinstance(penalty, type) or not callable(getattr(penalty, method, None)):
-            raise RecipeError(f"penalty must be an object with a method {method}, not {penalty!r}")
+@dataclass(frozen=True, repr=False)
+class R2(_Weighted):
+    """Mescheder et al., 2018 (arXiv:1801.04406), equation 10: gamma / 2 * E[|grad D(G(z))|^2] at generated images.
+
+    Together with :class:`R1` it makes relativistic pairing converge (Huang et al., 2024, arXiv:2501.05441).
+
+    Args:
+        gamma: weight, 0 or more.
+        every: see :class:`Penalty`.
+    """
+
+    gamma: float = 10.0
+    every: int = 1
+
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the penalty."""
+        return self.gamma / 2 * compute_squared_norms(critic, fake).mean()
 
 
-def _check_weight(penalty: object, weight: float) -> None:
-    if isinstance(weight, bool) or not 0 <= weight < float("inf"):
-        raise RecipeError(f"{type(penalty).__name__}: the weight must be 0 or more, got {weight!r}")
+def list_penalties(penalty: object) -> tuple[Penalty, ...]:
+    """Return the penalties of a recipe: one, several, or none.
+
+    Raises:
+        RecipeError: one of them lacks a method, or its ``every`` is out of range.
+    """
+    if penalty is None:
+        return ()
+    several = tuple(penalty) if isinstance(penalty, (list, tuple)) else (penalty,)
+    for one in several:
+        for method in ("draw", "loss"):
+            if isinstance(one, type) or not callable(getattr(one, method, None)):
+                raise RecipeError(f"penalty must be an object with a method {method}, not {one!r}")
+        if not is_whole(every := getattr(one, "every", 1), 1):
+            raise RecipeError(f"a penalty's every must be a whole number of at least 1, got {every!r}")
+    return several

@@ -148,6 +148,18 @@ def frozen_loss(self: Game, made: Tensor) -> Tensor:
     return towards(self.discriminator(made), 1.0) + ops.abs(self.features(made)).mean()
 
 
+def without_smooth(self: Game, player: str, idle: object) -> str:
+    return f"{player}_los" if player == "generator" and idle else f"{player}_loss"
+
+
+def with_other(self: Game, player: str, idle: object) -> str:
+    return "other_loss" if player == "generator" and not idle else f"{player}_loss"
+
+
+def with_further(self: Game, made: Tensor) -> object:
+    return towards(self.discriminator(made), 1.0), {"spread": made.std()}
+
+
 WRONG = {
     "argument": (change(discriminator_loss=takes_typo), {}, r"Changed.discriminator_loss takes 'reel'; a step has real, noise; did you mean 'real'"),
     "starred argument": (change(generator_loss=takes_any), {}, r"Changed.generator_loss: the argument \*rest"),
@@ -183,6 +195,11 @@ WRONG = {
     "not a network": (Plain, {"networks": {**NETWORKS, "generator": dict}}, "the generator must be a mindspore.nn.Cell, not dict"),
     "chance": (change(chance={"noise": Normal}), {}, "must be a distribution such as Normal"),
     "chance of a function": (change(chance={"noise": lambda rng, count: rng.random()}), {}, "random input 'noise' must be numbers, one row for each of 4 images"),
+    "terms": (change(terms=["smooth"]), {}, r"Changed.terms must be a dict of names and numbers of steps, got \['smooth'\]"),
+    "steps of a term": (change(terms={"smooth": 0}), {}, r"Changed.terms\['smooth'\] must be a whole number of steps of at least 1, got 0"),
+    "name of a term": (change(terms={"generator": 2}), {}, "Changed.terms: 'generator' is the name of a player"),
+    "no loss without a term": (change(terms={"smooth": 2}, get_loss=without_smooth), {}, "Changed has no method generator_los for the player 'generator'; did you mean 'generator_loss'"),
+    "other scalars without a term": (change(terms={"smooth": 2}, get_loss=with_other, other_loss=with_further), {}, "Changed.generator_loss must publish the same scalars as other_loss, spread, not none"),
     "two averages": (Plain, {"players": {"discriminator": Player("discriminator", adam, ema=0.9), "generator": Player(("generator", "discriminator"), adam, ema=0.9)}}, "two players average the network 'discriminator'"),
 }  # fmt: skip
 

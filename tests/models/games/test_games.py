@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 
 from ms_gan_callbacks import Player
 from ms_gan_callbacks.data.columns import read_batches
 from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.players import Players
 
-from .zoo import COLUMNS, GAMES, Columns, PlainLoop, make_players, sgd
+from .zoo import COLUMNS, GAMES, Columns, Pix2Pix, PlainLoop, make_players, sgd
 
 
 def list_inputs(players: Players, name: str, steps: int) -> list[dict[str, np.ndarray]]:
@@ -53,3 +54,28 @@ def test_with_plain_gradients_ten_steps_agree_within_a_millionth(name: str) -> N
     for parameter, value in ours.weights().items():
         if "moving" not in parameter:
             np.testing.assert_allclose(value, expected[parameter], atol=1e-6, rtol=1e-6, err_msg=parameter)
+
+
+class Lazy(Pix2Pix):
+    """A term of the generator's loss is computed in every third step only."""
+
+    terms = {"brightness": 3}
+
+    def get_loss(self, player: str, idle: object) -> str:
+        bright = player == "generator" and "brightness" not in idle
+        return "bright_loss" if bright else super().get_loss(player, idle)
+
+    def bright_loss(self, made: Tensor, source: Tensor, target: Tensor) -> object:
+        loss, further = self.generator_loss(made, source, target)
+        return loss + 1000.0, further
+
+
+def test_a_term_is_part_of_the_loss_in_every_nth_step_only() -> None:
+    _, networks, players = GAMES["pix2pix"]
+    ours = Players(Lazy, networks, players, fast=False)
+    ours.prepare(Columns(COLUMNS["pix2pix"]))
+    losses = []
+    for step, inputs in enumerate(list_inputs(ours, "pix2pix", 6), 1):
+        told = ours.train_step(inputs, ours.steps.list_due(step)).asnumpy()
+        losses.append(told[ours.steps.scalars.index("generator_loss")])
+    assert [loss > 900 for loss in losses] == [False, False, True, False, False, True]

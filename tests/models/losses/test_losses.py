@@ -21,6 +21,7 @@ from ms_gan_callbacks import (
     Objective,
     RecipeError,
     RelativisticAverage,
+    RelativisticPairing,
     Wasserstein,
 )
 from ms_gan_callbacks.models.losses.objective import check_scores, complete_objective
@@ -63,6 +64,10 @@ FORMULAS = {
     ),
     Wasserstein(): (lambda r, f: f.mean() - r.mean(), lambda f, r: -f.mean()),
     RelativisticAverage(): (relativistic, relativistic),
+    RelativisticPairing(): (
+        lambda r, f: np.logaddexp(0, f - r).mean(),
+        lambda f, r: np.logaddexp(0, r - f).mean(),
+    ),
 }
 
 
@@ -107,6 +112,14 @@ def test_probabilities_are_taken_where_the_discriminator_ends_in_a_sigmoid() -> 
         got = kind(from_logits=False, smoothing=0.2).discriminator_loss(*scores).asnumpy()
         wanted = kind(smoothing=0.2).discriminator_loss(Tensor(logits), Tensor(logits[::-1].copy())).asnumpy()
         assert float(got) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_the_gradient_of_pairing_does_not_vanish_where_scores_are_equal() -> None:
+    scores = [Tensor(np.full((3, 1), 0.7, np.float32)) for _ in range(2)]
+    for loss in (RelativisticPairing().discriminator_loss, RelativisticPairing().generator_loss):
+        first, second = (one.asnumpy() for one in ms.grad(loss, (0, 1))(*scores))
+        np.testing.assert_allclose(first, -0.5 / 3, rtol=1e-6)
+        np.testing.assert_allclose(second, 0.5 / 3, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -282,7 +295,9 @@ class EndsInSigmoid(TinyDiscriminator):
         return ops.sigmoid(super().construct(images))
 
 
-@pytest.mark.parametrize("objective", [Wasserstein(), Hinge(), RelativisticAverage()], ids=repr)
+@pytest.mark.parametrize(
+    "objective", [Wasserstein(), Hinge(), RelativisticAverage(), RelativisticPairing()], ids=repr
+)
 def test_a_critic_that_ends_in_a_sigmoid_is_warned_of(objective) -> None:
     made = tiny_players(TinyGenerator, EndsInSigmoid, objective=objective)
     with pytest.warns(GanWarning, match="requires unbounded scores, but all scores are between 0 and 1"):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, TinyDiscriminator, TinyGenerator, tiny_players, tiny_runner, train_step
+from conftest import ROOT, StopsAt, TinyDiscriminator, TinyGenerator, tiny_players, tiny_runner, train_step
 from mindspore import Tensor, nn, ops
 
 from models.losses.plain import PLAIN, Convolutional, Perceptron, batch, doubles, draw, gradient, players, slope
 from ms_gan_callbacks import (
     DRAGAN,
     R1,
+    R2,
+    Checkpoint,
+    Every,
     GanWarning,
     GradientPenalty,
     Hinge,
@@ -29,8 +33,8 @@ from ms_gan_callbacks import (
 
 def expected(penalty: object, score, real: np.ndarray, fake: np.ndarray, drawn: np.ndarray) -> float:
     """Return what the papers say."""
-    if isinstance(penalty, R1):
-        return penalty.gamma / 2 * (slope(score, real) ** 2).mean()
+    if isinstance(penalty, (R1, R2)):
+        return penalty.gamma / 2 * (slope(score, real if isinstance(penalty, R1) else fake) ** 2).mean()
     if isinstance(penalty, DRAGAN):
         excess = slope(score, real + 0.5 * real.std() * drawn) - 1
     else:
@@ -47,6 +51,7 @@ def expected(penalty: object, score, real: np.ndarray, fake: np.ndarray, drawn: 
         pytest.param(Perceptron, GradientPenalty(3.0, one_sided=True), marks=pytest.mark.slow),
         pytest.param(Perceptron, DRAGAN(5.0), marks=pytest.mark.slow),
         pytest.param(Perceptron, R1(2.0), marks=pytest.mark.slow),
+        pytest.param(Perceptron, R2(2.0), marks=pytest.mark.slow),
         pytest.param(Convolutional, GradientPenalty(10.0), marks=pytest.mark.slow),
         pytest.param(Convolutional, R1(10.0), marks=pytest.mark.slow),
     ],
@@ -69,6 +74,59 @@ def test_the_discriminators_gradient_is_that_of_the_papers_loss(network: type[nn
         np.testing.assert_allclose(before[name] - after[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
     # What is left of the gap alone: the penalty has a say in the gradient.
     assert np.abs(before["discriminator.last.bias"] - after["discriminator.last.bias"]).max() < 1e-5
+
+
+def test_several_penalties_add_up_and_lazy_ones_are_multiplied() -> None:
+    penalties = [R1(2.0), GradientPenalty(3.0, every=4), R2(0.5)]
+    made, (real, noise) = players(Perceptron, objective=Wasserstein(), penalty=penalties), batch()
+    before, drawn = doubles(made), penalties[1].draw(stream(0, "penalty", 1), real.shape)
+    nothing = np.zeros(1, np.float32)
+    inputs = {"real": real, "noise": noise, "penalty": nothing, "penalty_2": drawn, "penalty_3": nothing}
+
+    def loss(w, lazy: float) -> float:
+        fake, images = draw(w, noise), real.astype(float)
+
+        def term(penalty: Penalty) -> float:
+            return expected(penalty, lambda shown: PLAIN[Perceptron](w, shown), images, fake, drawn)
+
+        gap = PLAIN[Perceptron](w, fake).mean() - PLAIN[Perceptron](w, images).mean()
+        return gap + term(penalties[0]) + lazy * term(penalties[1]) + term(penalties[2])
+
+    for due, lazy in ((("d",), 0), (("d", "penalty_2"), 4)):
+        made.load_weights({**made.weights(), **{name: one.astype(np.float32) for name, one in before.items()}})
+        d_loss = made.train_step(inputs, due).asnumpy()[0]
+        assert d_loss == pytest.approx(loss(before, lazy), rel=1e-4)
+        after = doubles(made)
+        for name, value in gradient(lambda w, lazy=lazy: loss(w, lazy), before, "discriminator").items():
+            np.testing.assert_allclose(before[name] - after[name], value, rtol=2e-3, atol=3e-4, err_msg=name)
+
+
+def test_lazy_penalties_are_due_in_every_nth_step() -> None:
+    made = players(Perceptron, penalty=[R1(1.0, every=3), R2(1.0)], generator_every=2)
+    assert [made.steps.list_due(step) for step in (1, 2, 3, 6)] == [
+        ("d",),
+        ("d", "g"),
+        ("d", "penalty"),
+        ("d", "g", "penalty"),
+    ]
+
+
+def test_a_run_with_lazy_penalties_resumes_exactly(images: np.ndarray, tmp_path: Path) -> None:
+    penalties = [R1(every=3), GradientPenalty(every=2)]
+    whole = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "whole")
+    whole.train(2, images, batch_size=4, quiet=True)
+    halves = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "halves")
+    halves.train(2, images, [StopsAt(7), Checkpoint(Every.steps(7))], batch_size=4, quiet=True)
+    resumed = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "halves", resume=True)
+    assert resumed.train(2, images, [Checkpoint(Every.steps(7))], batch_size=4, quiet=True).step == 10
+    for name, value in whole._players.weights().items():
+        assert np.array_equal(value, resumed._players.weights()[name]), name
+
+
+def test_what_is_recorded_of_penalties_has_not_changed() -> None:
+    assert repr(R1()) == "R1(gamma=10.0)"
+    assert repr(GradientPenalty(every=4)) == "GradientPenalty(weight=10.0, one_sided=False, every=4)"
+    assert tiny_players(penalty=(R1(1.0), R2(1.0))).method.facts()["penalty"] == "(R1(gamma=1.0), R2(gamma=1.0))"
 
 
 @pytest.mark.parametrize("penalty", [GradientPenalty(), DRAGAN(), R1()])
@@ -223,6 +281,9 @@ def test_a_penalty_on_batch_statistics_is_warned_of() -> None:
         (lambda: GradientPenalty(-1), "GradientPenalty: the weight must be 0 or more, got -1"),
         (lambda: R1(float("nan")), "R1: the weight must be 0 or more, got nan"),
         (lambda: DRAGAN(True), "DRAGAN: the weight must be 0 or more, got True"),
+        (lambda: R1(every=0), "R1: every must be a whole number of at least 1, got 0"),
+        (lambda: R2(every=True), "R2: every must be a whole number of at least 1, got True"),
+        (lambda: tiny_players(penalty=[R1(), 3]), "penalty must be an object with a method draw, not 3"),
         (lambda: tiny_players(penalty=GradientPenalty), "penalty must be an object with a method draw"),
         (lambda: tiny_players(penalty=10.0), "penalty must be an object with a method draw, not 10.0"),
     ],
