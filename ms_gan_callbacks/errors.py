@@ -111,6 +111,19 @@ def pluralize(number: int, unit: str) -> str:
     return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Format a duration.
+
+    >>> format_seconds(4.25), format_seconds(252.4), format_seconds(3841)
+    ('4.2 s', '4 min 12 s', '1 h 4 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+
+
 def describe(error: BaseException) -> str:
     """Describe an exception in one line: its type, its message, and the line of user code that raised it."""
     message = extract_message(error)

@@ -24,8 +24,7 @@ os.environ.setdefault("GLOG_v", "3")
 import click
 
 from ms_gan_callbacks.config.catalog import read_summary
-from ms_gan_callbacks.errors import suggest
-from ms_gan_callbacks.results.facts import format_seconds
+from ms_gan_callbacks.errors import format_seconds, suggest
 from ms_gan_callbacks.results.log import collect_points, read_log
 from ms_gan_callbacks.storage.environment import get_cpu_name, list_versions
 from ms_gan_callbacks.storage.files import replace_file, to_json

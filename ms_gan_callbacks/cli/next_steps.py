@@ -10,24 +10,21 @@ import click
 from ms_gan_callbacks.config.catalog import find_parameters, find_required
 from ms_gan_callbacks.errors import RunDirError
 from ms_gan_callbacks.storage.files import list_folder
-from ms_gan_callbacks.storage.names import MANIFEST, PARENT
+from ms_gan_callbacks.storage.names import MANIFEST
 
 FIRST = "mnist_mlp"
 
 
 def show_next_steps() -> None:
     """Print the commands to continue with: for the newest run in runs/, or to start the first one."""
-    if Path(MANIFEST).is_file():
-        rows = _list_for_run(Path())
-    else:
-        from ms_gan_callbacks.storage.run_dir import find_newest_run
+    from ms_gan_callbacks.storage.run_dir import find_runs
 
-        try:
-            rows = _list_for_run(find_newest_run())
-        except RunDirError as error:
-            if PARENT.exists() and "no runs found" not in str(error):
-                click.echo(str(error))
-            rows = _list_for_start()
+    try:
+        runs = [Path()] if Path(MANIFEST).is_file() else find_runs()
+    except RunDirError as error:
+        click.echo(str(error))
+        runs = []
+    rows = _list_for_run(runs[-1]) if runs else _list_for_start()
     width = max(len(command) for command, _ in rows)
     for command, purpose in (*rows, ("ms-gan --help", "all commands")):
         click.echo(f"  {command:<{width}}  {purpose}")

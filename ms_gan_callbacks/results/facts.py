@@ -71,14 +71,6 @@ def list_environment(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield "rolled back", f"{entry.rolled_back}, to step {entry.to_step or 0:,}"
 
 
-def format_seconds(seconds: float) -> str:
-    """Format a duration, for example "4 min 12 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h" * bool(hours), f"{minutes} min" * bool(minutes), f"{rest} s" * (not hours)]
-    return " ".join(filter(None, parts))
-
-
 def format_argument(value: Any) -> str:
     """Return an argument from ``run.json`` as text that ``--set`` accepts."""
     if value is None:

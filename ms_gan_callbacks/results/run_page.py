@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ms_gan_callbacks.errors import RunDirError, pluralize, warn
+from ms_gan_callbacks.errors import RunDirError, format_seconds, pluralize, warn
 from ms_gan_callbacks.results.charts import draw_chart, make_charts
 from ms_gan_callbacks.results.facts import (
     format_argument,
-    format_seconds,
     get_recipe_name,
     list_environment,
     list_settings,

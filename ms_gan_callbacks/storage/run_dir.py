@@ -217,22 +217,32 @@ def _is_empty_file(path: Path) -> bool:
         return False
 
 
+def find_runs(parent: Path = PARENT) -> list[Path]:
+    """Return the run directories in a folder in the order in which they were started or resumed, the newest last.
+
+    Raises:
+        RunDirError: a directory cannot be read.
+    """
+    try:
+        manifests = [path / MANIFEST for path in list_folder(parent) if path.is_dir()]
+        runs = [(path.stat().st_mtime, path.parent) for path in manifests if path.is_file()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunDirError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    return [path for _, path in sorted(runs)]
+
+
 def find_newest_run(parent: Path = PARENT) -> Path:
     """Return the run directory that was started or resumed last.
 
     Raises:
         RunDirError: there is no run, or a directory cannot be read.
     """
-    try:
-        manifests = [path / MANIFEST for path in list_folder(parent) if path.is_dir()]
-        runs = [(path.stat().st_mtime, path.parent) for path in manifests if path.is_file()]
-    except FileNotFoundError:
-        runs = []
-    except OSError as error:
-        raise RunDirError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    runs = find_runs(parent)
     if not runs:
         raise RunDirError(f"no runs found in {parent}; pass a run directory")
-    return max(runs)[1]
+    return runs[-1]
 
 
 def keep_recipe(path: Path, content: bytes, known: str | None = None) -> None:

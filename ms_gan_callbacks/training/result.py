@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ms_gan_callbacks.errors import Interrupted, RunDirError, describe, pluralize, warn
+from ms_gan_callbacks.errors import Interrupted, RunDirError, describe, format_seconds, pluralize, warn
 from ms_gan_callbacks.events.bus import CallbackBus
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.events.summary import format_metrics, format_summary
@@ -82,7 +82,7 @@ class RunResult:
         """Return the closing summary, one line per entry."""
         ended = f"stopped: {self.stop_reason}" if self.stop_reason else "finished"
         length = (
-            f"{pluralize(self.step, 'steps')}, {pluralize(self.epoch, 'epochs')}; {_format_time(self.seconds)}"
+            f"{pluralize(self.step, 'steps')}, {pluralize(self.epoch, 'epochs')}; {format_seconds(self.seconds)}"
         )
         data = f"{self.data['name']}, {self.data['count']:,} images" if self.data else ""
         if self.data.get("sha256"):
@@ -129,8 +129,3 @@ def record_timing(run: Run, bus: CallbackBus, began: float) -> Iterator[None]:
         record(*(("interrupted", None) if interrupted else ("failed", describe(error))))
         raise
     record("finished", run.stop_reason)
-
-
-def _format_time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

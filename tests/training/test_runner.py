@@ -396,8 +396,16 @@ def test_the_summary_says_where_everything_is_why_it_ended_and_what_callbacks_to
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0.04, "0.0 s"), (59.4, "59.4 s"), (59.6, "1 min 0 s"), (179.7, "3 min 0 s"), (61, "1 min 1 s")],
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (179.7, "3 min 0 s"),
+        (61, "1 min 1 s"),
+        (7325, "2 h 2 min"),
+    ],
 )
-def test_a_duration_has_less_than_sixty_seconds_beside_its_minutes(seconds: float, told: str) -> None:
+def test_a_duration_has_less_than_sixty_seconds_and_minutes(seconds: float, told: str) -> None:
     result = RunResult(Path("run"), 1, 1, seconds, 1.0, None, {}, {}, {}, {})
     assert f"; {told}, 1 steps/s" in result.summary()

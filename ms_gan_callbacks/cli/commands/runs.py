@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ms_gan_callbacks.cli.completion import complete_run_dirs
-from ms_gan_callbacks.errors import GanError, UsageError, pluralize
+from ms_gan_callbacks.errors import GanError, UsageError, format_seconds, pluralize
 from ms_gan_callbacks.storage.names import PARENT
 
 if TYPE_CHECKING:
@@ -82,7 +82,13 @@ def _show(runs: list[RunSummary], sort: str) -> None:
         metric = sort if sort in run.best else run.metric
         best = f"{metric} {run.best[metric]:.4g}" if metric in run.best else ""
         names = [str(run.path), *([run.recipe] if recipes else []), run.state]
-        table.add_row(*names, epochs, best, _format_time(run.seconds), _format_size(run.bytes))
+        table.add_row(
+            *names,
+            epochs,
+            best,
+            "" if run.seconds is None else format_seconds(run.seconds),
+            _format_size(run.bytes),
+        )
     Terminal(highlight=False).print(table)
     for run in runs:
         if run.note:
@@ -119,14 +125,6 @@ def _remove(runs: list[RunSummary], yes: bool) -> None:
             return
     freed = sum(remove_checkpoints(run) for run in chosen)
     click.echo(f"freed {_format_size(freed)}")
-
-
-def _format_time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def _format_size(size: int) -> str:
