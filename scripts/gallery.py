@@ -36,6 +36,7 @@ HALVES = Path("runs/gallery/icons")
 SETTINGS: dict[str, dict[str, str]] = {
     "mnist_mlp": {},
     "mnist_dcgan": {},
+    "mnist_r3gan": {},
     "mnist_lsgan": {},
     "mnist_wgan_gp": {},
     "mnist_hinge_sn": {},

@@ -1,9 +1,11 @@
-"""Train a recipe from several seeds, and print what its generators are worth epoch by epoch.
+"""Train recipes from several seeds, and print the metrics of their generators with confidence intervals.
 
-    python scripts/quality_study.py recipes/mnist_mlp.py --seeds 5 --epochs 1,5,10
+    python scripts/quality_study.py recipes/mnist_mlp.py --epochs 1,5,10
+    python scripts/quality_study.py recipes/mnist_r3gan.py recipes/mnist_dcgan.py --seeds 5
 
-Every run has a CollapseGuard and a DivergenceGuard, and nothing that would end it early; whatever they say is
-printed below the table. A run that has been trained already is judged, not trained again.
+Every run has a CollapseGuard and a DivergenceGuard, and nothing that would end it early; their warnings are
+printed below the table. A run that has been trained already is evaluated, not trained again. Intervals are those
+of the mean over seeds, at 95 %, by Student's t distribution.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ os.environ.setdefault("GLOG_v", "3")
 
 import click
 import numpy as np
+import scipy
 
 from ms_gan_callbacks import (
     Checkpoint,
@@ -41,10 +44,11 @@ SHOWN = ("fld", "kid", "precision", "recall", "density", "coverage", "modes", "k
 
 
 def train(recipe: Recipe, out: Path) -> None:
-    """Train a run, unless it is there; what it took and what guards said stands beside it afterwards."""
+    """Train a run, unless that has been done; its duration and the guards' warnings are written beside it."""
     if (out / "study.json").exists():
         return
-    callbacks = [CollapseGuard(Every.steps(250)), ImageGrid(), Checkpoint(Every.epochs(1), keep=None)]
+    callbacks = [CollapseGuard(Every.steps(250), features=recipe.features), ImageGrid()]
+    callbacks.append(Checkpoint(Every.epochs(1), keep=None))
     runner = Runner.from_recipe(replace(recipe, callbacks=callbacks, metrics={}), out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GanWarning)
@@ -53,38 +57,50 @@ def train(recipe: Recipe, out: Path) -> None:
     replace_file(out / "study.json", to_json({"seconds": result.seconds, "said": said}))
 
 
+def format_mean(numbers: list[float]) -> str:
+    """Return the mean of numbers, with its confidence interval if there are several."""
+    if len(numbers) < 2:
+        return f"{np.mean(numbers):.3g}"
+    error = np.std(numbers, ddof=1) / np.sqrt(len(numbers))
+    return f"{np.mean(numbers):.3g} ± {scipy.stats.t.ppf(0.975, len(numbers) - 1) * error:.2g}"
+
+
 def rows(values: dict[str, list[dict[str, float]]]) -> Iterator[str]:
-    """Yield a table in Markdown: a mean and, over seeds, a standard deviation."""
-    yield "| | " + " | ".join(f"`{name}`" for name in SHOWN) + " |"
-    yield "|---|" + "---|" * len(SHOWN)
+    """Yield a table in Markdown."""
+    shown = [name for name in SHOWN if any(name in one for found in values.values() for one in found)]
+    yield "| | " + " | ".join(f"`{name}`" for name in shown) + " |"
+    yield "|---|" + "---|" * len(shown)
     for label, found in values.items():
-        cells = []
-        for name in SHOWN:
-            numbers = [one[name] for one in found]
-            spread = f" ± {np.std(numbers, ddof=1):.2g}" if len(numbers) > 1 else ""
-            cells.append(f"{np.mean(numbers):.3g}{spread}")
+        cells = [format_mean([one[name] for one in found if name in one]) for name in shown]
         yield f"| {label} | " + " | ".join(cells) + " |"
 
 
 @click.command()
-@click.argument("path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option("--seeds", default=5, show_default=True, help="How many, from 0.")
-@click.option("--epochs", default="1,5,10", show_default=True, help="Epochs to evaluate; a run ends at the last.")
-@click.option("--samples", default=10_000, show_default=True, help="Images on each side.")
+@click.argument("paths", metavar="RECIPE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--seeds", default=5, show_default=True, help="Number of seeds, from 0.")
+@click.option("--epochs", help="Epochs to evaluate, such as 1,5,10; the last by default, that of the recipe.")
+@click.option("--samples", default=10_000, show_default=True, help="Generated images, and real ones.")
 @click.option("--out", default=Path("runs/quality"), type=click.Path(path_type=Path), help="The runs' folder.")
-def main(path: Path, seeds: int, epochs: str, samples: int, out: Path) -> None:
-    """Train RECIPE from several seeds and evaluate it."""
-    evaluated = [int(epoch) for epoch in epochs.split(",")]
-    recipes = [load_recipe(path, seed=seed, epochs=evaluated[-1]) for seed in range(seeds)]
+def main(paths: tuple[Path, ...], seeds: int, epochs: str | None, samples: int, out: Path) -> None:
+    """Train each RECIPE from several seeds and evaluate it."""
+    evaluated = [int(epoch) for epoch in epochs.split(",")] if epochs else []
+    for path in paths:
+        study(path, seeds, evaluated, samples, out)
+
+
+def study(path: Path, seeds: int, evaluated: list[int], samples: int, out: Path) -> None:
+    """Train a recipe from several seeds, unless that has been done, and print its metrics."""
+    changes = {"epochs": evaluated[-1]} if evaluated else {}
+    recipes = [load_recipe(path, seed=seed, **changes) for seed in range(seeds)]
     folders = [out / f"{path.stem}-{seed}" for seed in range(seeds)]
     for recipe, folder in zip(recipes, folders, strict=True):
         train(recipe, folder)
     scorer = Scorer(recipes[0], samples)
     steps = scorer.source.steps_per_epoch
     values: dict[str, list[dict[str, float]]] = {}
-    for epoch in evaluated:
+    for epoch in evaluated or [recipes[0].epochs]:
         trained = [Trained(folder, str(epoch * steps)) for folder in folders]
-        values[f"epoch {epoch}"] = [scorer.measure_generator(one)[0] for one in trained]
+        values[f"{path.stem}, epoch {epoch}"] = [scorer.measure_generator(one)[0] for one in trained]
     last = [Sample(one.generate(one.noise(scorer.count, "evaluation")), recipes[0].features) for one in trained]
     likelihoods = [parzen(scorer.train.take(np.arange(1000)), scorer.real, sample) for sample in last]
     values |= {row: [found] for row, found in scorer.measure_references().items()}
@@ -94,9 +110,8 @@ def main(path: Path, seeds: int, epochs: str, samples: int, out: Path) -> None:
     print(f"{scorer.count:,} images each, {scorer.name}; {scorer.real.feature_name}; {get_cpu_name()}")
     print("\n".join(rows(values)))
     print("Parzen window, nats:", ", ".join(f"{one.value:.0f} +- {one.standard_error:.1f}" for one in likelihoods))
-    print("seconds:", ", ".join(f"{study['seconds']:.0f}" for study in studies))
-    print("modes at the end:", ", ".join(f"{found['modes']:.0f}" for found in values[f"epoch {evaluated[-1]}"]))
-    print("guards:", [said for study in studies for said in study["said"]] or "silent")
+    print("seconds:", ", ".join(f"{one['seconds']:.0f}" for one in studies))
+    print("warnings:", [said for one in studies for said in one["said"]] or "none")
 
 
 if __name__ == "__main__":

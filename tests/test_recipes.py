@@ -115,10 +115,13 @@ def test_clothes_that_are_not_there_are_told_with_how_to_get_them() -> None:
         recipe.data()
 
 
-CONVOLUTIONS = ("mnist_dcgan", "mnist_lsgan", "mnist_wgan_gp", "mnist_hinge_sn", "mnist_cgan", "mnist_acgan")
+CONVOLUTIONS = (
+    *("mnist_dcgan", "mnist_r3gan", "mnist_lsgan", "mnist_wgan_gp", "mnist_hinge_sn", "mnist_cgan", "mnist_acgan"),
+    *("stacked_mnist", "fashion_dcgan"),
+)
 FEW: dict[str, dict[str, Any]] = {
     "mnist_mlp": {},
-    **{name: {"channels": 4, "hidden": 8} for name in (*CONVOLUTIONS, "fashion_dcgan")},
+    **{name: {"channels": 4, "hidden": 8} for name in CONVOLUTIONS},
     "mnist_infogan": {"channels": 4, "hidden": 8},
     "mnist_began": {"channels": 4, "code": 6},
     "mnist_sgan": {"channels": 4, "hidden": 8},
@@ -136,7 +139,8 @@ TRANSLATIONS: dict[str, dict[str, Any]] = {
 
 def make_source(name: str, size: int) -> Source:
     """Return a source of 20 random images with the columns of a recipe."""
-    images, labels = RNG.integers(0, 256, (20, 1, size, size), np.uint8), np.arange(20, dtype=np.int32) % 10
+    channels = 3 if name == "stacked_mnist" else 1
+    images, labels = RNG.integers(0, 256, (20, channels, size, size), np.uint8), np.arange(20, dtype=np.int32) % 10
     if name == "mnist_sgan":
         return pairs(real=images, labelled=images, digits=labels, batch_size=4)
     return ArraySource(images, 4, labels=labels)
@@ -185,6 +189,15 @@ def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
     shutil.copytree("whole", "parts")
     compiled_players.free_all()
     assert run("parts", resume=7) == whole
+
+
+@pytest.mark.slow
+def test_stacked_digits_are_scored_in_packs() -> None:
+    settings = {"objective": "nonsaturating", "gamma": 0.0, "pack": 2, "channels": 4, "hidden": 8, "batch_size": 4}
+    recipe = load_recipe(ROOT / "recipes" / "stacked_mnist.py", **settings)
+    runner = Runner.from_recipe(recipe, "run")
+    result = runner.train(1, make_source("stacked_mnist", 28), quiet=True, evaluation=Evaluation())
+    assert result.step == 5 and runner._players.pack == 2
 
 
 @pytest.mark.slow

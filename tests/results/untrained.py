@@ -19,6 +19,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "mnist_cgan": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "mnist_acgan": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "mnist_dcgan": {"noise_dim": 5, "channels": 4, "hidden": 8},
+    "mnist_r3gan": {"noise_dim": 5, "channels": 4, "hidden": 8},
+    "stacked_mnist": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "mnist_lsgan": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "mnist_wgan_gp": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "mnist_hinge_sn": {"noise_dim": 5, "channels": 4, "hidden": 8},
