@@ -96,7 +96,7 @@ def recipe(
     learning_rate: float = 2e-3,
     gamma: float = 1.0,
     ema: float = 0.999,
-    epochs: int = 6,
+    epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""

@@ -51,6 +51,19 @@ set_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run. [default: the recipe's]")
 
 
+def attach_samples(default: int, use: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds ``--samples``, the number of images on each side of a comparison."""
+    return click.option(
+        "-n",
+        "--samples",
+        type=click.IntRange(100),
+        default=default,
+        show_default=True,
+        help=f"Number of generated and of real images{use}, limited by the data. Values for different numbers are "
+        "not comparable.",
+    )
+
+
 def attach_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--callback`` and ``--metric`` to a command."""
     for kind in ("metric", "callback"):  # decorators nest from the inside out

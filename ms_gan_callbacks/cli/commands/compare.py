@@ -8,7 +8,7 @@ import click
 
 from ms_gan_callbacks.cli.completion import complete_run_dirs
 from ms_gan_callbacks.cli.interrupts import Interrupts
-from ms_gan_callbacks.cli.options import checkpoint_option, device_option, set_option
+from ms_gan_callbacks.cli.options import attach_samples, checkpoint_option, device_option, set_option
 from ms_gan_callbacks.cli.outputs import Output, attach_output
 
 
@@ -21,14 +21,7 @@ from ms_gan_callbacks.cli.outputs import Output, attach_output
     shell_complete=complete_run_dirs,
 )
 @attach_output("Also write curves, image grids and tables to a file ending in .html or .png.")
-@click.option(
-    "-n",
-    "--samples",
-    type=click.IntRange(100),
-    default=2000,
-    show_default=True,
-    help="Number of generated and of real images of the metrics, limited by the data.",
-)
+@attach_samples(2000, " of the metrics")
 @click.option("--no-evaluation", "skip", is_flag=True, help="Leave out the metrics.")
 @checkpoint_option
 @set_option

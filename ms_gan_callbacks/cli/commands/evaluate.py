@@ -7,21 +7,19 @@ from pathlib import Path
 import click
 
 from ms_gan_callbacks.cli.interrupts import Interrupts
-from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
+from ms_gan_callbacks.cli.options import (
+    attach_samples,
+    checkpoint_option,
+    device_option,
+    run_dir_argument,
+    set_option,
+)
 from ms_gan_callbacks.cli.outputs import Output, attach_output
 
 
 @click.command("evaluate")
 @run_dir_argument
-@click.option(
-    "-n",
-    "--samples",
-    type=click.IntRange(100),
-    default=10_000,
-    show_default=True,
-    help="Number of generated and of real images, limited by the data. Values for different numbers are not"
-    " comparable.",
-)
+@attach_samples(10_000)
 @click.option(
     "--features",
     metavar="NAME[:KEY=VALUE,...]",

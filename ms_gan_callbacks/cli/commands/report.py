@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ms_gan_callbacks.cli.interrupts import Interrupts
-from ms_gan_callbacks.cli.options import checkpoint_option, device_option, run_dir_argument, set_option
+from ms_gan_callbacks.cli.options import (
+    attach_samples,
+    checkpoint_option,
+    device_option,
+    run_dir_argument,
+    set_option,
+)
 from ms_gan_callbacks.cli.outputs import Output, attach_output
 from ms_gan_callbacks.errors import GanError, UsageError, warn
 
@@ -30,14 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-evaluation", "skip", is_flag=True, help="Leave out the evaluation, which takes about a minute."
 )
-@click.option(
-    "-n",
-    "--samples",
-    type=click.IntRange(100),
-    default=10_000,
-    show_default=True,
-    help="Number of generated and of real images of the evaluation, limited by the data.",
-)
+@attach_samples(10_000, " of the evaluation")
 @click.option("--folder", default="samples", show_default=True, help="Folder of the image grids in RUN_DIR.")
 @checkpoint_option
 @set_option
