@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/stacked_mnist.py
 Change it:   ms-gan run recipes/stacked_mnist.py --set objective=nonsaturating --set gamma=0 --set pack=2
 See it:      ms-gan show recipes/stacked_mnist.py
-Time:        about fifteen minutes on two cores; see docs/quality.md for results
+Time:        at most 25 minutes on two cores; see docs/quality.md for results
 
 The benchmark of mode collapse of Metz et al., 2016 (arXiv:1611.02163), by default with relativistic pairing, R1
 and R2 (Huang et al., 2024, arXiv:2501.05441). The settings above are those of PacGAN (Lin et al., 2018,

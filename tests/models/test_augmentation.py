@@ -124,7 +124,9 @@ def draws(augment: Augment) -> dict[str, np.ndarray]:
     return {name: augment.draw(rng, len(batch()[0])) for name in ("augment_fake", "augment_real")}
 
 
-@pytest.mark.parametrize("objective", [Wasserstein(), RelativisticPairing()], ids=repr)
+@pytest.mark.parametrize(
+    "objective", [pytest.param(Wasserstein(), marks=pytest.mark.slow), RelativisticPairing()], ids=repr
+)
 def test_both_players_see_changed_images(objective) -> None:
     augment = Augment()
     made, (real, noise) = players(Perceptron, objective=objective, augment=augment), batch()
@@ -144,6 +146,7 @@ def test_both_players_see_changed_images(objective) -> None:
     assert scalars[:4] == pytest.approx([d_loss, g_loss, of_real.mean(), of_fake.mean()], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_penalties_are_computed_from_changed_images() -> None:
     augment = Augment()
     made, (real, noise) = players(Perceptron, objective=Wasserstein(), augment=augment, penalty=R1(2.0)), batch()
@@ -194,6 +197,7 @@ def test_the_probability_stays_between_0_and_its_limit() -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_adaptive_run_publishes_its_probability_and_resumes_exactly(images: np.ndarray, tmp_path: Path) -> None:
     def runner(folder: str, **more: object):
         return tiny_runner(augment=AdaptiveAugment(target=-0.9, images=50), out_dir=tmp_path / folder, **more)

@@ -215,6 +215,7 @@ class CallsNetworks(Callback):
             np.testing.assert_array_equal(first, second)  # Dropout would draw other masks
 
 
+@pytest.mark.slow
 def test_networks_that_a_callback_calls_are_in_evaluation_mode_and_train_as_without_it() -> None:
     def train(folder: str, callbacks: list[Callback]) -> dict[str, NDArray[np.float32]]:
         runner = tiny_runner(

@@ -111,6 +111,7 @@ def test_lazy_penalties_are_due_in_every_nth_step() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_run_with_lazy_penalties_resumes_exactly(images: np.ndarray, tmp_path: Path) -> None:
     penalties = [R1(every=3), GradientPenalty(every=2)]
     whole = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "whole")
