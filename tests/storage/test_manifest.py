@@ -99,7 +99,7 @@ def test_what_was_not_written_down_has_its_default() -> None:
     told = {"facts", "format", "generator_every", "critic", "data", "evaluation", "plugins", "versions", "history"}
     told |= {"players", "timings", "ranks", "sync_batch_norm"}
     others = [one.name for one in fields(Manifest) if one.name not in told]
-    assert len(others) == 26
+    assert len(others) == 27
     assert {name: getattr(found, name) for name in others} == dict.fromkeys(others)
 
 
