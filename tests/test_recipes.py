@@ -196,7 +196,7 @@ def test_stacked_digits_are_scored_in_packs() -> None:
     settings = {"objective": "nonsaturating", "gamma": 0.0, "pack": 2, "channels": 4, "hidden": 8, "batch_size": 4}
     recipe = load_recipe(ROOT / "recipes" / "stacked_mnist.py", **settings)
     runner = Runner.from_recipe(recipe, "run")
-    result = runner.train(1, make_source("stacked_mnist", 28), quiet=True, evaluation=Evaluation())
+    result = runner.train(1, make_source("stacked_mnist", 28), [], quiet=True, evaluation=Evaluation())
     assert result.step == 5 and runner._players.pack == 2
 
 
