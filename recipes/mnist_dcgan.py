@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_dcgan.py
 Change it:   ms-gan run recipes/mnist_dcgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_dcgan.py
-Time:        about seven minutes on two cores; see docs/gallery.md for results
+Time:        about twelve minutes on two cores; see docs/gallery.md for results
 
 Beyond the paper: the penalty R1 (Mescheder et al., 2018, arXiv:1801.04406), a moving average of the generator,
 which makes the images, and the settings of Adam of Karras et al., 2019 (arXiv:1812.04948; MindSpore does not

@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_r3gan.py
 Change it:   ms-gan run recipes/mnist_r3gan.py --set channels=48 --set epochs=10
 See it:      ms-gan show recipes/mnist_r3gan.py
-Time:        at most 20 minutes on two cores; see docs/gallery.md for results
+Time:        about ten minutes on two cores; see docs/gallery.md for results
 
 The networks are small ones for 28 x 28 pixels, not those of the paper. As there, they are residual, have no
 normalization layers, and the last convolution of each block starts at zero. Penalties are computed in every fourth
