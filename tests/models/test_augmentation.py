@@ -224,6 +224,7 @@ class Darker:
         return images - ops.stop_gradient(drawn)
 
 
+@pytest.mark.slow
 def test_an_augmentation_of_a_users_own_is_one_class() -> None:
     made, (real, noise) = players(Perceptron, objective=Wasserstein(), augment=Darker()), batch()
     before = doubles(made)

@@ -66,6 +66,7 @@ def test_a_step_judges_packs_and_penalises_their_gradient(monkeypatch: pytest.Mo
     assert scalars[1] == pytest.approx(-judge(middle, pack(draw(before, noise))).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_packs(images: np.ndarray) -> None:
     runner = tiny_runner(discriminator=pairs_of)
     runner.train(1, images, batch_size=4, quiet=True)

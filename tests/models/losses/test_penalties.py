@@ -76,6 +76,7 @@ def test_the_discriminators_gradient_is_that_of_the_papers_loss(network: type[nn
     assert np.abs(before["discriminator.last.bias"] - after["discriminator.last.bias"]).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_several_penalties_add_up_and_lazy_ones_are_multiplied() -> None:
     penalties = [R1(2.0), GradientPenalty(3.0, every=4), R2(0.5)]
     made, (real, noise) = players(Perceptron, objective=Wasserstein(), penalty=penalties), batch()
