@@ -52,6 +52,13 @@ def check_whole_number(name: str, value: object, least: int) -> None:
         raise RecipeError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
+def check_methods(name: str, value: object, methods: Sequence[str]) -> None:
+    """Raise RecipeError unless a value is an object, not a class, with these methods."""
+    for method in methods:
+        if isinstance(value, type) or not callable(getattr(value, method, None)):
+            raise RecipeError(f"{name} must be an object with a method {method}, not {value!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """The settings of the training: of a generator and a discriminator, or of any game.
@@ -144,9 +151,7 @@ class Method:
 
             list_penalties(self.penalty)
         if self.augment is not None:
-            from ms_gan_callbacks.models.augmentation import check_augmentation
-
-            check_augmentation(self.augment)
+            check_methods("augment", self.augment, ("draw", "apply"))
 
     @property
     def traits(self) -> Objective:

@@ -24,6 +24,7 @@ from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
 from ms_gan_callbacks.models.settings import Method
+from ms_gan_callbacks.models.world import name_multiples
 
 TITLES = {"d": "discriminator", "g": "generator"}
 """The players' networks."""
@@ -127,12 +128,10 @@ class TwoPlayers(Players):
         ranks = self.world.size
         unit = self.pack * ranks
         if self.pack > 1 and batch_size % unit:
-            near = batch_size - batch_size % unit
-            sizes = f"{near} or {near + unit}" if near else f"{unit}"
             among = f" on each of {ranks} ranks" if ranks > 1 else ""
             raise RecipeError(
                 f"a batch of {batch_size} cannot be divided into packs of {self.pack} images{among}: choose a "
-                f"batch size of {sizes}"
+                f"batch size of {name_multiples(batch_size, unit)}"
             )
 
     def _list_warnings(self, probed: ProbeResult) -> Iterator[str]:

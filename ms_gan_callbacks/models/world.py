@@ -65,6 +65,12 @@ class _Sum(nn.Cell):  # type: ignore[misc]
         return self.reduce(values)
 
 
+def name_multiples(number: int, unit: int) -> str:
+    """Return the multiples of a unit next to a number, such as "63 or 66"; 0 is left out."""
+    below = number - number % unit
+    return f"{below} or {below + unit}" if below else f"{unit}"
+
+
 class World:
     """The ranks of a run, as one of them sees them.
 
@@ -85,11 +91,9 @@ class World:
     def check_divides(self, batch_size: int) -> None:
         """Raise UsageError unless a batch has the same number of rows for each rank."""
         if batch_size % self.size:
-            below = batch_size - batch_size % self.size
-            sizes = f"{below} or {below + self.size}" if below else f"{self.size}"
             raise UsageError(
                 f"a batch of {batch_size} cannot be divided among {self.size} ranks: "
-                f"choose a batch size of {sizes}"
+                f"choose a batch size of {name_multiples(batch_size, self.size)}"
             )
 
     def part(self, rows: NDArray[Any], batch_size: int) -> NDArray[Any]:

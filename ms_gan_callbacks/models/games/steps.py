@@ -59,26 +59,24 @@ class Steps:
         for name in self.scalars:
             if self.scalars.count(name) > 1:
                 raise RecipeError(f"{type(game).__name__} publishes two scalars named {name!r}: rename one")
+        players = {name: player.every for name, player in cast.players.items()}
+        self._periods: dict[str, int] = {**players, **game.terms}
         self._built: dict[tuple[str, ...], TrainingStep] = {}
 
     def list_due(self, step: int) -> tuple[str, ...]:
         """Return the names of the players that are updated in a step, and of the terms that are computed."""
-        return tuple(name for name, every in self._list_periods().items() if step % every == 0)
-
-    def _list_periods(self) -> dict[str, int]:
-        players = {name: player.every for name, player in self._cast.players.items()}
-        return players | dict(self._cast.game.terms)
+        return tuple(name for name, every in self._periods.items() if step % every == 0)
 
     def get(self, due: Collection[str] | None = None) -> TrainingStep:
         """Return the step that updates some players and computes some terms, by default all."""
-        moving = tuple(name for name in self._list_periods() if due is None or name in due)
+        moving = tuple(name for name in self._periods if due is None or name in due)
         if moving not in self._built:
             self._built[moving] = self._build(moving)
         return self._built[moving]
 
     def compile_all(self, first: TrainingStep, inputs: Sequence[Tensor]) -> set[str]:
         """Compile all steps of a run, given the first, for inputs; return the names of their Parameters."""
-        period = math.lcm(*self._list_periods().values())
+        period = math.lcm(*self._periods.values())
         kinds = dict.fromkeys(self.list_due(step) for step in range(1, min(MOST_STEPS, period) + 1))
         steps = dict.fromkeys([first, *(self.get(due) for due in kinds)])
         return {name for step in steps for name in step.compile_for(*inputs)}
@@ -88,7 +86,7 @@ class Steps:
         return [self._bind_loss(name, ()) for name in self._cast.players]
 
     def _build(self, due: tuple[str, ...]) -> TrainingStep:
-        cast, idle = self._cast, [name for name in self._list_periods() if name not in due]
+        cast, idle = self._cast, [name for name in self._periods if name not in due]
         make = bind(cast.game, "make", self.inputs)
         losses = {name: self._bind_loss(name, idle) for name in cast.players}
         told = {scalar for name, loss in losses.items() if name in due for scalar in loss.scalars}

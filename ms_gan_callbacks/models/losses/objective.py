@@ -10,6 +10,7 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError, warn
+from ms_gan_callbacks.models.settings import check_methods
 
 
 class Losses(Protocol):
@@ -75,9 +76,7 @@ def complete_objective(objective: object) -> Objective:
     Raises:
         RecipeError: a loss is missing, or ``clip`` is not a number above 0.
     """
-    for method in ("discriminator_loss", "generator_loss"):
-        if isinstance(objective, type) or not callable(getattr(objective, method, None)):
-            raise RecipeError(f"objective must be an object with a method {method}, not {objective!r}")
+    check_methods("objective", objective, ("discriminator_loss", "generator_loss"))
     if isinstance(objective, Objective):
         completed = objective
     else:

@@ -17,6 +17,7 @@ from mindspore import Tensor, ops
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import RecipeError, is_whole
+from ms_gan_callbacks.models.settings import check_methods
 
 Floats = NDArray[np.float32]
 Critic = Callable[[Tensor], Tensor]
@@ -172,9 +173,7 @@ def list_penalties(penalty: object) -> tuple[Penalty, ...]:
         return ()
     several = tuple(penalty) if isinstance(penalty, (list, tuple)) else (penalty,)
     for one in several:
-        for method in ("draw", "loss"):
-            if isinstance(one, type) or not callable(getattr(one, method, None)):
-                raise RecipeError(f"penalty must be an object with a method {method}, not {one!r}")
+        check_methods("penalty", one, ("draw", "loss"))
         if not is_whole(every := getattr(one, "every", 1), 1):
             raise RecipeError(f"a penalty's every must be a whole number of at least 1, got {every!r}")
     return several
