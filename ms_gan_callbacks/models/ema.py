@@ -30,8 +30,8 @@ class EMA(nn.Cell):  # type: ignore[misc]
 
     After update t of the network the average is decay * average + (1 - decay) * weights, with the decay
     min(``decay``, (1 + t) / (10 + t)), so that initial weights do not dominate short runs. The moving statistics
-    of batch normalisation are averaged, too, to match the averaged weights. Other parameters without gradient are
-    copied.
+    of batch normalisation are averaged, too; images are made with others, see :class:`Averages`. Other parameters
+    without gradient are copied.
 
     Args:
         network: the network; its parameters are named ``<name>.*``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from ms_gan_callbacks.models.games.chance import draw_all
 from ms_gan_callbacks.models.games.game import STEP, Game
 from ms_gan_callbacks.models.games.rendering import Inputs, Renderer, list_image_columns
 from ms_gan_callbacks.models.games.steps import Steps
-from ms_gan_callbacks.models.networks import Floats
+from ms_gan_callbacks.models.networks import CHUNK, Floats
 from ms_gan_callbacks.models.probe import restore_values
 
 ColumnReader: TypeAlias = Callable[[int], Inputs]
@@ -42,7 +43,7 @@ class Inference:
         self.game, self.seed, self.step_number = game, seed, 0
         self.averages: dict[str, EMA] = {}
         self.state: list[Parameter] = []
-        self._renderer = Renderer(game, self.averages)
+        self._renderer = Renderer(game, self.averages, self._draw_batch)
 
     @property
     def noise_dim(self) -> int:
@@ -94,6 +95,19 @@ class Inference:
             if len(columns.get(one, ())) < count:
                 raise UsageError(f"this game makes images from the column {one!r}: pass columns={{{one!r}: ...}}")
         return self.draw_images(count, name, lambda rows: {one: columns[one][:rows] for one in columns})
+
+    def use_averages(self) -> AbstractContextManager[None]:
+        """Return a context in which the moving averages replace the networks of the game."""
+        return self._renderer.use_averages()
+
+    def _draw_batch(self, number: int) -> Inputs | None:
+        """Return random inputs of ``make`` for any seed, or None if it takes columns of the data."""
+        if list_image_columns(self.game):
+            return None
+        taken = self.game.get_inputs("make")
+        chance = {name: one for name, one in self.game.chance.items() if name in taken}
+        drawn = draw_all(chance, 0, number, CHUNK, purpose="statistics")
+        return {**drawn, STEP: np.array(self.step_number, np.float32)}
 
     def _draw_inputs(self, count: int, name: str, read: ColumnReader, method: str) -> dict[str, NDArray[Any]]:
         columns = list_image_columns(self.game, method)

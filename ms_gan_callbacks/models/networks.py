@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,6 +22,8 @@ Labels = NDArray[np.int32]
 OptimizerFactory: TypeAlias = Callable[[list[Parameter]], nn.Optimizer]
 Network: TypeAlias = nn.Cell | Callable[[], nn.Cell]
 Made = TypeVar("Made")
+CHUNK = 64
+"""Number of images that are generated at a time."""
 
 
 @contextmanager
@@ -107,10 +109,14 @@ class Forward(nn.Cell):  # type: ignore[misc]
         network: the network.
         chunk: number of rows in a chunk; rounded down to a multiple of ``pack``.
         pack: number of rows of the inputs for each row of the outputs.
+        training: layers that are in training mode, unlike the rest of the network.
     """
 
-    def __init__(self, network: nn.Cell, chunk: int = 64, pack: int = 1) -> None:
+    def __init__(
+        self, network: nn.Cell, chunk: int = CHUNK, pack: int = 1, training: Sequence[nn.Cell] = ()
+    ) -> None:
         super().__init__(auto_prefix=False)
+        self._training = tuple(training)
         self.network, self.chunk, self.pack = network, max(pack, chunk - chunk % pack), pack
 
     def construct(self, *inputs: Tensor) -> Any:
@@ -131,6 +137,8 @@ class Forward(nn.Cell):  # type: ignore[misc]
         # restored for other readers.
         training = self.network.training
         self.network.set_train(False)
+        for layer in self._training:
+            layer.set_train(True)
         count = next(len(one) for one in inputs if one.ndim)
         starts = range(0, count, self.chunk)
         try:

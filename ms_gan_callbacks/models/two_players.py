@@ -20,7 +20,7 @@ from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.games.trial import TrialResult
 from ms_gan_callbacks.models.inference import ColumnReader
 from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
-from ms_gan_callbacks.models.networks import Floats, Forward, Labels, Network
+from ms_gan_callbacks.models.networks import CHUNK, Floats, Forward, Labels, Network
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
 from ms_gan_callbacks.models.settings import Method
@@ -65,7 +65,6 @@ class TwoPlayers(Players):
             sync=method.sync_batch_norm,
         )
         self.classes, self.critic = method.classes, method.traits.probability is None
-        self._generate = Forward(self.averages["generator"].network if self.averages else self.generator)
         self.pack = self.game.pack = int(getattr(self.discriminator, "pack", 1))
         if self.pack > 1 and method.classes is not None:
             raise RecipeError("PackedDiscriminator does not take labels: it cannot be used with classes=...")
@@ -168,8 +167,11 @@ class TwoPlayers(Players):
         Raises:
             UsageError: labels are out of range, not one per noise vector, or the run is not conditional.
         """
-        given = self._check_labels(labels, len(noise))
-        return self._generate.predict(np.ascontiguousarray(noise, np.float32), *given)[0]
+        inputs = self._join(noise, self._check_labels(labels, len(noise)))
+        return self._renderer.render("select_images", inputs, self.step_number)[0]
+
+    def _join(self, noise: Floats, labels: tuple[Labels, ...]) -> Inputs:
+        return {"noise": np.ascontiguousarray(noise, np.float32), **dict(zip((LABELS,), labels, strict=False))}
 
     @property
     def takes_noise(self) -> bool:
@@ -187,6 +189,10 @@ class TwoPlayers(Players):
     def draw_picture(self, count: int, columns: int, name: str, read: ColumnReader) -> tuple[Floats, ...]:
         """Return the images of :meth:`draw_images`, as a tuple."""
         return (self.draw_images(count, name, read),)
+
+    def _draw_batch(self, number: int) -> Inputs:
+        drawn = noise(0, "statistics", number, CHUNK, self.game.noise_dim)
+        return self._join(drawn, self._check_labels(None, CHUNK))
 
     def sample(self, count: int, name: str, labels: Any, columns: Inputs) -> Floats:
         """Return ``count`` generated images, of these classes in a conditional run."""

@@ -110,7 +110,7 @@ class Adversarial(Game):
     def get_inputs(self, method: str) -> tuple[str, ...]:
         """Return the names of the inputs of a method, without ``made``."""
         labels = ("labels",) if self.conditional else ()
-        if method in ("make", "picture"):
+        if method in ("make", "picture", "select_images"):
             return ("noise", *labels) if method == "make" else ()
         if method == "g_loss":
             return ("real", *labels, *self._list_augments(self.sees_real))

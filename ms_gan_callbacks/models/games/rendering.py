@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,12 +11,15 @@ from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.models.ema import EMA
+from ms_gan_callbacks.models.games.averages import Averages
 from ms_gan_callbacks.models.games.game import STEP, Bound, Game, bind
 from ms_gan_callbacks.models.games.step import Call, Loss
 from ms_gan_callbacks.models.networks import Floats, Forward
 
 Inputs: TypeAlias = Mapping[str, NDArray[Any]]
 """Columns and random inputs by name."""
+BATCHES = 16
+"""Number of batches from which batch statistics are measured."""
 
 
 class Shown(nn.Cell):  # type: ignore[misc]
@@ -54,10 +57,13 @@ class Renderer:
     Args:
         game: the game, with its networks.
         averages: moving averages of networks by name, which replace the networks.
+        draw: returns the inputs of ``make`` for a batch of this number, or None if they are not random inputs.
     """
 
-    def __init__(self, game: Game, averages: Mapping[str, EMA]) -> None:
-        self._game, self._averages = game, averages
+    def __init__(self, game: Game, averages: Mapping[str, EMA], draw: Callable[[int], Inputs | None]) -> None:
+        self._game, self._draw = game, draw
+        self._averages = Averages(game, averages, self._run_batches)
+        self._batches: Forward | None = None
         self._judges: dict[int, Forward] = {}  # by the number of rows
         self._forwards: dict[str, tuple[Forward, tuple[str, ...]]] = {}
 
@@ -69,7 +75,7 @@ class Renderer:
             inputs: columns and random inputs by name, each with N rows; others are ignored.
             step: the newest step.
         """
-        with self._use_averages():
+        with self._averages.use():
             forward, names = self._get_forward(method)
             return forward.predict(*_select(inputs, names, step))
 
@@ -79,7 +85,7 @@ class Renderer:
         if count not in self._judges:
             make = bind(self._game, "make", names)
             self._judges[count] = Forward(Judged(self._game, make, losses), count)
-        with self._use_averages():
+        with self._averages.use():
             [values] = self._judges[count].predict(*_select(inputs, names, step))
         scalars = [name for loss in losses for name in loss.scalars]
         return dict(zip(scalars, map(float, values[0]), strict=True))
@@ -87,20 +93,27 @@ class Renderer:
     def _get_forward(self, method: str) -> tuple[Forward, tuple[str, ...]]:
         if method not in self._forwards:
             names = tuple(dict.fromkeys((*self._game.get_inputs("make"), *self._game.get_inputs(method))))
-            shown = Shown(self._game, bind(self._game, "make", names), bind(self._game, method, names))
-            self._forwards[method] = Forward(shown), names
+            self._forwards[method] = Forward(self._build_shown(method, names)), names
         return self._forwards[method]
 
-    @contextmanager
-    def _use_averages(self) -> Iterator[None]:
-        networks = {name: getattr(self._game, name) for name in self._averages}
-        for name, average in self._averages.items():
-            setattr(self._game, name, average.network)
-        try:
-            yield
-        finally:
-            for name, network in networks.items():
-                setattr(self._game, name, network)
+    def use_averages(self) -> AbstractContextManager[None]:
+        """Return a context in which the averages replace the networks of the game; see :class:`Averages`."""
+        return self._averages.use()
+
+    def _run_batches(self, layers: Sequence[nn.Cell]) -> int:
+        """Make batches of images from random inputs, with some layers in training mode; return their number."""
+        if self._draw(0) is None:
+            return 0
+        names = self._game.get_inputs("make")
+        if self._batches is None:
+            self._batches = Forward(self._build_shown("select_images", names), training=layers)
+        for index in range(BATCHES):
+            inputs = self._draw(index) or {}
+            self._batches.predict(*[inputs[name] for name in names])
+        return BATCHES
+
+    def _build_shown(self, method: str, names: Sequence[str]) -> Shown:
+        return Shown(self._game, bind(self._game, "make", names), bind(self._game, method, names))
 
 
 def _select(inputs: Inputs, names: Sequence[str], step: int) -> list[NDArray[Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +46,7 @@ class Subject:
         two = isinstance(self._players, TwoPlayers)
         self._network = None if two and network == "generator" else network
         given = draw_inputs(trained, self._players)
-        with use_averages(self._players):
+        with self._players.use_averages():
             if self._network is not None:
                 given = self._choose(self._network, given)
             if uint8:
@@ -76,7 +74,8 @@ class Subject:
         """
         recipe = replace(self.trained.recipe, accelerate=False)
         players = build_players(recipe, recipe.generator, recipe.discriminator)
-        weights = self._players.weights()
+        with self._players.use_averages():
+            weights = self._players.weights()
         for name, parameter in players.parameters().items():
             parameter.set_data(Tensor(weights[name]))  # it does not belong to a graph yet
         for cell in (*players.networks.values(), *(one.network for one in players.averages.values())):
@@ -137,16 +136,3 @@ class Subject:
                 "the generator returns NaN or infinite values: select an earlier one with --checkpoint"
             )
         return outputs[0]
-
-
-@contextmanager
-def use_averages(players: Players) -> Iterator[None]:
-    """Replace the networks of a game by their moving averages."""
-    before = {name: getattr(players.game, name) for name in players.averages}
-    for name, average in players.averages.items():
-        setattr(players.game, name, average.network)
-    try:
-        yield
-    finally:
-        for name, network in before.items():
-            setattr(players.game, name, network)
