@@ -176,7 +176,7 @@ class Generator(nn.Cell):
 
     def construct(self, noise: Tensor) -> Tensor:
         x = self.first(noise)
-        if self.kind == "statistics":
+        if self.kind in ("statistics", "norm"):
             x = self.norm(x)
         if self.kind == "digamma":
             x = ops.lgamma(ops.abs(x) + 1.0)
@@ -288,6 +288,14 @@ def test_the_average_is_exported_and_inputs_are_described_in_the_file(tiny: Path
         "noise": "float32 (N, 3), standard normal",
         "images": "float32 (N, 1, 4, 4), images in [-1, 1]",
     }
+
+
+@pytest.mark.slow
+def test_an_exported_average_has_the_batch_statistics_of_its_images(tiny: Path) -> None:
+    trained = Trained(make_run(Path("run"), tiny, kind="norm", ema=0.9))
+    path, _ = write(trained, "tiny.mindir")
+    noise = trained.noise(5)
+    assert_close(run_mindir(path, {"noise": noise}), trained.generate(noise), exact=True)
 
 
 @pytest.mark.slow
