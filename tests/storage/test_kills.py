@@ -17,7 +17,7 @@ from ms_gan_callbacks.config.recipe import load_recipe
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
 
 RUN = Path("run")
-KILLS = 24
+KILLS = 16
 
 
 def go_on() -> subprocess.Popen[str]:
