@@ -47,6 +47,7 @@ from .metrics.manifold import coverage, density, precision, recall
 from .metrics.memorisation import copied, memorisation
 from .metrics.paired import l1, psnr, ssim
 from .metrics.parzen import parzen
+from .metrics.picture_net import PictureNet
 from .metrics.sample import Estimate, Sample
 from .metrics.sampling import real_floor, sampling_noise
 from .metrics.sanity import sanity_rows
@@ -121,6 +122,7 @@ __all__ = [
     "PackedDiscriminator",
     "Penalty",
     "Periodic",
+    "PictureNet",
     "Player",
     "Progress",
     "Recipe",

@@ -22,12 +22,12 @@ from ms_gan_callbacks import (
     Every,
     Game,
     ImageGrid,
+    PictureNet,
     Player,
     Recipe,
     ReplayPool,
     Source,
     TensorBoard,
-    thumbnails,
     unpaired,
 )
 
@@ -163,7 +163,7 @@ def recipe(
         data=partial(both_sets, path, other, size, batch_size),
         epochs=epochs,
         seed=seed,
-        features=thumbnails,
+        features=PictureNet(),
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=2, columns=10),

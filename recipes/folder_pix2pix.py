@@ -26,6 +26,7 @@ from ms_gan_callbacks import (
     Every,
     Game,
     ImageGrid,
+    PictureNet,
     Player,
     Recipe,
     Source,
@@ -34,7 +35,6 @@ from ms_gan_callbacks import (
     l1,
     pairs,
     psnr,
-    thumbnails,
 )
 
 down = partial(nn.Conv2d, kernel_size=4, stride=2, pad_mode="pad", padding=1, weight_init=Normal(0.02))
@@ -177,7 +177,7 @@ def recipe(
         metrics={"l1": l1, "psnr": psnr},
         evaluate_samples=evaluate_samples,
         test_data=partial(data, 1, held_out=True),
-        features=thumbnails,
+        features=PictureNet(),
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=2, columns=10),

@@ -20,6 +20,7 @@ from ms_gan_callbacks import (
     Every,
     Game,
     ImageGrid,
+    PictureNet,
     Player,
     Recipe,
     ReplayPool,
@@ -27,7 +28,6 @@ from ms_gan_callbacks import (
     TensorBoard,
     mnist,
     stream,
-    thumbnails,
     unpaired,
 )
 
@@ -175,7 +175,7 @@ def recipe(
         epochs=epochs,
         seed=seed,
         test_data=partial(white_and_coloured, data_dir, "test", None, 100),
-        features=thumbnails,
+        features=PictureNet(),
         callbacks=[
             TensorBoard(Every.steps(50)),
             ImageGrid(Every.epochs(1), rows=2, columns=10),

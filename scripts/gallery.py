@@ -49,6 +49,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mnist_cyclegan": {},
     "fashion_dcgan": {},
     "folder_dcgan": {"path": str(ICONS)},
+    "folder_r3gan": {"path": str(ICONS), "mirror": "true", "epochs": "50"},
     "folder_pix2pix": {"path": str(ICONS), "task": "colorize"},
     "folder_cyclegan": {"path": str(HALVES)},
 }
@@ -79,8 +80,8 @@ the gray icon, so the results of `folder_pix2pix` for them are further from thei
 OTHERS = """
 ## Other images
 
-Images that are not digits are compared by their pixels, reduced to thumbnails. The numbers of different images are
-not comparable.
+Other images than gray digits are compared by the features of `PictureNet`. The numbers of different images are not
+comparable.
 """
 
 
@@ -118,11 +119,12 @@ def train(recipe: str, out: Path, **settings: str) -> float:
 
 def judge(out: Path) -> dict[str, Any]:
     """Return how good a run's last generator is, and what real images and unchanged inputs get."""
+    from ms_gan_callbacks import PictureNet
     from ms_gan_callbacks.results.inference import Trained
     from ms_gan_callbacks.results.report import evaluate
 
     trained = Trained(out)
-    report = evaluate(trained)
+    report = evaluate(trained, features=None if trained.recipe.features is None else PictureNet())
     rows = {
         name.split()[0]: values
         for name, values in report.values.items()

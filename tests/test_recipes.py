@@ -24,6 +24,7 @@ from ms_gan_callbacks import (
     Sample,
     Source,
     fld,
+    folder_images,
     load_recipe,
     mnist,
     pairs,
@@ -66,10 +67,7 @@ def trained(name: str, shape: tuple[int, ...], **settings: Any) -> Runner:
     images = runner.sample(3)
     assert images.shape == (3, *shape) and np.isfinite(images).all()
     assert list(Path("run/samples").glob("*.png")) and list(Path("run/checkpoints").glob("step-*"))
-    bright = np.zeros((2, *shape), np.uint8)
-    bright[1] = 255
-    features = Sample(bright, recipe.features).features
-    assert features.min() == 0 and features.max() == 1 and features.shape[1] <= 192
+    assert Sample(np.zeros((2, *shape), np.uint8), recipe.features).features.shape == (2, 80)
     return runner
 
 
@@ -88,6 +86,15 @@ small_runs = pytest.mark.filterwarnings("ignore::ms_gan_callbacks.errors.GanWarn
 def test_a_folder_of_pictures(photos: str, settings: dict[str, Any], shape: tuple[int, ...]) -> None:
     runner = trained("folder_dcgan", shape, path=photos, **settings)
     assert sum(name.endswith(".u") for name in runner._players.parameters()) == (5 if shape[1] == 64 else 4)
+
+
+@small_runs
+@pytest.mark.slow
+def test_a_folder_of_few_pictures(photos: str) -> None:
+    shape = (3, 64, 64)
+    runner = trained("folder_r3gan", shape, path=photos, mirror=True, hidden=8)
+    assert runner._recipe.data().count == 2 * folder_images(photos, size=64, batch_size=4).count
+    assert "augment.p" in runner._players.parameters()
 
 
 def test_a_folder_has_to_be_named_and_a_size_is_one_of_two(photos: str) -> None:
@@ -126,6 +133,7 @@ FEW: dict[str, dict[str, Any]] = {
     "mnist_began": {"channels": 4, "code": 6},
     "mnist_sgan": {"channels": 4, "hidden": 8},
     "folder_dcgan": {"channels": 4, "path": "unused", "grey": True},
+    "folder_r3gan": {"channels": 4, "hidden": 8, "path": "unused", "size": 32, "grey": True},
 }
 """Every recipe with a generator and a discriminator, and what makes it small."""
 TRANSLATIONS: dict[str, dict[str, Any]] = {
@@ -173,7 +181,7 @@ def test_the_networks_of_a_recipe_fit_each_other_and_its_objective(name: str, ph
 @pytest.mark.parametrize("name", FEW)
 def test_a_recipe_trains_and_resumes_to_the_same_bytes(name: str) -> None:
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=4, noise_dim=5, **FEW[name])
-    source = make_source(name, 32 if name == "folder_dcgan" else 28)
+    source = make_source(name, 32 if name in ("folder_dcgan", "folder_r3gan") else 28)
 
     def run(folder: str, **options: Any) -> bytes:
         runner = Runner.from_recipe(recipe, folder, **options)

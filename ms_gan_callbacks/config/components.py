@@ -26,6 +26,7 @@ from ms_gan_callbacks.errors import CallbackError, GanError, RecipeError, UsageE
 from ms_gan_callbacks.events.callback import Callback, is_callback_class
 from ms_gan_callbacks.metrics.direction import read_mode
 from ms_gan_callbacks.metrics.lenet import LeNet
+from ms_gan_callbacks.metrics.picture_net import PictureNet
 from ms_gan_callbacks.metrics.stacked import StackedLeNet
 from ms_gan_callbacks.metrics.thumbnails import thumbnails
 
@@ -54,7 +55,12 @@ BUILT_IN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         lambda thing: isinstance(thing, type) and issubclass(thing, Callback) and not inspect.isabstract(thing),
     ),
     "metrics": _list_public(metrics, lambda thing: read_mode(thing) is not None),
-    "features": {"lenet": LeNet, "stacked_lenet": StackedLeNet, "thumbnails": thumbnails},
+    "features": {
+        "lenet": LeNet,
+        "picture_net": PictureNet,
+        "stacked_lenet": StackedLeNet,
+        "thumbnails": thumbnails,
+    },
 }
 """Components with a plain name: public callbacks, and public metrics with a direction."""
 

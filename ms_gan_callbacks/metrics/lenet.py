@@ -6,7 +6,6 @@ about two seconds, without importing MindSpore.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import numpy as np
 import scipy
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from safetensors.numpy import load
 
 from ms_gan_callbacks.data.protocol import to_unit
-from ms_gan_callbacks.errors import GanError, UsageError
+from ms_gan_callbacks.errors import UsageError
+from ms_gan_callbacks.metrics.pretrained import WEIGHTS, load_weights
 
 Floats = NDArray[np.float32]
 
-WEIGHTS = Path(__file__).parent / "weights" / "lenet.safetensors"
 SHA256 = "c03a804abdc625c5232717f587440beee291faa814562ed6f9c22f17e201ed82"
 _EPSILON = np.float32(1e-6)
 _CHUNK = 250  # images; the patches of a chunk take 20 MB
@@ -43,22 +41,16 @@ class LeNet:
         GanError: the file cannot be read, or its sha256 is wrong.
     """
 
-    def __init__(self, path: Path = WEIGHTS) -> None:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise GanError(f"{path} cannot be read ({error.strerror}); reinstall ms-gan-callbacks") from error
-        if hashlib.sha256(content).hexdigest() != SHA256:
-            raise GanError(f"{path} is damaged: its sha256 is not {SHA256[:8]}...; reinstall ms-gan-callbacks")
+    def __init__(self, path: Path = WEIGHTS / "lenet.safetensors") -> None:
+        self._weights = load_weights(path, SHA256)
         self.name = f"lenet-{SHA256[:8]}"
-        self._weights: dict[str, Floats] = load(content)
 
     def __call__(self, images: NDArray[np.uint8]) -> Floats:
         """Return the features, float32 (N, 84); raise UsageError if the images have another shape."""
         if images.shape[1:] != (1, 28, 28):
             raise UsageError(
                 f"the LeNet requires images of shape (1, 28, 28), not {images.shape[1:]}; use other features:"
-                " Recipe(features=thumbnails), ms-gan evaluate --features thumbnails, or a custom extractor:"
+                " Recipe(features=PictureNet()), ms-gan evaluate --features picture_net, or a custom extractor:"
                 " images (N, C, H, W) uint8 -> features (N, D)"
             )
         chunks = [self._extract(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import UsageError, is_whole
+from ms_gan_callbacks.metrics.resizing import build_averages
 
 _CHUNK = 500  # images converted to floats at a time
 
@@ -29,18 +30,10 @@ def thumbnails(images: NDArray[np.uint8], size: int = 8) -> NDArray[np.float32]:
     if not is_whole(size, 1):
         raise UsageError(f"thumbnails(size=...) takes a whole number of at least 1, got {size!r}")
     count, channels, height, width = images.shape
-    rows, columns = _build_averages(height, size), _build_averages(width, size).T
+    rows, columns = build_averages(height, size), build_averages(width, size).T
     features = np.empty((count, channels, size, size), np.float32)
     for start in range(0, count, _CHUNK):
         features[start : start + _CHUNK] = rows @ images[start : start + _CHUNK].astype(np.float32) @ columns
     features /= np.float32(255)
     flat: NDArray[np.float32] = features.reshape(count, -1)
     return flat
-
-
-def _build_averages(length: int, size: int) -> NDArray[np.float32]:
-    """Return the matrix (size, length) that averages a row of pixels over ``size`` equal intervals."""
-    edges, pixels = np.linspace(0, length, size + 1)[:, np.newaxis], np.arange(length)
-    covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    means: NDArray[np.float32] = (np.clip(covered, 0, None) * (size / length)).astype(np.float32)
-    return means

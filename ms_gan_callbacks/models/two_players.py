@@ -20,6 +20,7 @@ from ms_gan_callbacks.models.games.rendering import Inputs
 from ms_gan_callbacks.models.games.trial import TrialResult
 from ms_gan_callbacks.models.inference import ColumnReader
 from ms_gan_callbacks.models.losses.objective import check_scores, critic_value, game_value
+from ms_gan_callbacks.models.losses.penalties import GradientBased
 from ms_gan_callbacks.models.networks import CHUNK, Floats, Forward, Labels, Network
 from ms_gan_callbacks.models.players import Players
 from ms_gan_callbacks.models.probe import ProbeResult, probe_networks, restore_values, takes_labels
@@ -117,11 +118,20 @@ class TwoPlayers(Players):
         )
         check_scores(traits, probed.scores)
         self.game.joined, self.game.labelled = probed.joined, probed.labelled
+        self._check_penalties()
         self.game.image_shape = real.shape[1:]
         columns = (REAL,) if classes is None else (REAL, LABELS)
         tried = TrialResult(frozenset(("generator",)), {"d": self.game.scalars[2:], "g": ()})
         self._adopt(tried._replace(warnings=tuple(self._list_warnings(probed))), columns)
         self.steps.scalars = self.game.scalars
+
+    def _check_penalties(self) -> None:
+        for one in self.game.penalties.values() if self.game.labelled and self.accelerated else ():
+            if not isinstance(one, GradientBased):
+                raise RecipeError(
+                    f"{type(one).__name__}: MindSpore cannot compile a custom penalty if the discriminator takes "
+                    "labels and has fast layers; set accelerate=False"
+                )
 
     def _check_packs(self, batch_size: int) -> None:
         ranks = self.world.size

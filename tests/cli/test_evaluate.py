@@ -77,8 +77,11 @@ def fails(code: int, *arguments: str) -> str:
 def test_the_cure_is_named_and_works(run_dir: Path, moved: list[str]) -> None:
     line = fails(2, "evaluate", str(run_dir), "-n", "100", *moved)
     assert "not (3, 10, 10)" in line
-    assert "Recipe(features=thumbnails)" in line
-    assert "ms-gan evaluate --features thumbnails" in line
+    assert "Recipe(features=PictureNet())" in line
+    assert "ms-gan evaluate --features picture_net" in line
+    result = ms_gan("evaluate", str(run_dir), "-n", "100", *moved, "--features", "picture_net", "-o", "own.json")
+    assert (result.exit_code, result.stderr) == (0, ""), result.stderr
+    assert json.loads(Path("own.json").read_text())["features"].startswith("picture-net-")
     result = ms_gan("evaluate", str(run_dir), "-n", "100", *moved, "--features", "thumbnails", "-o", "all.json")
     assert (result.exit_code, result.stderr) == (0, ""), result.stderr
     found = json.loads(Path("all.json").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import re
 import sys
@@ -17,13 +16,14 @@ from mindspore import Parameter, Tensor, nn
 from safetensors.numpy import load_file
 
 from ms_gan_callbacks import GanError, UsageError, mnist
+from ms_gan_callbacks.metrics import pretrained
 from ms_gan_callbacks.metrics.lenet import LeNet, load_lenet
 from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.models.networks import graph_mode
 
 from .conftest import Digits
 
-home = importlib.import_module("ms_gan_callbacks.metrics.lenet")
+WEIGHTS = pretrained.WEIGHTS / "lenet.safetensors"
 LOG = (ROOT / "scripts" / "train_lenet.log").read_text(encoding="utf-8")
 
 
@@ -46,15 +46,15 @@ def test_it_reads_the_digits_of_the_test_set_as_its_log_says() -> None:
 
 
 def test_the_log_and_the_name_tell_which_weights_these_are() -> None:
-    digest = hashlib.sha256(home.WEIGHTS.read_bytes()).hexdigest()
+    digest = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert f"sha256 {digest}" in LOG
     assert load_lenet().name == f"lenet-{digest[:8]}"
-    assert home.WEIGHTS.stat().st_size < 400_000
+    assert WEIGHTS.stat().st_size < 400_000
 
 
 def test_it_computes_what_the_trained_cell_does(script: ModuleType, digits: Digits) -> None:
     cell = script.LeNet()
-    weights = load_file(home.WEIGHTS)
+    weights = load_file(WEIGHTS)
     assert {p.name: p.shape for p in cell.get_parameters()} == {n: w.shape for n, w in weights.items()}
     for parameter in cell.get_parameters():
         parameter.set_data(Tensor(weights[parameter.name]))
@@ -95,7 +95,7 @@ class Stock(nn.Cell):
 def test_its_layers_are_the_stock_ones(digits: Digits) -> None:
     images = digits.real[:32]
     with graph_mode():
-        values = Stock(load_file(home.WEIGHTS))(Tensor(images.astype(np.float32) / 127.5 - 1)).asnumpy()
+        values = Stock(load_file(WEIGHTS))(Tensor(images.astype(np.float32) / 127.5 - 1)).asnumpy()
     scaled = values / np.sqrt((values**2).mean(axis=1, keepdims=True))
     np.testing.assert_allclose(load_lenet()(images), scaled, atol=1e-4)
 
@@ -114,7 +114,7 @@ def test_an_image_has_the_same_features_in_any_company(digits: Digits) -> None:
 
 @pytest.mark.parametrize("place", [0, 100, 100_000, -1])
 def test_weights_with_one_bit_flipped_are_refused(place: int, tmp_path: Path) -> None:
-    content = bytearray(home.WEIGHTS.read_bytes())
+    content = bytearray(WEIGHTS.read_bytes())
     content[place] ^= 1
     damaged = tmp_path / "lenet.safetensors"
     damaged.write_bytes(content)
@@ -124,7 +124,7 @@ def test_weights_with_one_bit_flipped_are_refused(place: int, tmp_path: Path) ->
 
 def test_cut_and_missing_weights_are_refused(tmp_path: Path) -> None:
     cut = tmp_path / "lenet.safetensors"
-    cut.write_bytes(home.WEIGHTS.read_bytes()[:1000])
+    cut.write_bytes(WEIGHTS.read_bytes()[:1000])
     with pytest.raises(GanError, match="is damaged"):
         LeNet(cut)
     with pytest.raises(GanError, match="cannot be read"):
@@ -135,7 +135,7 @@ def test_cut_and_missing_weights_are_refused(tmp_path: Path) -> None:
 def test_images_it_is_not_made_for_are_refused_with_the_way_out(shape: tuple[int, ...]) -> None:
     with pytest.raises(
         UsageError,
-        match=r"Recipe\(features=thumbnails\), ms-gan evaluate --features thumbnails, or a custom extractor",
+        match=r"Recipe\(features=PictureNet\(\)\), ms-gan evaluate --features picture_net, or a custom extractor",
     ) as error:
         _ = Sample(np.zeros((2, *shape), np.uint8)).features
     assert str(shape) in str(error.value)

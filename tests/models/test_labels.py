@@ -16,19 +16,24 @@ from conftest import (
     train_step,
     weights_of,
 )
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 from PIL import Image
 
 from models.losses.plain import batch, doubles, players
 from ms_gan_callbacks import (
+    DRAGAN,
+    R1,
+    R2,
     ArraySource,
     AuxiliaryClassifier,
     Checkpoint,
     DataError,
     DatasetSource,
     Every,
+    GradientPenalty,
     Hinge,
     ImageGrid,
+    Penalty,
     RecipeError,
     RunDirError,
     UsageError,
@@ -98,6 +103,70 @@ def test_real_images_and_fakes_of_a_step_have_the_same_labels() -> None:
     # Every class that was there has learned, in both networks.
     for name in ("generator.classes.embedding_table", "discriminator.classes.embedding_table"):
         assert (np.abs(after[name] - before[name]).max(1) > 0).all()
+
+
+def compute_slopes(w: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the gradient of each score of a projection with respect to its image, (N, 16)."""
+    return w["discriminator.dense.weight"][0] + w["discriminator.classes.embedding_table"][LABELS]
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+@pytest.mark.parametrize("kind", [R1, R2, GradientPenalty, DRAGAN])
+def test_a_penalty_of_scores_of_labels(kind: type[Penalty], accelerate: bool) -> None:
+    def step(penalty: object) -> tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        settings = {"objective": Hinge(), "classes": CLASSES, "penalty": penalty, "accelerate": accelerate}
+        made, (real, noise) = players(Projection, Generator, **settings), batch()
+        before = doubles(made)
+        told = train_step(made, real, noise, LABELS, drawn=np.full((5, 1, 1, 1), 0.3, np.float32)).asnumpy()
+        return float(told[0]), before, doubles(made)
+
+    (plain, before, without), (penalised, _, after) = step(None), step(kind(2.0))
+    slopes = compute_slopes(before)
+    norms = np.sqrt((slopes**2).sum(1, keepdims=True))
+    if kind in (R1, R2):
+        wanted, pull = (norms**2).mean(), 2 * slopes / len(LABELS)
+    else:
+        wanted, pull = 2 * ((norms - 1) ** 2).mean(), 4 * (norms - 1) * slopes / norms / len(LABELS)
+    assert penalised - plain == pytest.approx(wanted, rel=1e-4)
+    # The rate is 1: an update is the gradient, of the weights of all images and of those of each class.
+    moved = without["discriminator.dense.weight"][0] - after["discriminator.dense.weight"][0]
+    np.testing.assert_allclose(moved, pull.sum(0), atol=1e-5)
+    table = "discriminator.classes.embedding_table"
+    by_class = np.stack([pull[one == LABELS].sum(0) for one in range(CLASSES)])
+    np.testing.assert_allclose(without[table] - after[table], by_class, atol=1e-5)
+
+
+def test_a_lazy_penalty_of_scores_of_labels_resumes_exactly(tmp_path: Path) -> None:
+    images, labels = numbered()
+
+    def run(folder: str, **options: object) -> dict[str, np.ndarray]:
+        settings = {"classes": CLASSES, "penalty": [R1(1.0, every=3), R2(1.0)]}
+        networks = {"generator": Generator, "discriminator": Projection}
+        runner = tiny_runner(tmp_path / folder, **networks, **settings, **options)
+        runner.train(2, ArraySource(images, 4, labels=labels), [Checkpoint(Every.steps(4), keep=None)], quiet=True)
+        return weights_of(runner)
+
+    whole = run("run")
+    assert_same_weights(run("run", resume=4), whole)
+
+
+class Custom(Penalty):
+    """A penalty of no class of the package."""
+
+    def loss(self, critic: object, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        return ops.square(ms.grad(critic)(real)).mean()
+
+
+def test_a_custom_penalty_of_scores_of_labels_needs_stock_layers() -> None:
+    settings = {"objective": Hinge(), "classes": CLASSES, "penalty": Custom()}
+    with pytest.raises(RecipeError, match=r"Custom: MindSpore cannot compile .* set accelerate=False"):
+        players(Projection, Generator, **settings)
+    made, (real, noise) = players(Projection, Generator, accelerate=False, **settings), batch()
+    before = doubles(made)
+    penalised = train_step(made, real, noise, LABELS, drawn=np.zeros(1, np.float32)).asnumpy()[0]
+    plain_made = players(Projection, Generator, objective=Hinge(), classes=CLASSES)
+    plain = train_step(plain_made, real, noise, LABELS).asnumpy()[0]
+    assert penalised - plain == pytest.approx((compute_slopes(before) ** 2).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.slow)])

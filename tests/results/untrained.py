@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mnist_began": {"noise_dim": 5, "channels": 4, "code": 6},
     "mnist_sgan": {"noise_dim": 5, "channels": 4, "hidden": 8},
     "folder_dcgan": {"noise_dim": 5, "channels": 4, "path": "photos"},
+    "folder_r3gan": {"noise_dim": 5, "channels": 4, "hidden": 8, "path": "photos", "size": 32},
     "mnist_pix2pix": {"channels": 4, "count": 20},
     "mnist_cyclegan": {"channels": 4, "count": 40, "blocks": 1, "pool": 4},
     "folder_pix2pix": {"channels": 4, "path": "photos"},

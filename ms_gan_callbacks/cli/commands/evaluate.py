@@ -23,7 +23,8 @@ from ms_gan_callbacks.cli.outputs import Output, attach_output
 @click.option(
     "--features",
     metavar="NAME[:KEY=VALUE,...]",
-    help="Feature extractor instead of the recipe's: lenet, stacked_lenet, thumbnails, package.module:function.",
+    help="Feature extractor instead of the recipe's: lenet, picture_net, stacked_lenet, thumbnails, "
+    "package.module:function.",
 )
 @attach_output("Also write the values to a JSON file.")
 @checkpoint_option
@@ -47,7 +48,7 @@ def command(
     \b
     ms-gan evaluate runs/mine                         takes about a minute
     ms-gan evaluate runs/mine --checkpoint best       the checkpoint of Checkpoint(best=...)
-    ms-gan evaluate runs/mine --features thumbnails   for images other than 28 x 28 digits
+    ms-gan evaluate runs/mine --features picture_net  for images other than 28 x 28 digits
     ms-gan evaluate runs/mine --set path=/new/photos  if its data has moved
     """
     output = None if out is None else Output(out, overwrite)

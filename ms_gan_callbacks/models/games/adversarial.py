@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.models.games.chance import Chance, Normal
 from ms_gan_callbacks.models.games.game import Game
 from ms_gan_callbacks.models.losses.objective import critic_value, game_value
-from ms_gan_callbacks.models.losses.penalties import list_penalties
+from ms_gan_callbacks.models.losses.penalties import GradientBased, list_penalties
 from ms_gan_callbacks.models.settings import Method
 from ms_gan_callbacks.models.world import get_world
 
@@ -202,7 +203,11 @@ class DiscriminatorLoss(nn.Cell):  # type: ignore[misc]
     def __init__(self, game: Adversarial, due: Sequence[str], both: bool) -> None:
         super().__init__(auto_prefix=False)
         self.game, self.both = game, both
-        self.penalties = tuple([game.penalties[name].loss for name in due])
+        penalties: list[Any] = [game.penalties[name] for name in due]
+        self.penalties = tuple([one.loss for one in penalties])
+        self.labelled = game.labelled and all(isinstance(one, GradientBased) for one in penalties)
+        self.choose = tuple([one.choose for one in penalties if self.labelled])
+        self.penalise = tuple([one.penalise for one in penalties if self.labelled])
         self.weights = tuple([float(game.terms.get(name, 1)) for name in due])
         self.places = tuple([list(game.penalties).index(name) for name in due])
         self.labels, self.augments = game.conditional, 0 if game.augment_of is None else 2
@@ -239,9 +244,18 @@ class DiscriminatorLoss(nn.Cell):  # type: ignore[misc]
         if self.pack > 1:
             real, fake = self.game.discriminator.join(real), self.game.discriminator.join(fake)
         for place in range(len(self.penalties)):
-            term = self.penalties[place](critic, real, fake, drawn[self.places[place]])
+            if self.labelled:
+                # MindSpore cannot differentiate fast layers in a function that uses labels from around it. They
+                # are an argument instead, and the gradient with respect to them, which is not used, is asked for.
+                images = self.choose[place](real, fake, drawn[self.places[place]])
+                term = self.penalise[place](ms.grad(self._score, (0, 1))(images, labels[0])[0])
+            else:
+                term = self.penalties[place](critic, real, fake, drawn[self.places[place]])
             loss = loss + (term if self.weights[place] == 1 else self.weights[place] * term)
         return loss
+
+    def _score(self, images: Tensor, labels: Tensor) -> Tensor:
+        return self.game.score(images, (labels,))[0]
 
 
 def _name(place: int) -> str:

@@ -44,8 +44,11 @@ class Penalty(Protocol):
         """Return the penalty, a scalar; ``critic`` maps images (N, C, H, W) to scores."""
 
 
-class _Weighted(Penalty):
-    """A penalty with a weight; its repr leaves out ``every`` if it is 1, as in runs of earlier versions."""
+class GradientBased(Penalty):
+    """A penalty with a weight, of the gradients of scores with respect to images.
+
+    Its repr leaves out ``every`` if it is 1, as in runs of earlier versions.
+    """
 
     every: int
 
@@ -61,20 +64,31 @@ class _Weighted(Penalty):
         shown = [f"{name}={value!r}" for name, value in values.items() if (name, value) != ("every", 1)]
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the penalty."""
+        return self.penalise(ms.grad(critic)(self.choose(real, fake, drawn)))
 
-def compute_squared_norms(critic: Critic, images: Tensor) -> Tensor:
-    """Return the squared norm (N,) of each score's gradient with respect to its image."""
-    gradients = ms.grad(critic)(images)
-    return ops.square(gradients).reshape(images.shape[0], -1).sum(1)
+    @abstractmethod
+    def choose(self, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the images at which gradients are penalised, (N, C, H, W)."""
+
+    @abstractmethod
+    def penalise(self, gradients: Tensor) -> Tensor:
+        """Return the penalty of the gradients of scores with respect to these images, (N, C, H, W)."""
 
 
-def compute_norms(critic: Critic, images: Tensor) -> Tensor:
-    """Return the norm (N,) of each score's gradient with respect to its image."""
-    return ops.sqrt(compute_squared_norms(critic, images) + 1e-12)  # sqrt has no derivative at 0
+def compute_squared_norms(gradients: Tensor) -> Tensor:
+    """Return the squared norm (N,) of each image's gradient."""
+    return ops.square(gradients).reshape(gradients.shape[0], -1).sum(1)
+
+
+def compute_norms(gradients: Tensor) -> Tensor:
+    """Return the norm (N,) of each image's gradient."""
+    return ops.sqrt(compute_squared_norms(gradients) + 1e-12)  # sqrt has no derivative at 0
 
 
 @dataclass(frozen=True, repr=False)
-class GradientPenalty(_Weighted):
+class GradientPenalty(GradientBased):
     """WGAN-GP, Gulrajani et al., 2017 (arXiv:1704.00028), equation 3: gradient norm 1 between real and fake.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = u x + (1 - u) G(z), with u uniform in [0, 1] for each image.
@@ -93,16 +107,20 @@ class GradientPenalty(_Weighted):
         """Return u, (N, 1, 1, 1)."""
         return rng.random((shape[0], *(1 for _ in shape[1:])), dtype=np.float32)
 
-    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+    def choose(self, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return x'."""
+        return fake + drawn * (real - fake)
+
+    def penalise(self, gradients: Tensor) -> Tensor:
         """Return the penalty."""
-        excess = compute_norms(critic, fake + drawn * (real - fake)) - 1
+        excess = compute_norms(gradients) - 1
         if self.one_sided:
             excess = ops.relu(excess)
         return self.weight * ops.square(excess).mean()
 
 
 @dataclass(frozen=True, repr=False)
-class DRAGAN(_Weighted):
+class DRAGAN(GradientBased):
     """DRAGAN, Kodali et al., 2017 (arXiv:1705.07215), section 2.3: gradient norm 1 around real images.
 
     weight * E[(|grad D(x')| - 1)^2] at x' = x + a u s / 2, as in the authors' code: u uniform in [0, 1] for each
@@ -121,14 +139,18 @@ class DRAGAN(_Weighted):
         along = rng.random((shape[0], *(1 for _ in shape[1:])), dtype=np.float32)
         return along * rng.random(shape, dtype=np.float32)
 
-    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
-        """Return the penalty."""
+    def choose(self, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return x'."""
         spread = ops.sqrt(ops.square(real - real.mean()).mean())
-        return self.weight * ops.square(compute_norms(critic, real + drawn * (0.5 * spread)) - 1).mean()
+        return real + drawn * (0.5 * spread)
+
+    def penalise(self, gradients: Tensor) -> Tensor:
+        """Return the penalty."""
+        return self.weight * ops.square(compute_norms(gradients) - 1).mean()
 
 
 @dataclass(frozen=True, repr=False)
-class R1(_Weighted):
+class R1(GradientBased):
     """Mescheder et al., 2018 (arXiv:1801.04406), equation 9: gamma / 2 * E[|grad D(x)|^2] at real images.
 
     Args:
@@ -139,13 +161,17 @@ class R1(_Weighted):
     gamma: float = 10.0
     every: int = 1
 
-    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+    def choose(self, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the real images."""
+        return real
+
+    def penalise(self, gradients: Tensor) -> Tensor:
         """Return the penalty."""
-        return self.gamma / 2 * compute_squared_norms(critic, real).mean()
+        return self.gamma / 2 * compute_squared_norms(gradients).mean()
 
 
 @dataclass(frozen=True, repr=False)
-class R2(_Weighted):
+class R2(GradientBased):
     """Mescheder et al., 2018 (arXiv:1801.04406), equation 10: gamma / 2 * E[|grad D(G(z))|^2] at generated images.
 
     Together with :class:`R1` it makes relativistic pairing converge (Huang et al., 2024, arXiv:2501.05441).
@@ -158,9 +184,13 @@ class R2(_Weighted):
     gamma: float = 10.0
     every: int = 1
 
-    def loss(self, critic: Critic, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+    def choose(self, real: Tensor, fake: Tensor, drawn: Tensor) -> Tensor:
+        """Return the generated images."""
+        return fake
+
+    def penalise(self, gradients: Tensor) -> Tensor:
         """Return the penalty."""
-        return self.gamma / 2 * compute_squared_norms(critic, fake).mean()
+        return self.gamma / 2 * compute_squared_norms(gradients).mean()
 
 
 def list_penalties(penalty: object) -> tuple[Penalty, ...]:
