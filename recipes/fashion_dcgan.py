@@ -109,7 +109,7 @@ def recipe(
         test_data=partial(fashion_mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
-            ImageGrid(Every.epochs(1), rows=5, columns=5),
+            ImageGrid(Every.epochs(1), rows=8, columns=12),
             CollapseGuard(features=PictureNet()),
             Checkpoint(Every.epochs(1), keep=3, best="fld"),
         ],
