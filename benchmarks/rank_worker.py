@@ -65,7 +65,9 @@ def time_steps(name: str, batch: int, steps: int, folder: Path) -> dict[str, obj
     """Train a recipe without callbacks; return the median seconds of a step and the bytes of gradients."""
     times = Times(steps + WARM_UP)
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", batch_size=batch, epochs=1000)
-    recipe = replace(recipe, data=partial(mnist, batch_size=batch), callbacks=[times], metrics={}, origin=None)
+    data = partial(mnist, batch_size=batch)
+    # Without penalty and moving average: a step is that of two networks and an objective.
+    recipe = replace(recipe, data=data, callbacks=[times], metrics={}, penalty=None, ema=None, origin=None)
     world = join_world()
     runner = Runner.from_recipe(recipe, folder / f"{name}-{batch}-{world.size}")
     runner.train(quiet=True)

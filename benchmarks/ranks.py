@@ -18,7 +18,7 @@ from benchmarks.report import Table
 from ms_gan_callbacks import GanError
 from ms_gan_callbacks.cli.launcher import launch
 
-SETTINGS = (("mnist_mlp", 64), ("mnist_mlp", 512), ("mnist_lsgan", 64))
+SETTINGS = (("mnist_mlp", 64), ("mnist_mlp", 512), ("mnist_dcgan", 64))
 RANKS = (2, 8, 64, 512)
 PROGRAM = (
     f"import sys; sys.path.insert(0, {str(ROOT)!r}); from benchmarks.rank_worker import main; main(*sys.argv[1:])"

@@ -199,6 +199,7 @@ def weights_of_averages(weights: dict[str, NDArray[Any]]) -> dict[str, NDArray[A
     return {name: value for name, value in weights.items() if name.startswith("ema.")}
 
 
+@pytest.mark.slow
 def test_measuring_in_between_does_not_change_a_run(tmp_path: Path) -> None:
     images = np.random.default_rng(3).integers(0, 256, (16, 1, 4, 4), np.uint8)
     quiet, drawing = (
