@@ -58,6 +58,21 @@ ALONE = {"mnist_sgan": {"unlabelled": "0"}}
 """Settings of a second run whose accuracy a recipe's is compared with."""
 ACCURACIES = {"mnist_infogan": "code_accuracy", "mnist_sgan": "accuracy"}
 """What a recipe logs besides the metrics of its images."""
+FLAWS = {
+    "mnist_mlp": "Bright pixels surround the strokes, and about one image in three is not a digit.",
+    "mnist_dcgan": "Strokes are clean, but about one image in five is not a digit.",
+    "mnist_r3gan": "One or two digits in ten are malformed: open loops, and strokes that end in smudges.",
+    "mnist_hinge_sn": "Loops are often open, and about one image in five is not a digit.",
+    "mnist_cgan": "About one digit in twenty is malformed, most often a 7 or a 2.",
+    "mnist_acgan": "About one digit in twenty is malformed; some strokes of 5 and 8 are smudged.",
+    "mnist_began": "Most digits are 1, 6 and 9; others are rare.",
+    "mnist_sgan": "Grounds are not black, strokes are cloudy, and about one image in four is not a digit.",
+    "mnist_pix2pix": "Where the coarse image is ambiguous, the digit is another one: a 3 became a 9, an 8 a 1.",
+    "mnist_cyclegan": "The color changes within some digits, and pale digits lose parts of their strokes.",
+    "folder_pix2pix": "Colors are right, for icons used in training, but speckled within an area.",
+    "folder_cyclegan": "Areas have patches of several colors, and a checkerboard is visible.",
+}
+"""What is wrong with the images of a grid, as seen at full size."""
 SHOWN = ("l1", "psnr", "fld", "kid", "precision", "recall", "density", "coverage", "modes")
 HEAD = """# Gallery
 
@@ -184,6 +199,7 @@ def page(numbers: dict[str, dict[str, Any]]) -> str:
         lines += [f"\n## {recipe}", read_summary(ROOT / f"recipes/{recipe}.py").rstrip(".") + ".", ""]
         lines += [f"```bash\nms-gan run recipes/{recipe}.py{write_sets(SETTINGS[recipe])}\n```\n"]
         lines += [f"![Images drawn by {recipe} after its last epoch](images/gallery/{recipe}.png)\n"]
+        lines += [f"{FLAWS[recipe]}\n"] if recipe in FLAWS else []
         if recipe in ACCURACIES:
             alone = f"; {one['alone']:.3f} with `{write_sets(ALONE[recipe]).strip()}`" if recipe in ALONE else ""
             lines += [f"`{ACCURACIES[recipe]}` of the test digits is {one['accuracy']:.3f}{alone}.\n"]
