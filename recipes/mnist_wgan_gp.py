@@ -90,7 +90,7 @@ def recipe(
     penalty: float = 10.0,
     critic_steps: int = 1,
     ema: float = 0.999,
-    epochs: int = 4,
+    epochs: int = 3,
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""
