@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
@@ -67,7 +68,7 @@ class Averages:
         state = 0
         for average in self._averages.values():
             for weight in average.network.trainable_params():
-                state = zlib.crc32(weight.asnumpy().data, state)
+                state = zlib.crc32(np.ascontiguousarray(weight.asnumpy()), state)
         if state != self._measured[0]:
             self._measured = state, self._measure(layers)
         for layer, values in zip(layers, self._measured[1], strict=True):
