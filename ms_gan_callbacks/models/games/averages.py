@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-import numpy as np
 from mindspore import Tensor, nn, ops
 from numpy.typing import NDArray
 
@@ -26,8 +25,8 @@ class Averages:
 
     Weights that change quickly have an average with smaller outputs than their own. The averages of the moving
     statistics of batch normalisation are too large for it, and would make all images nearly the same. The
-    statistics are therefore measured for the averaged weights (Brock et al., 2019, arXiv:1809.11096, section 4.1:
-    "standing statistics"). They are in effect in :meth:`use` only, so that training and checkpoints do not depend
+    statistics are therefore measured for the averaged weights ("standing statistics": Brock et al., 2019,
+    arXiv:1809.11096). They are in effect in :meth:`use` only, so that training and checkpoints do not depend
     on when images are made.
 
     Args:
@@ -68,7 +67,7 @@ class Averages:
         state = 0
         for average in self._averages.values():
             for weight in average.network.trainable_params():
-                state = zlib.crc32(np.ascontiguousarray(weight.asnumpy()), state)
+                state = zlib.crc32(weight.asnumpy().tobytes(), state)
         if state != self._measured[0]:
             self._measured = state, self._measure(layers)
         for layer, values in zip(layers, self._measured[1], strict=True):
