@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/folder_r3gan.py --set path=photos
 Change it:   ms-gan run recipes/folder_r3gan.py --set path=photos --set size=32 --set grey=true
 See it:      ms-gan show recipes/folder_r3gan.py --set path=photos
-Time:        about twenty minutes on two cores for 50 epochs of 3,334 icons (docs/gallery.md)
+Time:        at most 35 minutes on two cores for 50 epochs of 3,334 icons (docs/gallery.md)
 
 A few hundred images of one kind of object are enough: a discriminator that begins to learn them by heart sees them
 augmented more often (Karras et al., 2020, arXiv:2006.06676). ``mirror`` adds the mirror images to the data. The

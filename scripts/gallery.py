@@ -69,6 +69,8 @@ FLAWS = {
     "mnist_sgan": "Grounds are not black, strokes are cloudy, and about one image in four is not a digit.",
     "mnist_pix2pix": "Where the coarse image is ambiguous, the digit is another one: a 3 became a 9, an 8 a 1.",
     "mnist_cyclegan": "The color changes within some digits, and pale digits lose parts of their strokes.",
+    "fashion_dcgan": "Patterns of cloth are noise, some bags and sandals have no clear shape.",
+    "folder_r3gan": "Symbols look like symbols but mean nothing; about one icon in ten has almost none.",
     "folder_pix2pix": "Colors are right, for icons used in training, but speckled within an area.",
     "folder_cyclegan": "Areas have patches of several colors, and a checkerboard is visible.",
 }

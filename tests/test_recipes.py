@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def clothes(tmp_path: Path) -> str:
 def trained(name: str, shape: tuple[int, ...], **settings: Any) -> Runner:
     """Train a recipe for an epoch, and check what it draws and compares."""
     recipe = load_recipe(ROOT / "recipes" / f"{name}.py", **(SMALL | settings))
+    recipe = replace(recipe, evaluate_samples=20)
     runner = Runner.from_recipe(recipe, "run")
     result = runner.train(quiet=True)
     assert (result.epoch, result.faults) == (1, ())
