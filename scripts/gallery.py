@@ -100,8 +100,8 @@ the gray icon, so the results of `folder_pix2pix` for them are further from thei
 OTHERS = """
 ## Other images
 
-Other images than gray digits are compared by the features of `PictureNet`, which was trained with these icons, too.
-The numbers of different images are not comparable.
+Other images than gray digits are compared by the features of `PictureNet`, which was trained with these icons,
+too. The numbers of different images are not comparable.
 """
 
 
