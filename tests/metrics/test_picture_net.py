@@ -137,7 +137,7 @@ def spoilt(digits: Digits, net: PictureNet) -> dict[str, list[Sample]]:
         name: [Sample(spoil(digits.other[:FEW], level), net) for level in levels]
         for name, (spoil, levels) in ways.items()
     }
-    samples["dropped"] = [Sample(digits.other[digits.labels < kinds][:FEW], net) for kinds in (10, 8, 5, 2)]
+    samples["dropped"] = [Sample(digits.other[digits.labels < kinds][:FEW], net) for kinds in (10, 7, 4, 2)]
     pictures = colour(digits.other[:FEW], seed=1)
     for name, (spoil, levels) in COLOURED.items():
         samples[f"colour {name}"] = [Sample(spoil(pictures, level), net) for level in levels]

@@ -147,7 +147,8 @@ def test_moving_statistics_are_averaged_with_the_weights_that_they_belong_to() -
 def test_the_average_is_what_a_run_draws_with(images: np.ndarray) -> None:
     runner = tiny_runner(ema=0.9)
     runner.train(1, images, batch_size=4, quiet=True)
-    weights = weights_of(runner)
+    with runner._players.use_averages():  # with the batch statistics of the averaged weights
+        weights = weights_of(runner)
     other = tiny_runner("other", seed=5)
     other._players.load_weights({**weights_of(other), **as_generator(weights)})
     expected = other._players.generate(np.ones((3, 3), np.float32))
