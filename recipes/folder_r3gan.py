@@ -61,10 +61,8 @@ class Generator(nn.Cell):
             nn.Unflatten(1, (widths[0], 4, 4)),
         ]
         for width, after in zip(widths, [*widths[1:], colours], strict=True):
-            layers += [
-                nn.LeakyReLU(0.2),
-                up(width, after, weight_init=gain(4 * width)),
-            ]  # 4 of 16 taps meet a pixel
+            # 4 of the 16 taps meet each pixel
+            layers += [nn.LeakyReLU(0.2), up(width, after, weight_init=gain(width * 4))]
         self.layers = nn.SequentialCell(*layers, nn.Tanh())
 
     def construct(self, noise: Tensor) -> Tensor:

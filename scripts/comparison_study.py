@@ -16,6 +16,7 @@ import json
 import os
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -209,21 +210,19 @@ def train_pytorch_example(seconds: float, out: Path) -> tuple[Images, int]:
     )
     data = torch.from_numpy(enlarge(mnist().images, 64))
     ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
+    shuffled = (rows for _ in count() for rows in torch.randperm(len(data)).split(BATCH)[:-1])
     began, steps = perf_counter(), 0
     while perf_counter() - began < seconds:
-        for rows in torch.randperm(len(data)).split(BATCH)[:-1]:
-            real = data[rows].float() / 127.5 - 1
-            fake = generator(torch.randn(BATCH, NOISE, 1, 1))
-            discriminator.zero_grad()
-            loss(discriminator(real).flatten(), ones).backward()
-            loss(discriminator(fake.detach()).flatten(), zeros).backward()
-            d_adam.step()
-            generator.zero_grad()
-            loss(discriminator(fake).flatten(), ones).backward()
-            g_adam.step()
-            steps += 1
-            if perf_counter() - began > seconds:
-                break
+        real = data[next(shuffled)].float() / 127.5 - 1
+        fake = generator(torch.randn(BATCH, NOISE, 1, 1))
+        discriminator.zero_grad()
+        loss(discriminator(real).flatten(), ones).backward()
+        loss(discriminator(fake.detach()).flatten(), zeros).backward()
+        d_adam.step()
+        generator.zero_grad()
+        loss(discriminator(fake).flatten(), ones).backward()
+        g_adam.step()
+        steps += 1
     with torch.no_grad():  # in training mode, as the example draws its pictures
         parts = [generator(torch.randn(100, NOISE, 1, 1)).numpy() for _ in range(SAMPLES // 100)]
     return to_pixels(np.concatenate(parts)), steps

@@ -71,9 +71,9 @@ FLAWS = {
     "mnist_sgan": "Grounds are not black, strokes are cloudy, and about one image in four is not a digit.",
     "mnist_pix2pix": "Where the coarse image is ambiguous, the digit is another one: a 3 became a 9, an 8 a 1.",
     "mnist_cyclegan": "The color changes within some digits, and pale digits lose parts of their strokes.",
-    "fashion_dcgan": "Patterns of cloth are noise, some bags and sandals have no clear shape.",
+    "fashion_dcgan": "Patterns of cloth are noise, and some bags and sandals have no clear shape.",
     "folder_dcgan": "Symbols have no clear shape, and a checkerboard of colored pixels covers all icons.",
-    "folder_r3gan": "Symbols look like symbols but mean nothing; about one icon in ten has almost none.",
+    "folder_r3gan": "Few symbols can be recognized, and about one icon in ten has almost none.",
     "folder_pix2pix": "Colors are right, for icons used in training, but speckled within an area.",
     "folder_cyclegan": "Areas have patches of several colors, and a checkerboard is visible.",
 }
@@ -139,12 +139,11 @@ def train(recipe: str, out: Path, **settings: str) -> float:
 
 def judge(out: Path) -> dict[str, Any]:
     """Return how good a run's last generator is, and what real images and unchanged inputs get."""
-    from ms_gan_callbacks import PictureNet
     from ms_gan_callbacks.results.inference import Trained
     from ms_gan_callbacks.results.report import evaluate
 
     trained = Trained(out)
-    report = evaluate(trained, features=None if trained.recipe.features is None else PictureNet())
+    report = evaluate(trained)
     rows = {
         name.split()[0]: values
         for name, values in report.values.items()

@@ -11,17 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.data.protocol import to_unit
 from ms_gan_callbacks.errors import UsageError
-from ms_gan_callbacks.metrics.pretrained import WEIGHTS, load_weights
-
-Floats = NDArray[np.float32]
+from ms_gan_callbacks.metrics.pretrained import WEIGHTS, Floats, convolve, load_weights, scale_rows
 
 SHA256 = "c03a804abdc625c5232717f587440beee291faa814562ed6f9c22f17e201ed82"
-_EPSILON = np.float32(1e-6)
 _CHUNK = 250  # images; the patches of a chunk take 20 MB
 
 
@@ -66,21 +62,14 @@ class LeNet:
         pixels = np.pad(to_unit(images[:, 0]), ((0, 0), (2, 2), (2, 2)))[..., np.newaxis]
         maps = self._convolve("conv2", self._convolve("conv1", pixels))
         flat = maps.transpose(0, 3, 1, 2).reshape(len(images), -1)  # the layout of fc1's weights
-        values = self._apply_dense("fc2", _relu(self._apply_dense("fc1", flat)))
-        scaled: Floats = values / np.sqrt(np.square(values).mean(axis=1, keepdims=True) + _EPSILON)
-        return scaled
+        return scale_rows(self._apply_dense("fc2", _relu(self._apply_dense("fc1", flat))))
 
     def _convolve(self, layer: str, maps: Floats) -> Floats:
         """Apply a convolution, 2 x 2 max pooling and ReLU to maps (N, H, W, C)."""
-        kernels, bias = self._weights[f"{layer}.weight"], self._weights[f"{layer}.bias"]
-        patches = sliding_window_view(maps, (5, 5), axis=(1, 2))  # type: ignore[call-overload]  # (N, H', W', C, 5, 5)
-        # Channels last, because they are contiguous in the maps: copying patches dominates the time.
-        flat = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernels[0].size)
-        products = flat @ kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels))
-        maps = products.reshape(*patches.shape[:3], -1)
+        maps = convolve(maps, self._weights[f"{layer}.weight"])
         rows = np.maximum(maps[:, ::2], maps[:, 1::2])
         # Bias and ReLU commute with the pooling; after it there are four times fewer values.
-        return _relu(np.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + bias)
+        return _relu(np.maximum(rows[:, :, ::2], rows[:, :, 1::2]) + self._weights[f"{layer}.bias"])
 
     def _apply_dense(self, layer: str, inputs: Floats) -> Floats:
         outputs: Floats = inputs @ self._weights[f"{layer}.weight"].T + self._weights[f"{layer}.bias"]

@@ -5,24 +5,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ms_gan_callbacks.errors import UsageError
-from ms_gan_callbacks.metrics.pretrained import WEIGHTS, load_weights
+from ms_gan_callbacks.metrics.pretrained import WEIGHTS, Floats, convolve, load_weights, scale_rows
 from ms_gan_callbacks.metrics.resizing import resize
-
-Floats = NDArray[np.float32]
 
 SHA256 = "a9e3d17bd5b8251f7985c0c08a3bab9721098703f90de7524d54000af2d600f1"
 STRIDES = {"conv1": 2, "conv2": 2, "conv3": 2, "conv4": 1, "conv5": 2}
 """The convolutions, in order, each with a padding of 1."""
 SIDE = 64
-_EPSILON = np.float32(1e-6)
 _CHUNK = 100  # images; the patches of a chunk take 20 MB
 
 
@@ -65,23 +60,11 @@ class PictureNet:
         for layer, stride in STRIDES.items():
             maps = self._convolve(layer, maps, stride)
         flat = maps.transpose(0, 3, 1, 2).reshape(len(images), -1)  # the layout of the weights
-        values = flat @ self._weights["dense.weight"].T + self._weights["dense.bias"]
-        scaled: Floats = values / np.sqrt(np.square(values).mean(axis=1, keepdims=True) + _EPSILON)
-        return scaled
+        return scale_rows(flat @ self._weights["dense.weight"].T + self._weights["dense.bias"])
 
     def _convolve(self, layer: str, maps: Floats, stride: int) -> Floats:
         """Apply a convolution with a padding of 1 and ReLU to maps (N, H, W, C)."""
-        kernels, bias = self._weights[f"{layer}.weight"], self._weights[f"{layer}.bias"]
-        size = kernels.shape[-1]
         padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        patches = sliding_window_view(padded, (size, size), axis=(1, 2))[:, ::stride, ::stride]  # type: ignore[call-overload]
-        flat = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, kernels[0].size)
-        products = flat @ kernels.transpose(2, 3, 1, 0).reshape(-1, len(kernels)) + bias
-        activated: Floats = np.maximum(products, np.float32(0)).reshape(*patches.shape[:3], -1)
+        products = convolve(padded, self._weights[f"{layer}.weight"], stride)
+        activated: Floats = np.maximum(products + self._weights[f"{layer}.bias"], np.float32(0))
         return activated
-
-
-@lru_cache(maxsize=1)
-def load_picture_net() -> PictureNet:
-    """Return the included network, loaded once per process."""
-    return PictureNet()

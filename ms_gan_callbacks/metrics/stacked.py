@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from ms_gan_callbacks.errors import UsageError
 from ms_gan_callbacks.metrics.classes import compute_class_counts
 from ms_gan_callbacks.metrics.direction import higher_is_better
-from ms_gan_callbacks.metrics.lenet import Floats, load_lenet
+from ms_gan_callbacks.metrics.lenet import load_lenet
+from ms_gan_callbacks.metrics.pretrained import Floats
 from ms_gan_callbacks.metrics.sample import Sample
 
 CHANNELS = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -43,7 +43,7 @@ class Inference:
         self.game, self.seed, self.step_number = game, seed, 0
         self.averages: dict[str, EMA] = {}
         self.state: list[Parameter] = []
-        self._renderer = Renderer(game, self.averages, self._draw_batch)
+        self._renderer = Renderer(game, self.averages, self._draw_batches)
 
     @property
     def noise_dim(self) -> int:
@@ -100,14 +100,13 @@ class Inference:
         """Return a context in which the moving averages replace the networks of the game."""
         return self._renderer.use_averages()
 
-    def _draw_batch(self, number: int) -> Inputs | None:
-        """Return random inputs of ``make`` for any seed, or None if it takes columns of the data."""
-        if list_image_columns(self.game):
-            return None
+    def _draw_batches(self, count: int) -> Iterator[Inputs]:
+        """Yield batches of random inputs of ``make``, the same for all seeds; none if it takes columns."""
         taken = self.game.get_inputs("make")
         chance = {name: one for name, one in self.game.chance.items() if name in taken}
-        drawn = draw_all(chance, 0, number, CHUNK, purpose="statistics")
-        return {**drawn, STEP: np.array(self.step_number, np.float32)}
+        for number in range(0 if self.list_image_columns() else count):
+            drawn = draw_all(chance, 0, number, CHUNK, purpose="statistics")
+            yield {**drawn, STEP: np.array(self.step_number, np.float32)}
 
     def _draw_inputs(self, count: int, name: str, read: ColumnReader, method: str) -> dict[str, NDArray[Any]]:
         columns = list_image_columns(self.game, method)

@@ -200,9 +200,9 @@ class TwoPlayers(Players):
         """Return the images of :meth:`draw_images`, as a tuple."""
         return (self.draw_images(count, name, read),)
 
-    def _draw_batch(self, number: int) -> Inputs:
-        drawn = noise(0, "statistics", number, CHUNK, self.game.noise_dim)
-        return self._join(drawn, self._check_labels(None, CHUNK))
+    def _draw_batches(self, count: int) -> Iterator[Inputs]:
+        for inputs in super()._draw_batches(count):
+            yield self._join(inputs["noise"], self._check_labels(None, CHUNK))
 
     def sample(self, count: int, name: str, labels: Any, columns: Inputs) -> Floats:
         """Return ``count`` generated images, of these classes in a conditional run."""

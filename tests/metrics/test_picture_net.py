@@ -18,7 +18,7 @@ from ms_gan_callbacks.metrics import pretrained
 from ms_gan_callbacks.metrics.frechet import fld
 from ms_gan_callbacks.metrics.kernel import kid
 from ms_gan_callbacks.metrics.manifold import coverage, density, precision, recall
-from ms_gan_callbacks.metrics.picture_net import SHA256, load_picture_net
+from ms_gan_callbacks.metrics.picture_net import SHA256
 from ms_gan_callbacks.metrics.sample import Sample
 from ms_gan_callbacks.metrics.sanity import sanity_rows
 from ms_gan_callbacks.models.networks import graph_mode
@@ -58,7 +58,7 @@ def blocky(images: np.ndarray, size: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def net() -> PictureNet:
-    return load_picture_net()
+    return PictureNet()
 
 
 def test_the_log_and_the_name_tell_which_weights_these_are(net: PictureNet) -> None:

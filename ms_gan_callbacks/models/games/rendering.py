@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
@@ -57,10 +57,10 @@ class Renderer:
     Args:
         game: the game, with its networks.
         averages: moving averages of networks by name, which replace the networks.
-        draw: returns the inputs of ``make`` for a batch of this number, or None if they are not random inputs.
+        draw: yields the inputs of ``make`` for a number of batches; none if they are not random inputs.
     """
 
-    def __init__(self, game: Game, averages: Mapping[str, EMA], draw: Callable[[int], Inputs | None]) -> None:
+    def __init__(self, game: Game, averages: Mapping[str, EMA], draw: Callable[[int], Iterator[Inputs]]) -> None:
         self._game, self._draw = game, draw
         self._averages = Averages(game, averages, self._run_batches)
         self._batches: Forward | None = None
@@ -102,15 +102,13 @@ class Renderer:
 
     def _run_batches(self, layers: Sequence[nn.Cell]) -> int:
         """Make batches of images from random inputs, with some layers in training mode; return their number."""
-        if self._draw(0) is None:
-            return 0
-        names = self._game.get_inputs("make")
+        names, count = self._game.get_inputs("make"), 0
         if self._batches is None:
             self._batches = Forward(self._build_shown("select_images", names), training=layers)
-        for index in range(BATCHES):
-            inputs = self._draw(index) or {}
+        for inputs in self._draw(BATCHES):
             self._batches.predict(*[inputs[name] for name in names])
-        return BATCHES
+            count += 1
+        return count
 
     def _build_shown(self, method: str, names: Sequence[str]) -> Shown:
         return Shown(self._game, bind(self._game, "make", names), bind(self._game, method, names))
