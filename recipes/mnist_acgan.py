@@ -102,7 +102,7 @@ def recipe(
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""
-    steps = epochs * (60_000 // batch_size)
+    steps = max(1, epochs * (60_000 // max(1, batch_size)))  # the data source reports an invalid size
     return Recipe(
         generator=partial(Generator, noise_dim, hidden, channels),
         discriminator=partial(Discriminator, channels, hidden),

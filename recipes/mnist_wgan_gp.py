@@ -94,7 +94,7 @@ def recipe(
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""
-    steps = epochs * (60_000 // batch_size)
+    steps = max(1, epochs * (60_000 // max(1, batch_size)))  # the data source reports an invalid size
 
     def build_adam(updates: int, weights: list[Parameter]) -> nn.Adam:
         # Without momentum: MindSpore does not accept a beta1 of 0.
@@ -106,7 +106,7 @@ def recipe(
         objective=Wasserstein(),
         penalty=GradientPenalty(penalty),
         generator_every=critic_steps,
-        optimizer=partial(build_adam, steps // critic_steps),
+        optimizer=partial(build_adam, max(1, steps // max(1, critic_steps))),
         discriminator_optimizer=partial(build_adam, steps),
         data=partial(mnist, data_dir, batch_size=batch_size),
         noise_dim=noise_dim,

@@ -100,7 +100,7 @@ def recipe(
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""
-    steps = epochs * (60_000 // batch_size)
+    steps = max(1, epochs * (60_000 // max(1, batch_size)))  # the data source reports an invalid size
     discriminator = partial(Discriminator, channels, hidden, pack)
     penalties = [R1(gamma, every=4), R2(gamma, every=4)] if objective == "pairing" else [R1(gamma, every=4)]
     return Recipe(

@@ -19,6 +19,7 @@ from ms_gan_callbacks import (
     DataError,
     Evaluation,
     Every,
+    GanError,
     Recipe,
     RecipeError,
     Runner,
@@ -156,8 +157,39 @@ def make_source(name: str, size: int) -> Source:
     return ArraySource(images, 4, labels=labels)
 
 
+DECAYING = ("mnist_r3gan", "stacked_mnist", "mnist_wgan_gp", "mnist_cgan", "mnist_acgan")
+"""Recipes whose rates decay over the number of steps, which depends on the batch size."""
+
+
 def test_no_recipe_is_forgotten() -> None:
     assert {*FEW, *TRANSLATIONS} == {path.stem for path in (ROOT / "recipes").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        *[
+            (name, {"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0")
+            for name in DECAYING
+        ],
+        *[(name, {"batch_size": 60_001}, "60000 images do not fill one batch of 60001") for name in DECAYING],
+        ("mnist_wgan_gp", {"critic_steps": 0}, "generator_every must be a whole number of at least 1, got 0"),
+        ("mnist_wgan_gp", {"batch_size": 60_000, "critic_steps": 5}, None),
+    ],
+)
+def test_a_schedule_does_not_hide_what_is_wrong_with_a_setting(
+    name: str, settings: dict[str, int], message: str | None
+) -> None:
+    def build() -> None:
+        recipe = load_recipe(ROOT / "recipes" / f"{name}.py", **FEW[name], **settings)
+        Runner.from_recipe(recipe, "run")
+        recipe.data()
+
+    if message is None:
+        build()
+        return
+    with pytest.raises(GanError, match=message):
+        build()
 
 
 QUICK = ("mnist_mlp", "mnist_cgan", "mnist_infogan")
