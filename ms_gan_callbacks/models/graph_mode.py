@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,3 +21,21 @@ def graph_mode() -> Iterator[None]:
         yield
     finally:
         ms.set_context(mode=mode)
+
+
+@contextmanager
+def compilation() -> Iterator[None]:
+    """Graph mode for a call that compiles.
+
+    MindSpore collects garbage before and after it compiles, which takes a tenth of a second among the objects of
+    imported modules: they are left out.
+    """
+    frozen = gc.get_freeze_count() > 0  # by somebody else
+    if not frozen:
+        gc.freeze()
+    try:
+        with graph_mode():
+            yield
+    finally:
+        if not frozen:
+            gc.unfreeze()

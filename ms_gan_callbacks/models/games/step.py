@@ -27,7 +27,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.game import Bound
 from ms_gan_callbacks.models.games.player import Player
-from ms_gan_callbacks.models.graph_mode import graph_mode
+from ms_gan_callbacks.models.graph_mode import compilation
 from ms_gan_callbacks.models.layers.primitives import add_n, each
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
 from ms_gan_callbacks.models.world import World
@@ -225,7 +225,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             compiled, scalars = self._predict(*inputs)
             if compiled:
                 return scalars
-        with graph_mode():
+        with compilation():
             if shapes != self.shapes:
                 self._prepare(shapes)
             with self._training_mode():
@@ -233,7 +233,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
 
     def compile_for(self, *inputs: Tensor) -> list[str]:
         """Compile for inputs of these shapes without running; return the names of the graph's Parameters."""
-        with graph_mode():
+        with compilation():
             self._prepare(tuple([one.shape for one in inputs]))
             with self._training_mode():
                 self.compile(*inputs)
