@@ -122,7 +122,7 @@ class CollapseGuard(Guard):
     def _examine_images(self, values: dict[str, float], real: Sample) -> str | None:
         value = values["diversity"]
         if value < LEAST_DIVERSITY:
-            return f"mode collapse: diversity is {value:.2g} of that of real images"
+            return f"mode collapse: diversity is {value:.2f} of that of real images"
         if value < LEAST_OF_BEST * self.best:
             return f"diversity fell from {self.best:.2f} to {value:.2f} of that of real images"
         if "classes" in values and values["classes"] <= LEAST_CLASSES * _count_classes(real):

@@ -30,7 +30,7 @@ def compilation() -> Iterator[None]:
     MindSpore collects garbage before and after it compiles, which takes a tenth of a second among the objects of
     imported modules: they are left out.
     """
-    frozen = gc.get_freeze_count() > 0  # by somebody else
+    frozen = gc.get_freeze_count() > 0  # by the user
     if not frozen:
         gc.freeze()
     try:

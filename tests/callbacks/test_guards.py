@@ -351,7 +351,7 @@ def test_a_generator_made_constant_is_noticed(digits: tuple) -> None:
     result = collapse_of(Constant, digits[0], CollapseGuard(action="stop", warm_up=0, patience=1))
     assert result.epoch == 1
     assert result.stop_reason is not None
-    assert "mode collapse: diversity is 0 of that of real images at step 10" in result.stop_reason
+    assert "mode collapse: diversity is 0.00 of that of real images at step 10" in result.stop_reason
 
 
 @pytest.mark.slow

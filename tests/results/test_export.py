@@ -117,7 +117,7 @@ def test_every_recipe_is_exported_to_all_formats(name: str) -> None:
         arrays = {port.name: inputs[port.name] for port in file.inputs}
         for port in file.inputs:
             assert port.shape == inputs[port.name].shape[1:] and port.dtype == str(inputs[port.name].dtype)
-        for count in (1, 7, 64):
+        for count in (1, 7):
             images = RUN[ending](path, {one: rows[:count] for one, rows in arrays.items()})
             assert_close(images, expected[:count], exact=ending == ".mindir")
 

@@ -22,7 +22,7 @@ from ms_gan_callbacks.models import layers
 from ms_gan_callbacks.models.networks import graph_mode
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
-many = settings(max_examples=1000, deadline=None)
+many = settings(max_examples=500, deadline=None)
 
 
 def answer(layer: nn.Cell, x: Tensor) -> np.ndarray | Exception:
