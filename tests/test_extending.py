@@ -167,6 +167,7 @@ def test_a_new_command_is_listed_and_runs(extended: Path) -> None:
     assert ms_gan(extended, "hello") == "hello from a new command\n"
 
 
+@pytest.mark.slow
 def test_new_components_have_names_and_a_run_can_be_made_of_them(extended: Path) -> None:
     listed = ms_gan(extended, "plugins")
     assert "StepCounter" in listed and "brightness" in listed

@@ -18,7 +18,7 @@ from ms_gan_callbacks.metrics.sample import Sample
 
 LEAST_DIVERSITY = 0.25
 LEAST_OF_BEST = 0.6
-LEAST_CLASSES = 0.25
+LEAST_CLASSES = 0.4
 PINNED = 0.01
 PATIENCE, WARM_UP = 2, 2000
 """The defaults. With them, a run too short for the guard to act is not warned about."""
@@ -31,7 +31,7 @@ class CollapseGuard(Guard):
 
     - the diversity of the images is below 0.25 of that of real images (:func:`diversity`; variations of a single
       digit have 0.5), or below 0.6 of the highest value so far;
-    - a classifier finds at most a quarter of the classes that it finds in the same number of real images;
+    - a classifier finds at most 0.4 times as many classes as it finds in the same number of real images;
     - D(x) is above 0.99 and D(G(z)) below 0.01, so the generator receives almost no gradient. This is not checked
       for a critic, whose scores are not probabilities.
 

@@ -124,9 +124,8 @@ def draws(augment: Augment) -> dict[str, np.ndarray]:
     return {name: augment.draw(rng, len(batch()[0])) for name in ("augment_fake", "augment_real")}
 
 
-@pytest.mark.parametrize(
-    "objective", [pytest.param(Wasserstein(), marks=pytest.mark.slow), RelativisticPairing()], ids=repr
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [Wasserstein(), RelativisticPairing()], ids=repr)
 def test_both_players_see_changed_images(objective) -> None:
     augment = Augment()
     made, (real, noise) = players(Perceptron, objective=objective, augment=augment), batch()

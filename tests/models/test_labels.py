@@ -181,7 +181,8 @@ def test_a_custom_penalty_of_scores_of_labels_needs_stock_layers() -> None:
     assert penalised - plain == pytest.approx((compute_slopes(before) ** 2).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("both", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("both", [True, False])
 def test_a_classifier_teaches_both_players_the_classes(both: bool) -> None:
     objective = AuxiliaryClassifier(Hinge(), weight=0.5)
     made, (real, noise) = players(Classifier, Generator, objective=objective, classes=CLASSES), batch()

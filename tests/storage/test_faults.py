@@ -173,7 +173,7 @@ def test_the_faults_below_reach_every_kind_of_call_of_a_save() -> None:
 @CODES
 @pytest.mark.parametrize(
     "older",
-    [(), pytest.param((1,), marks=pytest.mark.slow), (1, 3)],
+    [pytest.param((), marks=pytest.mark.slow), pytest.param((1,), marks=pytest.mark.slow), (1, 3)],
     ids=["first", "second", "third"],
 )
 def test_a_save_that_fails_at_any_call_leaves_the_older_ones_and_no_half(

@@ -310,12 +310,13 @@ class Cut(Patches):
         return ops.stop_gradient(self.layers(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "rate"),
     [
         (1, 1e-3),
-        pytest.param(2, 1e-3, marks=pytest.mark.slow),
-        pytest.param(1, [0.0, 1e-3, 1e-3, 1e-3, 1e-3], marks=pytest.mark.slow),
+        (2, 1e-3),
+        (1, [0.0, 1e-3, 1e-3, 1e-3, 1e-3]),
     ],
 )
 def test_a_network_that_no_gradient_reaches_is_warned_of_once(every: int, rate: float | list[float]) -> None:

@@ -204,6 +204,7 @@ def test_an_older_checkpoint_can_be_gone_back_to_and_newer_ones_are_set_aside(im
         tiny_runner("parts", resume=6).train(EPOCHS, array(images), callbacks(), quiet=True)
 
 
+@pytest.mark.slow
 def test_other_data_seed_or_batch_size_is_refused_unless_allowed_and_then_written_down(images: np.ndarray) -> None:
     interrupted_at(7, "run", array(images))
     before = {
@@ -337,6 +338,7 @@ def test_what_an_older_run_did_not_write_down_it_did_not_have() -> None:
         check_changes(Manifest.of({**OLD, "objective": "Hinge()"}), Manifest.of(now), ())
 
 
+@pytest.mark.slow
 def test_a_list_of_learning_rates_that_is_too_short_for_more_epochs_is_refused(images: np.ndarray) -> None:
     rates = partial(nn.Adam, learning_rate=[1e-3] * 10)
     tiny_runner(optimizer=rates).train(1, array(images), Checkpoint(), quiet=True)

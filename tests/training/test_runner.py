@@ -228,6 +228,7 @@ def test_images_are_sampled_by_name_and_judged_held_out(images: np.ndarray) -> N
     assert table["value"] == pytest.approx(-table["d_loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_cells_and_pipelines_work_without_recipe_or_factory(images: np.ndarray) -> None:
     pipeline = ms.dataset.NumpySlicesDataset((images,), column_names=["image"], shuffle=False)
     runner = tiny_runner(generator=TinyGenerator(), discriminator=TinyDiscriminator())

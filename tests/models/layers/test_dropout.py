@@ -139,6 +139,7 @@ def test_forward_and_gradients_of_one_call_have_one_mask_and_each_call_its_own(
     np.testing.assert_array_equal(last, x * third)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.75])
 def test_masks_look_random(p: float) -> None:
     steps, shape = 120, (16, 8, 8, 8)

@@ -409,6 +409,7 @@ COMPILED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fast", "stock", "arguments", "shape"), COMPILED, ids=lambda value: str(value)[-30:])
 def test_compiled(fast: Any, stock: Any, arguments: tuple[Any, ...], shape: tuple[int, ...]) -> None:
     with graph_mode():

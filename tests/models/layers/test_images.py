@@ -44,6 +44,7 @@ class BySlices(nn.Cell):  # type: ignore[misc]
         return ops.concat((x[:, :, :, 2:3], x[:, :, :, 1:2], x), 3)
 
 
+@pytest.mark.slow
 @many_shapes
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.floats(1e-5, 1e-1), st.booleans())
 def test_instance_norm_2d(batch: int, channels: int, size: int, eps: float, training: bool) -> None:
@@ -131,6 +132,7 @@ TWICE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [Alone, BatchLast], ids=["batch first", "batch last"])
 @pytest.mark.parametrize("kind", TWICE)
 def test_second_derivatives(kind: str, wrap: type[Alone]) -> None:

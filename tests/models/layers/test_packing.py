@@ -43,6 +43,7 @@ def test_consecutive_images_become_channels() -> None:
         assert np.array_equal(pack, np.concatenate(images[2 * number : 2 * number + 2]))
 
 
+@pytest.mark.slow
 def test_a_step_judges_packs_and_penalises_their_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.losses.plain.COUNT", 6)
     made, (real, noise) = players(pairs_of, objective=Wasserstein(), penalty=R1(2.0)), batch()
