@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_hinge_sn.py
 Change it:   ms-gan run recipes/mnist_hinge_sn.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_hinge_sn.py
-Time:        about nine minutes on two cores; see docs/gallery.md for results
+Time:        at most seven minutes on two cores; see docs/gallery.md for results
 
 The weights of every discriminator layer are divided by their spectral norm, which bounds its Lipschitz constant
 without a penalty. Its learning rate is twice the generator's (Heusel et al., 2017, arXiv:1706.08500), and both

@@ -3,7 +3,7 @@
 Run it:      ms-gan run recipes/mnist_lsgan.py
 Change it:   ms-gan run recipes/mnist_lsgan.py --set channels=64 --set epochs=10
 See it:      ms-gan show recipes/mnist_lsgan.py
-Time:        about six minutes on two cores; see docs/gallery.md for results
+Time:        at most seven minutes on two cores; see docs/gallery.md for results
 
 The discriminator is trained to output 1 for real and 0 for fake images. Fake images that it scores as real still
 contribute a gradient, which would vanish with the cross entropy.
@@ -82,9 +82,9 @@ def recipe(
     hidden: int = 512,
     batch_size: int = 64,
     learning_rate: float = 4e-4,
-    gamma: float = 1.0,
+    gamma: float = 4.0,
     ema: float = 0.999,
-    epochs: int = 6,
+    epochs: int = 8,
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""

@@ -62,6 +62,7 @@ FLAWS = {
     "mnist_mlp": "Bright pixels surround the strokes, and about one image in three is not a digit.",
     "mnist_dcgan": "Strokes are clean, but about one image in five is not a digit.",
     "mnist_r3gan": "One or two digits in ten are malformed: open loops, and strokes that end in smudges.",
+    "mnist_lsgan": "Some strokes are cloudy, and about one image in six is not a digit.",
     "mnist_wgan_gp": "About one image in six is not a digit, and some strokes are cloudy.",
     "mnist_hinge_sn": "Some strokes have grey clouds or gaps, and about one image in seven is not a digit.",
     "mnist_cgan": "About one digit in twenty is malformed, most often a 7 or a 2.",
