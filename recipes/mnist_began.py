@@ -146,7 +146,7 @@ def recipe(
         test_data=partial(mnist, data_dir, split="test", batch_size=100),  # a divisor of 10,000
         callbacks=[
             TensorBoard(Every.steps(50)),
-            ImageGrid(Every.epochs(1), rows=5),
+            ImageGrid(Every.epochs(1), rows=8, columns=12),
             CollapseGuard(),
             Checkpoint(Every.epochs(1), keep=3),
         ],

@@ -60,7 +60,7 @@ ACCURACIES = {"mnist_infogan": "code_accuracy", "mnist_sgan": "accuracy"}
 """What a recipe logs besides the metrics of its images."""
 FLAWS = {
     "mnist_mlp": "Bright pixels surround the strokes, and about one image in three is not a digit.",
-    "mnist_dcgan": "Strokes are clean, but about one image in five is not a digit.",
+    "mnist_dcgan": "Most strokes are clean, but about one image in seven is not a digit.",
     "mnist_r3gan": "One or two digits in ten are malformed: open loops, and strokes that end in smudges.",
     "mnist_lsgan": "Some strokes are cloudy, and about one image in six is not a digit.",
     "mnist_wgan_gp": "About one image in six is not a digit, and some strokes are cloudy.",
