@@ -68,7 +68,7 @@ FLAWS = {
     "mnist_cgan": "About one digit in twenty is malformed, most often a 7 or a 2.",
     "mnist_acgan": "About one digit in twenty is malformed; some strokes of 5 and 8 are smudged.",
     "mnist_infogan": "Two values of the code are the digit 1, and three are more than one digit, such as 4 and 7.",
-    "mnist_began": "Most digits are 1, 6 and 9; others are rare.",
+    "mnist_began": "Most digits are 1, 7 and 9; others are rare.",
     "mnist_sgan": "Some strokes are cloudy, and about one image in five is not a digit.",
     "mnist_pix2pix": "Where the coarse image is ambiguous, the digit is another one: a 3 became a 9, an 8 a 1.",
     "mnist_cyclegan": "The color changes within some digits, and pale digits lose parts of their strokes.",
