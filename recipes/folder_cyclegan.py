@@ -145,6 +145,7 @@ def recipe(
     pool: int = 50,
     batch_size: int = 8,
     learning_rate: float = 2e-4,
+    ema: float = 0.998,
     epochs: int = 30,
     seed: int = 0,
 ) -> Recipe:
@@ -158,7 +159,7 @@ def recipe(
         players={
             "d_a": Player("d_a", adam),
             "d_b": Player("d_b", adam),
-            "generators": Player(("a_to_b", "b_to_a"), adam),
+            "generators": Player(("a_to_b", "b_to_a"), adam, ema=ema),
         },
         data=partial(both_sets, path, other, size, batch_size),
         epochs=epochs,

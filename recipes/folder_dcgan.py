@@ -5,8 +5,8 @@ Change it:   ms-gan run recipes/folder_dcgan.py --set path=photos --set size=64 
 See it:      ms-gan show recipes/folder_dcgan.py --set path=photos
 Time:        about four minutes on two cores for 100 epochs of 1,667 icons (docs/gallery.md)
 
-Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. A few thousand images of one kind of
-object are a good start; for fewer, see folder_r3gan.py.
+Radford et al., 2015, arXiv:1511.06434; Miyato et al., 2018, arXiv:1802.05957. Images are made by a moving average
+of the generator. A few thousand images of one kind of object are a good start; for fewer, see folder_r3gan.py.
 """
 
 from functools import partial
@@ -19,8 +19,8 @@ from ms_gan_callbacks import (
     Checkpoint,
     CollapseGuard,
     Every,
+    Hinge,
     ImageGrid,
-    NonSaturating,
     PictureNet,
     Recipe,
     SpectralNorm,
@@ -59,7 +59,7 @@ class Generator(nn.Cell):
 
 
 class Discriminator(nn.Cell):
-    """Images (N, colours, size, size) to logits (N, 1)."""
+    """Images (N, colours, size, size) to scores (N, 1)."""
 
     def __init__(self, channels: int, size: int, colours: int) -> None:
         super().__init__()
@@ -78,28 +78,33 @@ def recipe(
     path: str,
     size: Literal[32, 64] = 32,
     grey: bool = False,
-    noise_dim: int = 100,
+    noise_dim: int = 64,
     channels: int = 32,
     batch_size: int = 64,
     learning_rate: float = 2e-4,
+    ema: float = 0.998,
     epochs: int = 100,
     seed: int = 0,
 ) -> Recipe:
     """Return the recipe; every parameter can be set with ``--set``."""
     colours = 1 if grey else 3
+    # Karras et al., 2019 (arXiv:1812.04948) set beta1 to 0, which MindSpore does not accept.
+    adam = partial(nn.Adam, beta1=0.01, beta2=0.99)
     return Recipe(
         generator=partial(Generator, noise_dim, channels, size, colours),
         discriminator=partial(Discriminator, channels, size, colours),
-        objective=NonSaturating(),
-        optimizer=partial(nn.Adam, learning_rate=learning_rate, beta1=0.5),
+        objective=Hinge(),
+        optimizer=partial(adam, learning_rate=learning_rate),
+        discriminator_optimizer=partial(adam, learning_rate=2 * learning_rate),
         data=partial(folder_images, path, size=size, grey=grey, batch_size=batch_size),
         noise_dim=noise_dim,
+        ema=ema,
         epochs=epochs,
         seed=seed,
         features=PictureNet(),
         callbacks=[
             TensorBoard(Every.steps(50)),
-            ImageGrid(Every.epochs(1), rows=5, columns=5),
+            ImageGrid(Every.epochs(1), rows=6, columns=10),
             CollapseGuard(features=PictureNet(), samples=batch_size),  # works for small folders
             Checkpoint(Every.epochs(5), keep=3),
         ],

@@ -73,7 +73,7 @@ FLAWS = {
     "mnist_pix2pix": "Where the coarse image is ambiguous, the digit is another one: a 3 became a 9, an 8 a 1.",
     "mnist_cyclegan": "The color changes within some digits, and pale digits lose parts of their strokes.",
     "fashion_dcgan": "Patterns of cloth are noise, and some bags and sandals have no clear shape.",
-    "folder_dcgan": "Symbols have no clear shape, and a checkerboard of colored pixels covers all icons.",
+    "folder_dcgan": "Most symbols have no clear shape, and pixels of other colors are scattered over the icons.",
     "folder_r3gan": "Few symbols can be recognized, and about one icon in ten has almost none.",
     "folder_pix2pix": "Colors are right, for icons used in training, but speckled within an area.",
     "folder_cyclegan": "Areas have patches of several colors, and a checkerboard is visible.",
