@@ -8,7 +8,7 @@ Time:        about eight minutes on two cores for 605 icons (docs/gallery.md)
 ``path`` has the folders trainA and trainB, as in the data of the paper; or ``path`` and ``other`` are folders.
 Each generator translates one set into the other, and an image that is translated and translated back must be the
 original. Image grids show images of the first set, their translations, and these translated back; then images of
-the second set and their translations.
+the second set and their translations. They are made by a moving average of the generators.
 """
 
 from functools import partial

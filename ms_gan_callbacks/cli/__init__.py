@@ -38,7 +38,7 @@ def main(context: click.Context) -> None:
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", tempfile.gettempdir())
     warnings.showwarning = show_warning
-    # Imported modules consist of a million objects, among which Python would search for garbage many times.
+    # Imports create over 100,000 objects that stay: Python would search for garbage among them many times.
     gc.set_threshold(50_000)
     if context.invoked_subcommand is None:
         show_next_steps()

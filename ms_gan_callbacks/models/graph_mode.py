@@ -27,8 +27,8 @@ def graph_mode() -> Iterator[None]:
 def compilation() -> Iterator[None]:
     """Graph mode for a call that compiles.
 
-    MindSpore collects garbage before and after it compiles, which takes a tenth of a second among the objects of
-    imported modules: they are left out.
+    MindSpore collects garbage before and after it compiles. Objects that exist already, most of them those of
+    imported modules, are excluded, because examining them takes time.
     """
     frozen = gc.get_freeze_count() > 0  # by the user
     if not frozen:

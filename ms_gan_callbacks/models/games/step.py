@@ -27,7 +27,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan_callbacks.models.ema import EMA
 from ms_gan_callbacks.models.games.game import Bound
 from ms_gan_callbacks.models.games.player import Player
-from ms_gan_callbacks.models.graph_mode import compilation
+from ms_gan_callbacks.models.graph_mode import compilation, graph_mode
 from ms_gan_callbacks.models.layers.primitives import add_n, each
 from ms_gan_callbacks.models.mindspore_private import list_graph_parameters
 from ms_gan_callbacks.models.world import World
@@ -219,14 +219,15 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
     def run(self, *inputs: Tensor) -> Tensor:
         """Run :meth:`construct` as a compiled graph."""
         shapes = tuple([one.shape for one in inputs])
-        if shapes == self.shapes:
+        new = shapes != self.shapes
+        if not new:
             # Equivalent to a call in this phase, without switching to graph mode and back, which costs 5 % of a
             # small step.
             compiled, scalars = self._predict(*inputs)
             if compiled:
                 return scalars
-        with compilation():
-            if shapes != self.shapes:
+        with compilation() if new else graph_mode():
+            if new:
                 self._prepare(shapes)
             with self._training_mode():
                 return self(*inputs)

@@ -114,7 +114,7 @@ def test_lazy_penalties_are_due_in_every_nth_step() -> None:
 
 @pytest.mark.slow
 def test_a_run_with_lazy_penalties_resumes_exactly(images: np.ndarray, tmp_path: Path) -> None:
-    penalties = [R1(every=3), GradientPenalty(every=3)]
+    penalties = [R1(every=3), GradientPenalty(every=2)]
     whole = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "whole")
     whole.train(2, images, batch_size=4, quiet=True)
     halves = tiny_runner(objective=Wasserstein(), penalty=penalties, out_dir=tmp_path / "halves")
