@@ -47,8 +47,8 @@ def train(recipe: Recipe, out: Path) -> None:
     """Train a run, unless that has been done; its duration and the guards' warnings are written beside it."""
     if (out / "study.json").exists():
         return
-    callbacks = [CollapseGuard(Every.steps(250), features=recipe.features), ImageGrid()]
-    callbacks.append(Checkpoint(Every.epochs(1), keep=None))
+    grids = [one for one in recipe.callbacks if isinstance(one, ImageGrid)]
+    callbacks = [*grids, CollapseGuard(Every.steps(250), features=recipe.features), Checkpoint(keep=None)]
     runner = Runner.from_recipe(replace(recipe, callbacks=callbacks, metrics={}), out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GanWarning)

@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 from mindspore import nn
+from mindspore.context import _context, ms_ctx_param
 from mindspore.nn.cell import _cell_graph_executor
 from mindspore.nn.layer.normalization import _BatchNorm as BatchNorm
 from mindspore.ops.operations._grad_ops import MirrorPadGrad, ReluGrad
@@ -22,11 +23,14 @@ __all__ = [
     "find_missing",
     "has_parameter_hooks",
     "list_graph_parameters",
+    "set_synchronous",
 ]
 
 SEEN_IN = "2.10.0"
 
 PRIVATE = {
+    "mindspore.context:_context": "sets an option for which set_context logs a warning",
+    "mindspore.context:ms_ctx_param.pynative_synchronize": "is this option",
     "mindspore.nn.cell:_cell_graph_executor._graph_executor.get_params": "lists the Parameters of a graph",
     "mindspore.nn.layer.normalization:_BatchNorm": "is the base class of all batch normalisations",
     "mindspore.ops.operations._grad_ops:MirrorPadGrad": "is the gradient of a padding, for gradients of gradients",
@@ -91,3 +95,15 @@ def list_graph_parameters(phase: str) -> list[str]:
     """
     find = getattr(_cell_graph_executor._graph_executor, "get_params", None)
     return list(find(phase)) if find else []
+
+
+def set_synchronous(synchronous: bool) -> bool:
+    """Set whether every operation outside of graphs is waited for; return the previous setting.
+
+    ``set_context(pynative_synchronize=...)`` does the same, but logs a warning that recommends an API that cannot
+    restore the setting.
+    """
+    context, option = _context(), ms_ctx_param.pynative_synchronize
+    before = bool(context.get_param(option))
+    context.set_param(option, synchronous)
+    return before

@@ -12,6 +12,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan_callbacks.errors import RecipeError, describe
+from ms_gan_callbacks.models.graph_mode import synchronous_operations
 from ms_gan_callbacks.models.layers.dropout import Replayed
 from ms_gan_callbacks.models.mindspore_private import BatchNorm
 from ms_gan_callbacks.models.networks import Floats, Labels
@@ -44,6 +45,7 @@ class ProbeResult(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+@synchronous_operations()
 def probe_networks(
     generator: nn.Cell,
     discriminator: nn.Cell,

@@ -1,14 +1,22 @@
-"""Graph mode, and what Python's garbage collector sees while MindSpore compiles."""
+"""Execution modes, and what Python's garbage collector sees while MindSpore compiles."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 
 import mindspore as ms
+import numpy as np
 import pytest
+from mindspore import Tensor, nn, ops
 
-from ms_gan_callbacks.models.graph_mode import compilation
+from ms_gan_callbacks import Game, Normal, Player
+from ms_gan_callbacks.models import graph_mode
+from ms_gan_callbacks.models.games.trial import try_game
+from ms_gan_callbacks.models.graph_mode import compilation, synchronous_operations
+from ms_gan_callbacks.models.mindspore_private import set_synchronous
+from ms_gan_callbacks.models.probe import probe_networks
 
 
 @pytest.fixture
@@ -43,3 +51,65 @@ def test_what_the_user_has_frozen_stays_so_after_an_error_too() -> None:
     with pytest.raises(ZeroDivisionError), compilation():
         raise ZeroDivisionError
     assert not collects(frozen)
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    yield
+    set_synchronous(False)
+
+
+def is_synchronous() -> bool:
+    return bool(ms.get_context("pynative_synchronize"))
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("users", [False, True])
+def test_operations_are_synchronous_in_the_context_and_then_as_the_user_has_set_them(users: bool) -> None:
+    assert set_synchronous(users) is False
+    with pytest.raises(ZeroDivisionError), synchronous_operations():
+        assert is_synchronous()
+        raise ZeroDivisionError
+    assert is_synchronous() is users
+
+
+@pytest.mark.usefixtures("restored")
+def test_other_devices_keep_their_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graph_mode.ms, "get_context", lambda name: "Ascend")
+    with synchronous_operations():
+        monkeypatch.undo()
+        assert not is_synchronous()
+
+
+class Recorder(nn.Cell):
+    """A network that records whether operations are synchronous when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.seen = nn.Dense(2, 4), []
+
+    def construct(self, noise: Tensor) -> Tensor:
+        self.seen.append(is_synchronous())
+        return ops.reshape(self.dense(noise), (-1, 1, 2, 2))
+
+
+class MeanGame(Game):
+    chance = {"noise": Normal(2)}
+
+    def make(self, noise: Tensor) -> Tensor:
+        return self.generator(noise)
+
+    def generator_loss(self, made: Tensor) -> Tensor:
+        return made.mean()
+
+
+def test_networks_and_games_are_tried_synchronously() -> None:
+    noise, real = np.ones((4, 2), np.float32), np.ones((4, 1, 2, 2), np.float32)
+    generator, discriminator = Recorder(), nn.SequentialCell(nn.Flatten(), nn.Dense(4, 1))
+    probe_networks(generator, discriminator, real, noise)
+    game = MeanGame()
+    game.generator = generator
+    players = {"generator": Player("generator", partial(nn.Adam, learning_rate=1e-3))}
+    try_game(game, {"generator": generator}, players, {"noise": noise})
+    assert len(generator.seen) == 3 and all(generator.seen)  # twice with noise, once in the game
+    assert not is_synchronous()

@@ -15,6 +15,7 @@ from ms_gan_callbacks.errors import RecipeError, describe, suggest
 from ms_gan_callbacks.events.scalars import find_name_fault
 from ms_gan_callbacks.models.games.game import MADE, STEP, Game, list_losses
 from ms_gan_callbacks.models.games.player import Player
+from ms_gan_callbacks.models.graph_mode import synchronous_operations
 from ms_gan_callbacks.models.probe import list_random_layers, restore_values
 from ms_gan_callbacks.models.probe_warnings import inspect_images
 
@@ -42,6 +43,7 @@ def check_columns(game: Game, columns: Collection[str]) -> None:
             raise RecipeError(f"a column cannot be named {name!r}, an argument of games: rename it")
 
 
+@synchronous_operations()
 def try_game(
     game: Game,
     networks: Mapping[str, nn.Cell],
