@@ -1,291 +1,90 @@
-"""Train public GANs on MNIST for as long as a run of a recipe took, and compare the images.
+"""Train public GANs on MNIST for as long as runs of recipes took, and compare the images.
 
-    python scripts/comparison_study.py runs/quality/mnist_r3gan-0
+    python scripts/comparison_study.py runs/quality/mnist_dcgan-0 runs/quality/mnist_lsgan-0
 
-The run is one of ``quality_study.py``, which has written its duration. The others are the DCGAN of
-github.com/pytorch/examples (needs PyTorch), and the GAN and the DCGAN of
-github.com/mindspore-courses/MindSpore-GAN, with networks written here and the settings published there: Adam with
-2e-4 and 0.5, batches of 64, noise of 100. All use the threads that OMP_NUM_THREADS allows.
-Those of MindSpore-GAN are trained by this package's runner, which is faster than their loop. Larger images are
-averaged to 28 x 28 pixels. All are compared with the same 10,000 test digits.
+The runs are those of ``quality_study.py``, which has written their durations. Each of the others (see
+``public_gans.py``) is trained once, for the longest of them, and its images are taken after each. All use the
+threads that OMP_NUM_THREADS allows. Larger images are averaged to 28 x 28 pixels. All are compared with the same
+10,000 test digits.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 from pathlib import Path
-from time import perf_counter
 
 os.environ.setdefault("GLOG_v", "3")
 
 import click
-import numpy as np
-from mindspore import Tensor, nn, ops
-from mindspore.common.initializer import HeUniform, Normal
-from numpy.typing import NDArray
-
-from ms_gan_callbacks import (
-    ArraySource,
-    Callback,
-    Game,
-    Player,
-    Recipe,
-    Run,
-    Runner,
-    Sample,
-    coverage,
-    fld,
-    mnist,
-    modes,
-    precision,
+from public_gans import (
+    SAMPLES,
+    ConvDiscriminator,
+    ConvGenerator,
+    DenseDiscriminator,
+    DenseGenerator,
+    Images,
+    Snapshots,
+    to_pixels,
+    train_mindspore_gan,
+    train_pytorch_example,
 )
-from ms_gan_callbacks import Normal as NormalNoise
-from ms_gan_callbacks.data.images import to_uint8
-from ms_gan_callbacks.metrics.resizing import resize
+
+from ms_gan_callbacks import Sample, coverage, fld, mnist, modes, precision
 from ms_gan_callbacks.results.inference import Trained
 from ms_gan_callbacks.storage.environment import get_cpu_name
+from ms_gan_callbacks.storage.files import replace_file, to_json
 
-Images = NDArray[np.uint8]
-NOISE, BATCH, RATE, BETA = 100, 64, 2e-4, 0.5
-SAMPLES = 10_000
-
-
-class TimeLimit(Callback):
-    """Ends a run after a number of seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def on_train_begin(self, run: Run) -> None:
-        """Begin to count."""
-        self.began = perf_counter()
-
-    def on_train_step_end(self, run: Run) -> None:
-        """End the run when the time is over."""
-        if perf_counter() - self.began > self.seconds:
-            run.stop(f"{self.seconds:.0f} seconds are over")
-
-
-class DenseGenerator(nn.Cell):
-    """The generator of gan.py: noise (N, 100) to images (N, 1, 28, 28)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Cell] = [nn.Dense(NOISE, 128)]
-        for width in (128, 256, 512):
-            layers += [nn.Dense(width, 2 * width), nn.LeakyReLU(0.2)]
-        self.layers = nn.SequentialCell(*layers, nn.Dense(1024, 28 * 28), nn.Tanh(), nn.Unflatten(1, (1, 28, 28)))
-
-    def construct(self, noise: Tensor) -> Tensor:
-        """Return images."""
-        return self.layers(noise)
-
-
-class DenseDiscriminator(nn.Cell):
-    """The discriminator of gan.py: images to probabilities (N, 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        dense = partial(nn.Dense, weight_init=HeUniform(5**0.5))
-        self.layers = nn.SequentialCell(
-            nn.Flatten(), dense(28 * 28, 512), nn.LeakyReLU(0.2), dense(512, 256), dense(256, 1), nn.Sigmoid()
-        )
-
-    def construct(self, images: Tensor) -> Tensor:
-        """Return probabilities."""
-        return self.layers(images)
-
-
-def make_norm(channels: int, eps: float = 0.8) -> nn.Cell:
-    """Return the normalisation of dcgan.py, which passes 0.8 as ``eps``."""
-    return nn.BatchNorm2d(channels, eps, gamma_init=Normal(0.02, 1.0))
-
-
-class ConvGenerator(nn.Cell):
-    """The generator of dcgan.py: noise (N, 100) to images (N, 1, 32, 32)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        same = partial(
-            nn.Conv2d, kernel_size=3, pad_mode="pad", padding=1, has_bias=True, weight_init=Normal(0.02)
-        )
-        twice = partial(nn.Upsample, scale_factor=2.0, recompute_scale_factor=True)
-        self.layers = nn.SequentialCell(
-            *(nn.Dense(NOISE, 128 * 8 * 8), nn.Unflatten(1, (128, 8, 8)), make_norm(128, 1e-5)),
-            *(twice(), same(128, 128), make_norm(128), nn.LeakyReLU(0.2)),
-            *(twice(), same(128, 64), make_norm(64), nn.LeakyReLU(0.2)),
-            *(same(64, 1), nn.Tanh()),
-        )
-
-    def construct(self, noise: Tensor) -> Tensor:
-        """Return images."""
-        return self.layers(noise)
-
-
-class ConvDiscriminator(nn.Cell):
-    """The discriminator of dcgan.py: images (N, 1, 32, 32) to probabilities (N, 1)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Cell] = []
-        width = 1
-        for after in (16, 32, 64, 128):
-            layers += [
-                nn.Conv2d(width, after, 3, 2, "pad", 1, has_bias=True, weight_init=Normal(0.02)),
-                nn.LeakyReLU(0.2),
-                nn.Dropout2d(0.25),
-                *([make_norm(after)] if width > 1 else []),
-            ]
-            width = after
-        self.layers = nn.SequentialCell(*layers, nn.Flatten(), nn.Dense(128 * 2 * 2, 1), nn.Sigmoid())
-
-    def construct(self, images: Tensor) -> Tensor:
-        """Return probabilities."""
-        return self.layers(images)
-
-
-class Alternating(Game):
-    """The game of both scripts: binary cross entropy, the generator first; dcgan.py halves the other loss."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__()
-        self.chance = {"noise": NormalNoise(NOISE)}
-        self.weight = weight
-
-    def make(self, noise: Tensor) -> Tensor:
-        """Return images."""
-        return self.generator(noise)
-
-    def generator_loss(self, made: Tensor) -> Tensor:
-        """Return the cross entropy of the label 1."""
-        return towards(self.discriminator(made), 1)
-
-    def discriminator_loss(self, made: Tensor, real: Tensor) -> Tensor:
-        """Return the cross entropies of both labels."""
-        return self.weight * (towards(self.discriminator(real), 1) + towards(self.discriminator(made), 0))
-
-
-def towards(probabilities: Tensor, label: int) -> Tensor:
-    """Return the binary cross entropy of a label."""
-    labels = ops.ones_like(probabilities) if label else ops.zeros_like(probabilities)
-    return ops.binary_cross_entropy(probabilities, labels)
-
-
-def train_mindspore_gan(
-    generator: type[nn.Cell], discriminator: type[nn.Cell], weight: float, side: int, seconds: float, out: Path
-) -> tuple[Images, int]:
-    """Train networks of MindSpore-GAN; return images and the number of steps."""
-    adam = partial(nn.Adam, learning_rate=RATE, beta1=BETA)
-    recipe = Recipe(
-        game=partial(Alternating, weight),
-        networks={"generator": generator, "discriminator": discriminator},
-        players={name: Player(name, adam) for name in ("generator", "discriminator")},
-        data=lambda: ArraySource(enlarge(mnist().images, side), BATCH),
-        epochs=200,
-        seed=0,
-        callbacks=[TimeLimit(seconds)],
-    )
-    runner = Runner.from_recipe(recipe, out)
-    steps = runner.train().step
-    images = runner.sample(SAMPLES)
-    return to_pixels(images), steps
-
-
-def train_pytorch_example(seconds: float, out: Path) -> tuple[Images, int]:
-    """Train the DCGAN of PyTorch's examples, at 64 x 64; return images and the number of steps."""
-    import torch
-    from torch import nn as torch_nn
-
-    torch.manual_seed(0)
-    if threads := os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(int(threads))
-    generator, discriminator = build_pytorch_networks()
-    loss = torch_nn.BCELoss()
-    g_adam, d_adam = (
-        torch.optim.Adam(network.parameters(), RATE, (BETA, 0.999)) for network in (generator, discriminator)
-    )
-    data = torch.from_numpy(enlarge(mnist().images, 64))
-    ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
-    shuffled = (rows for _ in count() for rows in torch.randperm(len(data)).split(BATCH)[:-1])
-    began, steps = perf_counter(), 0
-    while perf_counter() - began < seconds:
-        real = data[next(shuffled)].float() / 127.5 - 1
-        fake = generator(torch.randn(BATCH, NOISE, 1, 1))
-        discriminator.zero_grad()
-        loss(discriminator(real).flatten(), ones).backward()
-        loss(discriminator(fake.detach()).flatten(), zeros).backward()
-        d_adam.step()
-        generator.zero_grad()
-        loss(discriminator(fake).flatten(), ones).backward()
-        g_adam.step()
-        steps += 1
-    with torch.no_grad():  # in training mode, as the example draws its pictures
-        parts = [generator(torch.randn(100, NOISE, 1, 1)).numpy() for _ in range(SAMPLES // 100)]
-    return to_pixels(np.concatenate(parts)), steps
-
-
-def build_pytorch_networks() -> tuple[object, object]:
-    """Return the generator and the discriminator of the example, with its initial weights."""
-    from torch import nn as torch_nn
-
-    up = partial(torch_nn.ConvTranspose2d, kernel_size=4, bias=False)
-    down = partial(torch_nn.Conv2d, kernel_size=4, stride=2, padding=1, bias=False)
-    drawn: list[torch_nn.Module] = [up(NOISE, 512), torch_nn.BatchNorm2d(512), torch_nn.ReLU()]
-    seen: list[torch_nn.Module] = [down(1, 64), torch_nn.LeakyReLU(0.2)]
-    for width in (512, 256, 128):
-        drawn += [up(width, width // 2, stride=2, padding=1), torch_nn.BatchNorm2d(width // 2), torch_nn.ReLU()]
-    for width in (64, 128, 256):
-        seen += [down(width, 2 * width), torch_nn.BatchNorm2d(2 * width), torch_nn.LeakyReLU(0.2)]
-    drawn += [up(64, 1, stride=2, padding=1), torch_nn.Tanh()]
-    seen += [torch_nn.Conv2d(512, 1, 4, bias=False), torch_nn.Sigmoid()]
-    for layer in (*drawn, *seen):
-        if isinstance(layer, torch_nn.BatchNorm2d):
-            torch_nn.init.normal_(layer.weight, 1.0, 0.02)
-        elif hasattr(layer, "weight"):
-            torch_nn.init.normal_(layer.weight, 0.0, 0.02)
-    return torch_nn.Sequential(*drawn), torch_nn.Sequential(*seen)
-
-
-def enlarge(images: Images, side: int) -> Images:
-    """Return images (N, 1, 28, 28) at another size."""
-    parts = [np.rint(resize(images[i : i + 1000], side)) for i in range(0, len(images), 1000)]
-    return np.concatenate(parts).astype(np.uint8)
-
-
-def to_pixels(images: NDArray[np.float32]) -> Images:
-    """Return images in [-1, 1] as uint8 at 28 x 28."""
-    return np.rint(resize(to_uint8(images), 28)).astype(np.uint8)
-
-
-PEERS: dict[str, Callable[[float, Path], tuple[Images, int]]] = {
+METRICS = {"fld": fld, "precision": precision, "coverage": coverage, "modes": modes}
+PEERS: dict[str, Callable[[Sequence[float], Path], Snapshots]] = {
     "pytorch/examples, dcgan": train_pytorch_example,
     "MindSpore-GAN, gan": partial(train_mindspore_gan, DenseGenerator, DenseDiscriminator, 1.0, 28),
     "MindSpore-GAN, dcgan": partial(train_mindspore_gan, ConvGenerator, ConvDiscriminator, 0.5, 32),
 }
 
 
+def measure(real: Sample, fakes: Images, steps: int) -> dict[str, float]:
+    """Return the metrics of images, and the number of steps."""
+    sample = Sample(fakes)
+    return {"steps": steps} | {name: float(metric(real, sample)) for name, metric in METRICS.items()}
+
+
+def train_peer(name: str, seconds: Sequence[float], real: Sample, out: Path) -> list[dict[str, float]]:
+    """Return the metrics of a public GAN after each duration; those of an earlier call are read from ``out``."""
+    folder = out / name.replace("/", " ").replace(", ", "-").replace(" ", "-")
+    record = folder.with_suffix(".json")
+    if record.exists() and (known := json.loads(record.read_bytes()))["seconds"] == list(seconds):
+        values: list[dict[str, float]] = known["values"]
+        return values
+    values = [measure(real, *taken) for taken in PEERS[name](seconds, folder)]
+    replace_file(record, to_json({"seconds": list(seconds), "values": values}))
+    return values
+
+
 @click.command()
-@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--peer", "peers", multiple=True, type=click.Choice(list(PEERS)), help="Public GAN; all by default.")
 @click.option("--out", default=Path("runs/comparison"), type=click.Path(path_type=Path), help="The runs' folder.")
-def main(run: Path, out: Path) -> None:
-    """Compare RUN, a run of quality_study.py, with public GANs that are trained for the same time."""
-    seconds = json.loads((run / "study.json").read_bytes())["seconds"]
+def main(runs: tuple[Path, ...], peers: tuple[str, ...], out: Path) -> None:
+    """Compare each RUN of quality_study.py with public GANs that are trained for the same time."""
+    timed = sorted((json.loads((run / "study.json").read_bytes())["seconds"], run) for run in runs)
+    seconds = [one for one, _ in timed]
     real = Sample(mnist(split="test").images)
-    trained = Trained(run)
-    images = {run.name: (to_pixels(trained.generate(trained.noise(SAMPLES, "evaluation"))), trained.step)}
-    for name, train in PEERS.items():
-        images[name] = train(seconds, out / name.replace("/", " ").replace(", ", "-").replace(" ", "-"))
+    others = {name: train_peer(name, seconds, real, out) for name in peers or PEERS}
     threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
-    print(f"{SAMPLES:,} images each, after {seconds:.0f} s with {threads} threads on {get_cpu_name()}")
-    print("| | steps | `fld` | `precision` | `coverage` | `modes` |\n|---|---:|---:|---:|---:|---:|")
-    for name, (fakes, steps) in images.items():
-        sample = Sample(fakes)
-        values = [float(metric(real, sample)) for metric in (fld, precision, coverage, modes)]
-        print(f"| {name} | {steps:,} | " + " | ".join(f"{value:.3g}" for value in values) + " |")
+    print(f"{SAMPLES:,} images each, trained with {threads} threads on {get_cpu_name()}")
+    print("| | seconds | steps | " + " | ".join(f"`{name}`" for name in METRICS) + " |")
+    print("|---|---:|---:|" + "---:|" * len(METRICS))
+    for place, (duration, run) in enumerate(timed):
+        trained = Trained(run)
+        fakes = to_pixels(trained.generate(trained.noise(SAMPLES, "evaluation")))
+        compared = {run.name: measure(real, fakes, trained.step)}
+        for name, values in (compared | {name: found[place] for name, found in others.items()}).items():
+            steps, *numbers = values.values()
+            cells = [f"{duration:.0f}", f"{steps:,}", *(f"{number:.3g}" for number in numbers)]
+            print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
