@@ -161,6 +161,18 @@ def contest(
     return result
 
 
+def measure_starts(entrants: Mapping[str, Entrant], rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Start every contestant again and again, alternately; return its first blocks, {name: [block, ...]}."""
+    starts: dict[str, list[dict[str, Any]]] = {name: [] for name in entrants}
+    with tempfile.TemporaryDirectory() as folder:
+        data.unpack(Path(folder) / "mnist")
+        for number in range(rounds):
+            for name in list(entrants)[:: -1 if number % 2 else 1]:
+                with Worker(entrants[name], Path(folder) / f"{name}-{number}") as worker:
+                    starts[name].append(worker.first)
+    return starts
+
+
 def _fight(bout: Bout, workers: Mapping[str, Worker]) -> dict[str, list[dict[str, Any]]]:
     lengths = {
         name: worker.steps_in(bout.seconds) if bout.seconds else worker.entrant.count // worker.entrant.batch

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.numbers import Spread, above_import, blocks_of, ratio
+from benchmarks.numbers import Spread, above_import, blocks_of, ratio, spread_of_starts
 
 Results = Mapping[str, Any]
 LINEAR = 1.03  # how much longer a late epoch may take
@@ -58,8 +58,8 @@ def first_step(setting: str, name: str) -> Callable[[Results], Spread | None]:
     """Return what takes the seconds to a contestant's first step out of a setting of ``speed``."""
 
     def find(results: Results) -> Spread | None:
-        first = results.get("speed", {}).get(setting, {}).get("first", {}).get(name)
-        return Spread.of([first["seconds"]]) if first else None
+        match = results.get("speed", {}).get(setting, {"first": {}})
+        return spread_of_starts(match, name) if name in match["first"] else None
 
     return find
 

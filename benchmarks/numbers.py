@@ -40,6 +40,12 @@ def blocks_of(match: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return next((bout[name] for bout in match["bouts"] if name in bout), [])
 
 
+def spread_of_starts(match: Mapping[str, Any], name: str) -> Spread:
+    """Return the seconds to a contestant's first step: of its repeated starts, or else of the only one."""
+    starts = match.get("starts", {}).get(name) or [match["first"][name]]
+    return Spread.of(block["seconds"] for block in starts)
+
+
 def ratio(match: Mapping[str, Any], above: str, below: str) -> Spread | None:
     """Return time per step of one contestant over another's, round by round; None unless both took part.
 

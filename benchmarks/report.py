@@ -10,7 +10,7 @@ from rich.console import Console as Terminal
 from rich.table import Table as RichTable
 
 from benchmarks.marks import judge
-from benchmarks.numbers import Spread, above_import, blocks_of, per_step, ratio
+from benchmarks.numbers import Spread, above_import, blocks_of, per_step, ratio, spread_of_starts
 
 REFERENCES = ("torch", "torch-layer", "torch-network")
 VERDICTS = {True: "met", False: "not met", None: "not measured"}
@@ -71,7 +71,7 @@ def _marks(results: Mapping[str, Any]) -> Table:
 
 def _contest(title: str, match: Mapping[str, Any], reference: str) -> Table:
     rows = []
-    for name, first in match["first"].items():
+    for name in match["first"]:
         blocks = blocks_of(match, name)
         if not blocks:
             continue
@@ -86,7 +86,7 @@ def _contest(title: str, match: Mapping[str, Any], reference: str) -> Table:
                 against.text(3) if against else "",
                 f"{max(block['peak_rss'] for block in blocks) / 1e6:.0f}",
                 f"{max(map(above_import, blocks)):.0f}",
-                f"{first['seconds']:.1f}",
+                spread_of_starts(match, name).text(1),
             ]
         )
     rows += [[name, f"left out: {why}", *[""] * 6] for name, why in match["left_out"].items()]

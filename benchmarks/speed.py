@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.arena import Bout, contest
+from benchmarks.arena import Bout, contest, measure_starts
 from benchmarks.contestants import Entrant, check_names
 
 GANS = ("runner", "runner-plain", "step", "torch", "torch-best", "torch-joined", "torch-compile")
@@ -26,6 +26,8 @@ SETTINGS: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }
 PAIRS = (("runner-plain", "step"), ("runner-plain", "torch-best"), ("network", "torch-network"))
 SLOW_TO_COMPILE = "torch-compile"
+STARTED = ("mlp-32", "dcgan-64")
+"""The settings whose pair is started repeatedly, to measure the time to the first step."""
 
 
 def measure(rounds: int, pair_rounds: int, quick: bool, only: Sequence[str], say: Callable[[str], Any]) -> Any:
@@ -33,7 +35,7 @@ def measure(rounds: int, pair_rounds: int, quick: bool, only: Sequence[str], say
 
     Args:
         rounds: rounds among all contestants of a setting.
-        pair_rounds: more rounds, after those, for the pairs that must be told apart closely.
+        pair_rounds: more rounds, after those, for the pairs that must be told apart closely, and starts of them.
         quick: the first setting only, without ``torch.compile``.
         only: names of settings and contestants.
         say: told what goes on.
@@ -52,5 +54,9 @@ def measure(rounds: int, pair_rounds: int, quick: bool, only: Sequence[str], say
         if entrants:
             say(f"{setting}: {', '.join(entrants)}")
             pairs = [Bout(pair_rounds, names=pair) for pair in PAIRS] if pair_rounds else []
-            matches[setting] = contest(entrants, [Bout(rounds, 0.5 if quick else 1.0), *pairs], say)
+            match = contest(entrants, [Bout(rounds, 0.5 if quick else 1.0), *pairs], say)
+            if setting in STARTED and pair_rounds:
+                started = {name: entrants[name] for name in PAIR if name in match["first"]}
+                match["starts"] = measure_starts(started, pair_rounds)
+            matches[setting] = match
     return matches

@@ -22,7 +22,7 @@ from benchmarks.arena import Bout, ContestantError, Worker, contest
 from benchmarks.contestants import CONTESTANTS, Entrant
 from benchmarks.data import digits, feed, network_data, unpack
 from benchmarks.marks import MARKS, judge
-from benchmarks.numbers import Spread, ratio
+from benchmarks.numbers import Spread, ratio, spread_of_starts
 from benchmarks.pacing import Gate
 from benchmarks.speed import PAIRS, SETTINGS
 
@@ -65,6 +65,18 @@ def test_a_pair_that_met_again_is_judged_by_that() -> None:
     again = {"a": [block(1, 3)], "b": [block(1, 2)]}
     assert ratio(match(first, again), "a", "b") == pytest.approx((1.5, 1.5, 1.5))
     assert ratio(match(first, again), "c", "a") == pytest.approx((5, 5, 5))
+
+
+def test_the_time_to_the_first_step_is_the_median_of_repeated_starts() -> None:
+    once = match({"a": [block(1, 1)]})
+    assert spread_of_starts(once, "a") == (3.0, 3.0, 3.0)
+    starts = {"a": [block(1, 5.0), block(1, 2.0), block(1, 4.0)]}
+    assert spread_of_starts({**once, "starts": starts}, "a") == (4.0, 2.0, 5.0)
+    results = {
+        "speed": {"mlp-32": {**match({"runner-plain": [block(1, 1)]}), "starts": {"runner-plain": starts["a"]}}}
+    }
+    [verdict] = [one for one in judge(results) if one["what"] == "MLP, seconds to the first step"]
+    assert (verdict["holds"], verdict["measured"]["median"]) == (False, 4.0)
 
 
 def test_marks_hold_fail_or_were_not_measured() -> None:
@@ -207,6 +219,20 @@ def test_a_worker_takes_the_steps_it_is_asked_for_and_sleeps_in_between(tmp_path
                 time.sleep(0.01)
             assert process.status() == psutil.STATUS_STOPPED
     assert not process.is_running()
+
+
+def test_starts_alternate_and_leave_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: list[Worker] = []
+
+    def start(entrant: Entrant, folder: Path) -> Worker:
+        workers.append(Worker(entrant, folder, (sys.executable, "-c", FAKE)))
+        return workers[-1]
+
+    monkeypatch.setattr(arena, "Worker", start)
+    starts = arena.measure_starts({"step": Entrant("step"), "runner": Entrant("runner")}, 2)
+    assert [worker.entrant.name for worker in workers] == ["step", "runner", "runner", "step"]
+    assert [[block["steps"] for block in blocks] for blocks in starts.values()] == [[1, 1], [1, 1]]
+    assert all(worker._process.poll() is not None for worker in workers)
 
 
 def test_why_a_worker_ended_is_told(tmp_path: Path) -> None:
