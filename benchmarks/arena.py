@@ -208,6 +208,6 @@ def _fitting(block: Mapping[str, Any], seconds: float) -> int:
 def environment() -> dict[str, str]:
     """Return what every worker is started with."""
     given = {name: value for name, value in os.environ.items() if name != "MS_DEV_JIT_PIPELINE"}
-    own = {"OMP_NUM_THREADS": str(THREADS), "GLOG_v": "3"}
+    own = {"OMP_NUM_THREADS": str(THREADS), "GLOG_v": "3", "OPENBLAS_THREAD_TIMEOUT": "10"}  # as ms-gan does
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**given, **own, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}

@@ -37,6 +37,9 @@ def main(context: click.Context) -> None:
     # a rank_0/ folder in the working directory when a network does not compile.
     os.environ.setdefault("GLOG_v", "3")
     os.environ.setdefault("MS_OM_PATH", tempfile.gettempdir())
+    # Before NumPy is imported: the threads of its matrix products busy-wait for up to a tenth of a second after
+    # each, on the cores that train; with this, for a microsecond.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
     warnings.showwarning = show_warning
     # Imports create over 100,000 objects that stay: Python would search for garbage among them many times.
     gc.set_threshold(50_000)

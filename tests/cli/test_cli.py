@@ -348,3 +348,19 @@ def test_the_version_is_the_packages() -> None:
     version = re.search(r"^version = (\S+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
     assert version is not None
     assert ms_gan("--version").stdout == f"ms-gan, version {version.group(1)}\n"
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "10"), ({"OPENBLAS_THREAD_TIMEOUT": "26"}, "26")])
+def test_threads_of_numpy_are_told_not_to_wait_before_it_is_imported(given: dict[str, str], used: str) -> None:
+    code = """
+import atexit, os, sys
+from ms_gan_callbacks.cli import main
+before = "numpy" in sys.modules
+atexit.register(lambda: print(before, os.environ["OPENBLAS_THREAD_TIMEOUT"]))
+main(["new", "--list"])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"} | given
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"False {used}"
