@@ -222,6 +222,11 @@ def time(one: dict[str, Any]) -> str:
     return ("at most " if one.get("busy") else "") + format_seconds(one["seconds"])
 
 
+def read_numbers() -> dict[str, Any]:
+    """Return what has been measured, by recipe."""
+    return json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
+
+
 @click.command()
 @click.argument("recipes", nargs=-1)
 @click.option("--render", is_flag=True, help="Write the page only.")
@@ -233,7 +238,6 @@ def main(recipes: tuple[str, ...], render: bool, busy: bool, out: Path) -> None:
         if recipe not in SETTINGS:
             raise click.UsageError(f"the gallery has no {recipe!r}; {suggest(recipe, SETTINGS)}")
     out.mkdir(parents=True, exist_ok=True)
-    numbers = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     for recipe in () if render else recipes or SETTINGS:
         run = out / recipe
         seconds = train(recipe, run)
@@ -243,10 +247,11 @@ def main(recipes: tuple[str, ...], render: bool, busy: bool, out: Path) -> None:
         if recipe in ALONE:
             train(recipe, alone := out / f"{recipe}-alone", **ALONE[recipe])
             one["alone"] = read_last(alone, ACCURACIES[recipe])
-        numbers[recipe] = one
+        numbers = read_numbers() | {recipe: one}  # read now: another process may have added a recipe
         newest = max((run / "samples").glob("epoch-*.png"))
         replace_file(PICTURES / f"{recipe}.png", newest.read_bytes())
         replace_file(NUMBERS, to_json({name: numbers[name] for name in SETTINGS if name in numbers}))
+    numbers = read_numbers()
     replace_file(PAGE, page(numbers).encode())
     click.echo(f"{PAGE.relative_to(ROOT)}: {', '.join(numbers)}")
 
