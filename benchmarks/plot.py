@@ -53,8 +53,9 @@ def _bars(axes: Axes, match: Mapping[str, Any]) -> None:
     ours = [not (name.startswith("torch") or name in others) for name, _ in known]
     axes.barh([name for name, _ in known], medians, xerr=ranges, color=["C0" if own else "0.7" for own in ours])
     axes.set_xlabel(f"time per step / {reference}" if reference else "ms a step")
-    # Bars start at zero, so that their lengths can be compared; a much longer one is cut, with its value.
-    most = CUT * sorted(medians)[len(medians) // 2]
+    # Bars start at zero, so that their lengths can be compared; a much longer one is cut, with its value. The bar
+    # of the reference has a length of 1.
+    most = max(CUT * sorted(medians)[len(medians) // 2], 1.05 if reference else 0)
     if max(medians) > most:
         axes.set_xlim(0, most)
         for place, median in enumerate(medians):

@@ -14,10 +14,11 @@ import psutil
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
-from benchmarks import arena, cli, results
+from benchmarks import arena, cli, plot, results
 from benchmarks.arena import Bout, ContestantError, Worker, contest
 from benchmarks.contestants import CONTESTANTS, Entrant
 from benchmarks.data import digits, feed, network_data, unpack
@@ -219,6 +220,17 @@ def test_a_worker_takes_the_steps_it_is_asked_for_and_sleeps_in_between(tmp_path
                 time.sleep(0.01)
             assert process.status() == psutil.STATUS_STOPPED
     assert not process.is_running()
+
+
+def test_the_bar_of_the_reference_is_not_cut() -> None:
+    fast, slow = [block(10, 1)] * 3, [block(1, 1)] * 3
+    axes = Figure().add_subplot()
+    plot._bars(
+        axes,
+        match({"runner": fast, "runner-plain": fast, "step": fast, "torch": slow, "tutorial": [block(1, 9)] * 3}),
+    )
+    assert 1 < axes.get_xlim()[1] < 9
+    assert [text.get_text().strip() for text in axes.texts] == ["9"]
 
 
 def test_starts_alternate_and_leave_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
