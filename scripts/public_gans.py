@@ -1,8 +1,8 @@
 """Public GANs, with networks written here: those of MindSpore-GAN, and the example of PyTorch.
 
-The GAN and the DCGAN of github.com/mindspore-courses/MindSpore-GAN are trained by this package's runner, which is
-faster than their loop; the DCGAN of github.com/pytorch/examples needs PyTorch. The settings are those published
-there: Adam with 2e-4 and 0.5, batches of 64, noise of 100.
+The GAN and the DCGAN of github.com/mindspore-courses/MindSpore-GAN are trained by this package's runner; the DCGAN
+of github.com/pytorch/examples needs PyTorch. The settings are those published there: Adam with 2e-4 and 0.5,
+batches of 64, noise of 100.
 """
 
 from __future__ import annotations
