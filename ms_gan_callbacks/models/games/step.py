@@ -138,29 +138,6 @@ class Turn(nn.Cell):  # type: ignore[misc]
         return self.update(told, gradients)
 
 
-class Earlier(nn.Cell):  # type: ignore[misc]
-    """The turns of the players before the maker, which do not depend on its weights.
-
-    Its gradient is therefore zero. Without ``bprop`` the compiler would differentiate the other players' updates
-    before it finds that, which takes memory.
-    """
-
-    def __init__(self, turns: Sequence[Turn]) -> None:
-        super().__init__(auto_prefix=False)
-        self.turns = nn.CellList(list(turns), auto_prefix=False)
-
-    def construct(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Update the players; return their scalars."""
-        told: tuple[Tensor, ...] = ()
-        for turn in self.turns:
-            told = told + turn(made, batch)
-        return told
-
-    def bprop(self, made: Any, batch: Any, told: Any, gradient: Any) -> Any:
-        """Return zeros."""
-        return ops.zeros_like(made), ops.zeros_like(batch)
-
-
 def _freeze(made: Any) -> Any:
     return tuple([ops.stop_gradient(one) for one in made]) if isinstance(made, tuple) else ops.stop_gradient(made)
 
@@ -197,8 +174,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         self.makes = bool(makers)
         split = makers[0] if makers else len(turns)
         before, after = list(turns[:split]), list(turns[split + 1 :])
-        self.play_before = Earlier(before)
-        self.after = nn.CellList(after, auto_prefix=False)
+        self.before, self.after = nn.CellList(before, auto_prefix=False), nn.CellList(after, auto_prefix=False)
         ordered = before
         if self.makes:
             self.maker = turns[split]
@@ -210,10 +186,16 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
         self.state = ms.ParameterTuple(state if self.shared else ())
         self.shapes: tuple[Any, ...] = ()
 
+    def _play_before(self, made: Any, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        told: tuple[Tensor, ...] = ()
+        for turn in self.before:
+            told = told + turn(made, batch)
+        return told
+
     def _compute(self, batch: tuple[Tensor, ...]) -> tuple[Any, ...]:
         made = self.make_of((), batch)
         fixed = _freeze(made)
-        others = self.play_before(fixed, batch)
+        others = self._play_before(fixed, batch)
         told = self.maker.judge(made, batch)
         return told[0], told, others, fixed
 
@@ -225,7 +207,7 @@ class TrainingStep(nn.Cell):  # type: ignore[misc]
             for turn in self.after:
                 told = told + turn(made, batch)
         else:
-            told = self.play_before(_freeze(self.make_of((), batch)), batch)
+            told = self._play_before(_freeze(self.make_of((), batch)), batch)
         scalars = ops.stack([told[place] for place in self.order])
         return self._average(scalars) if self.shared else scalars
 
