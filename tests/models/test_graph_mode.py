@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from functools import partial
+from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
@@ -42,6 +44,21 @@ def test_what_exists_is_not_examined_while_a_graph_is_compiled() -> None:
         assert collects(new)
     assert ms.get_context("mode") == mode
     assert collects(existing)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is a function of glibc")
+def test_freed_memory_is_returned_after_a_compilation_if_the_c_library_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(graph_mode.ctypes, "CDLL", lambda name: SimpleNamespace(malloc_trim=calls.append))
+    with compilation():
+        assert not calls
+    assert calls == [0]
+    monkeypatch.setattr(graph_mode.ctypes, "CDLL", lambda name: SimpleNamespace())
+    with compilation():
+        pass
+    assert calls == [0]
 
 
 @pytest.mark.usefixtures("thawed")
