@@ -103,7 +103,9 @@ def set_synchronous(synchronous: bool) -> bool:
     ``set_context(pynative_synchronize=...)`` does the same, but logs a warning that recommends an API that cannot
     restore the setting.
     """
-    context, option = _context(), ms_ctx_param.pynative_synchronize
+    context, option = _context(), getattr(ms_ctx_param, "pynative_synchronize", None)
+    if option is None:
+        return False  # only the speed depends on it
     before = bool(context.get_param(option))
     context.set_param(option, synchronous)
     return before
