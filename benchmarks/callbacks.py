@@ -57,8 +57,10 @@ def _meet_afresh(pair: dict[str, Entrant], rounds: int, say: Callable[[str], Any
         now = dict(reversed(pair.items())) if len(matches) % 2 else pair
         matches.append(contest(now, [Bout(min(rounds, PER_PROCESS), seconds=0, parts=PARTS, limit=1800)], say))
         rounds -= PER_PROCESS
-    blocks = {name: [block for match in matches for block in match["bouts"][0][name]] for name in pair}
-    return {**matches[0], "bouts": [blocks]}
+    bouts = [bout for match in matches for bout in match["bouts"] if bout.keys() == pair.keys()]
+    blocks = {name: [block for bout in bouts for block in bout[name]] for name in pair}
+    left_out = {name: why for match in matches for name, why in match["left_out"].items()}
+    return {**matches[0], "left_out": left_out, "bouts": [blocks]}
 
 
 def _acts(images: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
-from benchmarks import arena, cli, plot, results
+from benchmarks import arena, callbacks, cli, plot, results
 from benchmarks.arena import Bout, ContestantError, Worker, contest
 from benchmarks.contestants import CONTESTANTS, Entrant
 from benchmarks.data import digits, feed, network_data, unpack
@@ -245,6 +245,30 @@ def test_starts_alternate_and_leave_no_process(monkeypatch: pytest.MonkeyPatch) 
     assert [worker.entrant.name for worker in workers] == ["step", "runner", "runner", "step"]
     assert [[block["steps"] for block in blocks] for blocks in starts.values()] == [[1, 1], [1, 1]]
     assert all(worker._process.poll() is not None for worker in workers)
+
+
+def test_new_processes_meet_after_some_rounds_and_one_that_fails_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    met: list[tuple[list[str], int]] = []
+
+    def meet(entrants: dict[str, Entrant], bouts: list[Bout], say: object) -> dict:
+        met.append((list(entrants), bouts[0].rounds))
+        names = ["runner-plain"] if len(met) == 2 else list(entrants)
+        result = match({name: [block(len(met), 1.0)] * bouts[0].rounds for name in names})
+        return result | {"left_out": {name: "it ended" for name in entrants if name not in names}}
+
+    monkeypatch.setattr(callbacks, "contest", meet)
+    pair = {"runner": Entrant("runner"), "runner-plain": Entrant("runner-plain")}
+    found = callbacks._meet_afresh(pair, 10, print)
+    assert met == [
+        (["runner", "runner-plain"], 4),
+        (["runner-plain", "runner"], 4),
+        (["runner", "runner-plain"], 2),
+    ]
+    steps = [[one["steps"] for one in blocks] for blocks in found["bouts"][0].values()]
+    assert steps == [[1, 1, 1, 1, 3, 3]] * 2  # rounds of a pair only
+    assert found["left_out"] == {"runner": "it ended"}
 
 
 def test_why_a_worker_ended_is_told(tmp_path: Path) -> None:

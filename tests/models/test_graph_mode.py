@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
-import sys
+import platform
 from collections.abc import Iterator
+from ctypes import c_size_t, c_void_p
 from functools import partial
 from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
+import psutil
 import pytest
 from mindspore import Tensor, nn, ops
 
 from ms_gan_callbacks import Game, Normal, Player
-from ms_gan_callbacks.models import graph_mode
+from ms_gan_callbacks.models import graph_mode, mindspore_private
 from ms_gan_callbacks.models.games.trial import try_game
 from ms_gan_callbacks.models.graph_mode import compilation, synchronous_operations
 from ms_gan_callbacks.models.mindspore_private import set_synchronous
@@ -46,19 +49,30 @@ def test_what_exists_is_not_examined_while_a_graph_is_compiled() -> None:
     assert collects(existing)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is a function of glibc")
-def test_freed_memory_is_returned_after_a_compilation_if_the_c_library_can(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr(graph_mode.ctypes, "CDLL", lambda name: SimpleNamespace(malloc_trim=calls.append))
+def free_below_a_block_in_use(libc: ctypes.CDLL) -> int:
+    """Free 64 MB of small blocks of the C library's heap except the last; return its address."""
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = c_void_p, [c_size_t], [c_void_p]
+    blocks = [libc.malloc(2**16) for _ in range(2**10)]
+    for one in blocks:
+        ctypes.memset(one, 1, 2**16)
+    for one in blocks[:-1]:
+        libc.free(one)
+    return blocks[-1]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is a function of glibc")
+def test_freed_memory_is_returned_after_a_compilation() -> None:
+    libc, process = ctypes.CDLL(None), psutil.Process()
     with compilation():
-        assert not calls
-    assert calls == [0]
+        used = free_below_a_block_in_use(libc)
+        before = process.memory_info().rss
+    assert process.memory_info().rss < before - 2**25
+    libc.free(used)
+
+
+def test_other_c_libraries_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_mode.ctypes, "CDLL", lambda name: SimpleNamespace())
-    with compilation():
-        pass
-    assert calls == [0]
+    graph_mode.trim_heap()
 
 
 @pytest.mark.usefixtures("thawed")
@@ -88,6 +102,13 @@ def test_operations_are_synchronous_in_the_context_and_then_as_the_user_has_set_
         assert is_synchronous()
         raise ZeroDivisionError
     assert is_synchronous() is users
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_mindspore_without_the_option_keeps_its_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mindspore_private, "ms_ctx_param", SimpleNamespace())
+    with synchronous_operations():
+        assert not is_synchronous()
 
 
 @pytest.mark.usefixtures("restored")
