@@ -58,10 +58,12 @@ class Rank:
         return self.process.poll()
 
     def kill(self) -> None:
-        """Kill the process and those it has started, and wait for its end."""
+        """Kill the process and those it has started, wait for its end, and close its log."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self.log is not None:
+            self.log.close()
 
     def read_end(self) -> list[str]:
         """Return the last lines of its output, without blank ones."""

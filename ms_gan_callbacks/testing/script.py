@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,9 +106,6 @@ class _Play(Session):
         self, script: Script, callbacks: Sequence[Callback], out_dir: str | Path | None, start: int
     ) -> None:
         bus = CallbackBus(callbacks, owner=self)
-        scratch = tempfile.TemporaryDirectory(prefix="run-") if out_dir is None else None
-        folder = Path(scratch.name if scratch else out_dir or "")
-        folder.mkdir(parents=True, exist_ok=True)
         check_names(script.scalars, script.metrics)
         names, found = frozenset(script.metrics), frozenset((*script.scalars, *script.metrics))
         fields = {
@@ -117,10 +116,20 @@ class _Play(Session):
             **script.fields,
         }
         run = make_run(
-            folder, step=0, epochs=script.epochs, steps_per_epoch=script.steps_per_epoch, scalars={}, **fields
+            out_dir or "",
+            step=0,
+            epochs=script.epochs,
+            steps_per_epoch=script.steps_per_epoch,
+            scalars={},
+            **fields,
         )
-        self.trace = Trace(run, scratch)  # the folder lives as long as the trace
-        super().__init__(run, bus, CheckpointStore(folder / "checkpoints"), self.trace.note)
+        self.trace = Trace(run)
+        if out_dir is None:
+            # Not a TemporaryDirectory, which warns when it is removed with its owner.
+            run.out_dir = Path(tempfile.mkdtemp(prefix="run-"))
+            weakref.finalize(self.trace, shutil.rmtree, run.out_dir, ignore_errors=True)
+        run.out_dir.mkdir(parents=True, exist_ok=True)
+        super().__init__(run, bus, CheckpointStore(run.out_dir / "checkpoints"), self.trace.note)
         self.script, self.start, self._evaluations = script, start, 0
 
     def save(self) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ms_gan_callbacks.events.events import Event
@@ -20,7 +19,6 @@ class Trace:
 
     Attributes:
         run: the run after its last step.
-        scratch: the temporary run directory, or None.
         events: emitted events: (hook name, step).
         logged: logged numbers: (step, name, value).
         images: logged images: (step, name).
@@ -32,7 +30,6 @@ class Trace:
     """
 
     run: Run
-    scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
     events: list[tuple[str, int]] = field(default_factory=list)
     logged: list[tuple[int, str, float]] = field(default_factory=list)
     images: list[tuple[int, str]] = field(default_factory=list)

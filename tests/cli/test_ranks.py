@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from processes import TINY_GAN, finish, saved, start, wait_until
 
 from ms_gan_callbacks.cli import main
-from ms_gan_callbacks.cli.launcher import launch
+from ms_gan_callbacks.cli.launcher import Rank, launch
 from ms_gan_callbacks.storage.checkpoint_files import FILES, read_checked, read_manifest
 
 PROMISED = 15.0
@@ -181,6 +181,17 @@ def test_an_error_of_all_ranks_is_reported_once(tmp_path: Path, capfd: pytest.Ca
     program = "import sys; print('Error: no such data', file=sys.stderr); sys.exit(2)"
     assert launch(2, [sys.executable, "-c", program]) == 2
     assert capfd.readouterr().err == "Error: no such data\n"
+
+
+def test_the_end_of_a_rank_closes_its_log(tmp_path: Path) -> None:
+    log = (tmp_path / "log").open("w+b")
+    rank = Rank(
+        "rank 1", subprocess.Popen([sys.executable, "-c", "print(1)"], stdout=log, start_new_session=True), log
+    )
+    rank.process.wait()
+    assert rank.read_end() == ["1"]
+    rank.kill()
+    assert log.closed
 
 
 @pytest.mark.slow

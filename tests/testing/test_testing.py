@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -120,8 +121,11 @@ def test_images_come_from_a_formula(tmp_path: object) -> None:
     trace = drive(ImageGrid(rows=2, columns=2), epochs=1)
     assert [path.name for path in (trace.run.out_dir / "samples").iterdir()] == ["epoch-0001.png"]
     folder = trace.run.out_dir
-    del trace
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        del trace
     assert not folder.exists()
+    assert not warned
     run = make_run()
     assert np.array_equal(run.sample(3), run.sample(3))
     assert run.sample(3).shape == run.real(3).shape == (3, 1, 4, 4)
