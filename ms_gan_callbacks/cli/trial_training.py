@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from ms_gan_callbacks.cli.installation import BROKEN, OK, WARNING, Check
+from ms_gan_callbacks.storage.files import hash_file
 
 STEPS, BATCH, TIMEOUT = 10, 32, 300
 RECIPE = "mnist_mlp"
@@ -115,4 +115,4 @@ def _train(folder: Path) -> tuple[str, float]:
     runner.train(1, data, [Checkpoint(), clock], quiet=True, evaluation=Evaluation())
     [weights] = folder.glob("checkpoints/*/weights.safetensors")
     durations = [1000 * (after - before) for before, after in zip(clock.times, clock.times[1:], strict=False)]
-    return hashlib.sha256(weights.read_bytes()).hexdigest(), median(durations)
+    return hash_file(weights), median(durations)

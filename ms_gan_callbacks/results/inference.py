@@ -13,10 +13,10 @@ from ms_gan_callbacks.data.rng import noise, stream
 from ms_gan_callbacks.errors import CheckpointError, RunDirError, UsageError, suggest, warn
 from ms_gan_callbacks.models.networks import Floats, use_device
 from ms_gan_callbacks.models.two_players import build_players
-from ms_gan_callbacks.storage.checkpoint_files import Arrays
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 from ms_gan_callbacks.storage.files import compute_sha256
 from ms_gan_callbacks.storage.manifest import Manifest
+from ms_gan_callbacks.storage.tensors import Arrays
 from ms_gan_callbacks.training.gan_model import GanModel
 from ms_gan_callbacks.training.lineage import read_recipe
 

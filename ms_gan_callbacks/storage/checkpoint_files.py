@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from ms_gan_callbacks.errors import CheckpointError
+from ms_gan_callbacks.storage.tensors import Arrays
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.json")
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 def read_manifest(path: Path, step: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -25,29 +24,29 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from ms_gan_callbacks.errors import CheckpointError, warn
 from ms_gan_callbacks.storage.checkpoint_files import (
     FILES,
     FORMAT,
-    Arrays,
     check_like,
     read_checked,
     read_manifest,
 )
 from ms_gan_callbacks.storage.files import (
     convert_errors,
+    hash_file,
     list_folder,
     make_draft_path,
+    sync_file,
     sync_folder,
     to_json,
     write_durably,
 )
+from ms_gan_callbacks.storage.tensors import Arrays, write_tensors
 
 # Temporary directories left by a killed process, also of older versions of this package.
 _LEFTOVER = re.compile(r"\.(?P<step>step-[0-9]{8,})\.[0-9]+\.(ms-gan\.)?(?P<kind>tmp|old|gone)")
@@ -241,13 +240,16 @@ def _discard(path: Path) -> None:
 
 
 def _write_files(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
-    contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
-    contents = dict(zip(FILES, (save_tensors(contiguous), to_json(state)), strict=True))
-    files = {}
+    weights_file, state_file = (draft / name for name in FILES)
+    write_tensors(weights_file, weights)
     with ThreadPoolExecutor(1) as pool:  # hash while the disk writes; both release Python's lock
-        for name, content in contents.items():
-            digest = pool.submit(hashlib.sha256, content)
-            write_durably(draft / name, content)
-            files[name] = {"sha256": digest.result().hexdigest(), "bytes": len(content)}
+        digest = pool.submit(hash_file, weights_file)
+        sync_file(weights_file)
+        write_durably(state_file, to_json(state))
+        hashes = (digest.result(), hash_file(state_file))
+    files = {
+        name: {"sha256": sha256, "bytes": (draft / name).stat().st_size}
+        for name, sha256 in zip(FILES, hashes, strict=True)
+    }
     write_durably(draft / "manifest.json", to_json({"format": FORMAT, "step": step, "files": files}))
     sync_folder(draft)

@@ -38,6 +38,12 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Flush a file that another library has written to disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the entries of a folder to disk; does nothing on Windows."""
     if os.name == "nt":
@@ -133,6 +139,15 @@ def detect_encoding(content: bytes) -> str:
         SyntaxError: the declared encoding is unknown or invalid.
     """
     return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file as hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def compute_sha256(text: str) -> str:

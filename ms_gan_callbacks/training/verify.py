@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from ms_gan_callbacks.events.callback import Callback
 from ms_gan_callbacks.events.run import Run
 from ms_gan_callbacks.interop.stock import adapt_callbacks
 from ms_gan_callbacks.storage.checkpoints import CheckpointStore
+from ms_gan_callbacks.storage.files import hash_file
 from ms_gan_callbacks.storage.names import LOG
 
 
@@ -122,6 +122,6 @@ def _hash_files(out_dir: Path, step: int) -> dict[str, str]:
     checkpoint = CheckpointStore(out_dir / "checkpoints").get_path(step)
     places = [checkpoint / "weights.safetensors", out_dir / LOG]  # other files also contain times
     try:
-        return {place.name: hashlib.sha256(place.read_bytes()).hexdigest() for place in places}
+        return {place.name: hash_file(place) for place in places}
     except FileNotFoundError as error:
         raise GanError(f"the run ended before step {step:,}: choose an earlier --at, or more epochs") from error

@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 import pytest
 from processes import TINY_GAN
+from safetensors import SafetensorError
 
 from ms_gan_callbacks.errors import CheckpointError
-from ms_gan_callbacks.storage import files
+from ms_gan_callbacks.storage import files, tensors
 from ms_gan_callbacks.storage.checkpoints import Checkpoint, CheckpointStore
 
 # Every call by which a checkpoint reaches the disk; a removal's own are among them.
-PATH_CALLS = ("mkdir", "rename", "replace", "unlink", "exists", "is_dir", "glob")
+PATH_CALLS = ("mkdir", "rename", "replace", "unlink", "exists", "is_dir", "glob", "touch", "stat", "chmod")
 OS_CALLS = ("open", "fsync", "close", "unlink", "rmdir", "scandir")
 
 
@@ -60,11 +61,28 @@ class Disk:
     def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments, **named: self.call(name, lambda: real(*arguments, **named))
 
+    def wrap_save_file(self, real: Callable[..., None]) -> Callable[..., None]:
+        """Count what safetensors writes as one call, which fails as safetensors does."""
+
+        def save_file(arrays: Any, path: Path, facts: Any) -> None:
+            def half() -> None:
+                real(arrays, path, facts)
+                os.truncate(path, path.stat().st_size // 2)
+
+            try:
+                self.call("save_file", lambda: real(arrays, path, facts), half)
+            except OSError as error:
+                message = f"I/O error: {error.strerror} (os error {error.errno})"
+                raise SafetensorError(f"Error while serializing: {message}") from None
+
+        return save_file
+
     def install(self, patch: pytest.MonkeyPatch) -> None:
         real_open = builtins.open
         patch.setattr(
             files, "open", lambda *a: File(self.call("open file", lambda: real_open(*a)), self), raising=False
         )
+        patch.setattr(tensors, "save_file", self.wrap_save_file(tensors.save_file))
         for name in PATH_CALLS:
             patch.setattr(Path, name, self.wrap(name, getattr(Path, name)))
         for name in OS_CALLS:
@@ -163,8 +181,10 @@ LIKE = weights_of(0)
 def test_the_faults_below_reach_every_kind_of_call_of_a_save() -> None:
     store, disk = fresh_store(1), Disk()
     assert attempt(disk, lambda: put(store, 2)) is None
-    assert [call for call in disk.calls if call in {"open file", "write", "flush", "os.fsync", "close file"}] == [
-        *(["open file", "write", "flush", "os.fsync", "close file"] * 3),
+    kinds = {"save_file", "open file", "write", "flush", "os.fsync", "close file"}
+    assert [call for call in disk.calls if call in kinds] == [
+        *["save_file", "open file", "os.fsync", "close file"],  # the weights
+        *(["open file", "write", "flush", "os.fsync", "close file"] * 2),
         *(["os.fsync"] * 2),  # the folder of the draft, and that of all checkpoints
     ]
     assert {"mkdir", "rename", "os.open", "os.close"} <= {*disk.calls}

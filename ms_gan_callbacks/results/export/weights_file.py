@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from ms_gan_callbacks.results.export.mindir import Run
 from ms_gan_callbacks.results.export.onnx_file import make_graph
 from ms_gan_callbacks.results.export.ports import Port
 from ms_gan_callbacks.results.export.subject import Subject
 from ms_gan_callbacks.results.export.torch_module import Module
+from ms_gan_callbacks.storage.tensors import write_tensors
 
 
 def write_weights(subject: Subject, path: Path, facts: Mapping[str, str]) -> tuple[Port, ...]:
@@ -24,7 +23,7 @@ def write_weights(subject: Subject, path: Path, facts: Mapping[str, str]) -> tup
     graph.inputs = [port.name for port in inputs]
     module = Module(graph, graph.to_model(inputs, subject.output, {}))
     ports = {port.name: port.describe() for port in (*inputs, subject.output)}
-    save_file({name: np.asarray(one, order="C") for name, one in module.weights.items()}, path, {**facts, **ports})
+    write_tensors(path, module.weights, {**facts, **ports})
     title = f"The generator of {facts['recipe']}, step {facts['step']}, as a PyTorch module"
     path.with_suffix(".py").write_text(module.write(title, inputs, subject.output, path.name), encoding="utf-8")
     return inputs
