@@ -95,7 +95,7 @@ class Guard(Callback, ABC):
     def due(self, run: Run) -> bool:
         """Return whether to check after the current step."""
         # The last step of an epoch is always checked, because checkpoints and metrics follow it.
-        return run.progress.ends_epoch or self.every.due(run)
+        return self.every.due(run.progress) or run.progress.ends_epoch
 
     def on_train_step_end(self, run: Run) -> None:
         if self.due(run):

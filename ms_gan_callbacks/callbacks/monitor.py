@@ -102,9 +102,6 @@ class Monitor(Callback):
     def see_logged(self, run: Run) -> None:
         self.newest = run.newest_logged.get(self.monitor, self.newest)
 
-    def on_train_step_end(self, run: Run) -> None:
-        self.see_logged(run)
-
     def on_eval_end(self, run: Run) -> None:
         self.see_logged(run)
         if self.monitor in run.metrics:

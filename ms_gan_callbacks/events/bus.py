@@ -126,14 +126,16 @@ class CallbackBus:
         # Not by way of _guard: this code runs with cold processor caches eight times per step, where an extra call
         # is measurable.
         try:
+            ended = perf_counter()
             for one, hook in self._listeners[event]:
-                began = perf_counter()
+                began = ended
                 try:
                     hook(run)
                 except Exception as error:
                     self._answer_for(one, event.value, run, error)
                 finally:
-                    one.seconds += perf_counter() - began
+                    ended = perf_counter()
+                    one.seconds += ended - began
         except Exception:
             with suppress(Exception):  # logged values may show the cause of the failure
                 self._show_logged(run)

@@ -127,7 +127,7 @@ class Periodic(Callback):
         raise NotImplementedError(f"{type(self).__name__} has no method act(self, run)")
 
     def on_train_step_end(self, run: Run) -> None:
-        if not self.every.by_epoch and self.every.due(run):
+        if self.every.unit == "steps" and self.every.due(run.progress):
             self.act(run)
 
     def on_train_epoch_end(self, run: Run) -> None:
@@ -168,10 +168,6 @@ class Writer(Periodic):
             self.write(run, numbers)
         if images:
             self.write_images(run, images)
-
-    def on_train_step_end(self, run: Run) -> None:
-        super().on_train_step_end(run)
-        self.see_logged(run)
 
     def on_eval_end(self, run: Run) -> None:
         self.write(run, run.metrics)

@@ -84,7 +84,7 @@ class Every:
 
     def due(self, at: Run | Progress) -> bool:
         """Return whether the schedule is due after the current step."""
-        if self.by_epoch:
+        if self.unit == "epochs":
             return at.ends_epoch and at.epoch % self.period == 0
         return at.step % self.period == 0
 
