@@ -136,7 +136,7 @@ def file_size_limit() -> Iterator[None]:
 
 @pytest.mark.usefixtures("file_size_limit")
 def test_a_full_disk_costs_the_curves_and_neither_ends_nor_hangs_the_run(images: np.ndarray) -> None:
-    with pytest.warns(GanWarning, match=r"TensorBoard.on_train_step_end.*File too large.*continues without it"):
+    with pytest.warns(GanWarning, match=r"TensorBoard.see_logged.*File too large.*continues without it"):
         result = tiny_runner().train(
             8, images, [FullDisk(), TensorBoard(Every.steps(2), flush_seconds=0)], batch_size=4, quiet=True
         )
