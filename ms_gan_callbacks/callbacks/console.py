@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from time import monotonic
 
 from rich.console import Console as Terminal
@@ -101,16 +102,20 @@ class _LiveLines:
         )
         self._task = self._bar.add_task(COMPILING, total=None, unit="")
         self._text = Text(no_wrap=True, overflow="ellipsis")
-        # Drawing takes milliseconds of CPU time, so it is not done more often than the content changes.
-        often = 1 / max(refresh_seconds, 0.25)
-        both = Group(self._bar, self._text)
-        self._display = Live(both, console=terminal, transient=True, refresh_per_second=often)
+        self._draw = partial(Live, Group(self._bar, self._text), console=terminal, transient=True)
+        # Compilation takes seconds, in which a thread draws. Later it would keep Python's lock from the next step.
+        self._display = self._draw(refresh_per_second=1 / max(refresh_seconds, 0.25))
         self._display.start()
 
     def update(self, run: Run) -> None:
+        if self._display.auto_refresh:
+            self._display.stop()
+            self._display = self._draw(auto_refresh=False)
+            self._display.start()
         line = f"epoch {run.epoch}/{run.epochs}  step {run.step:,}/{run.steps:,}"
         self._bar.update(self._task, completed=run.step, total=run.steps, description=line, unit="left")
         self._text.plain = f"  {_format_numbers(run, run.scalars)}"
+        self._display.refresh()
 
     def stop(self) -> None:
         self._display.stop()

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -143,6 +144,24 @@ def test_a_terminal_gets_a_live_bar_that_fits_and_leaves_no_trace(columns: int, 
     headline, *epochs = replay(written)
     assert headline.startswith("array, 20 images;")
     assert [line[:9] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+
+
+class CountsDrawers(Callback):
+    """Counts the threads that draw, at the beginning of every step."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def on_train_step_begin(self, run: Run) -> None:
+        self.counts.append(sum(type(thread).__module__ == "rich.live" for thread in threading.enumerate()))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_thread_draws_while_the_step_is_compiled_and_none_later(images: np.ndarray) -> None:
+    screen, drawers = Screen(), CountsDrawers()
+    train(Console(Terminal(file=screen.file), refresh_seconds=0), images, drawers)
+    screen.close()
+    assert drawers.counts == [1] + [0] * 9
 
 
 class Fails(Callback):
