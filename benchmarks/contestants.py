@@ -16,7 +16,6 @@ CONTESTANTS = {
     "tutorial": "benchmarks.tutorial:paced",
     "runner": "benchmarks.ours:runner",
     "runner-plain": "benchmarks.ours:runner_plain",
-    "runner-with": "benchmarks.ours:runner_with",
     "runner-stock": "benchmarks.ours:runner_stock",
     "step": "benchmarks.ours:step",
     "layer": "benchmarks.ours:layer",
@@ -41,14 +40,12 @@ class Entrant:
         model: ``mlp``, ``dcgan``, ``unet``, ``residual``, or for layers ``conv`` and ``conv-transpose``.
         batch: images in a batch.
         count: images in an epoch.
-        callback: what ``runner-with`` attaches, by its class's name.
     """
 
     name: str
     model: str = "mlp"
     batch: int = 32
     count: int = WHOLE
-    callback: str = ""
 
     @property
     def needs_torch(self) -> bool:

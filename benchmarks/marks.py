@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.numbers import Spread, above_import, blocks_of, ratio, spread_of_starts
+from benchmarks.numbers import Spread, above_import, blocks_of, ratio, spread_of_starts, switched_ratio
 
 Results = Mapping[str, Any]
 LINEAR = 1.03  # how much longer a late epoch may take
@@ -77,8 +77,8 @@ def memory(setting: str, name: str) -> Callable[[Results], Spread | None]:
 
 def callbacks_ratio(results: Results) -> Spread | None:
     """Return the time of a run with all default callbacks over one without."""
-    match = results.get("callbacks", {}).get("all")
-    return ratio(match, "runner", "runner-plain") if match else None
+    measured = results.get("callbacks", {}).get("all")
+    return switched_ratio(measured) if measured else None
 
 
 def _ageing(results: Results) -> dict[str, Any]:

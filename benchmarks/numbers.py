@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -44,6 +44,12 @@ def spread_of_starts(match: Mapping[str, Any], name: str) -> Spread:
     """Return the seconds to a contestant's first step: of its repeated starts, or else of the only one."""
     starts = match.get("starts", {}).get(name) or [match["first"][name]]
     return Spread.of(block["seconds"] for block in starts)
+
+
+def switched_ratio(measured: Mapping[str, Sequence[float]]) -> Spread:
+    """Return the time with callbacks over that without, round by round."""
+    rounds = zip(measured["with"], measured["without"], strict=True)
+    return Spread.of(on / off for on, off in rounds)
 
 
 def ratio(match: Mapping[str, Any], above: str, below: str) -> Spread | None:

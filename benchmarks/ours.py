@@ -145,8 +145,6 @@ def never() -> MetricsLog:
 
 def builtin(name: str) -> Callback:
     """Return a built-in callback at its default schedule."""
-    if name == "Console":
-        return console()
     kind: Callable[..., Callback] = getattr(ms_gan_callbacks, name)
     if name == "EarlyStopping":
         return kind("d_real", target=0.5, patience=ENDLESS - 1)
@@ -162,12 +160,6 @@ def runner(entrant: Entrant, gate: Gate) -> None:
 def runner_plain(entrant: Entrant, gate: Gate) -> None:
     """No callbacks."""
     train(entrant, gate, recipe(entrant.model), [never()])
-
-
-def runner_with(entrant: Entrant, gate: Gate) -> None:
-    """One built-in callback."""
-    log = [] if entrant.callback == "MetricsLog" else [never()]
-    train(entrant, gate, recipe(entrant.model), [*log, builtin(entrant.callback)])
 
 
 def runner_stock(entrant: Entrant, gate: Gate) -> None:

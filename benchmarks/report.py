@@ -10,7 +10,7 @@ from rich.console import Console as Terminal
 from rich.table import Table as RichTable
 
 from benchmarks.marks import judge
-from benchmarks.numbers import Spread, above_import, blocks_of, per_step, ratio, spread_of_starts
+from benchmarks.numbers import Spread, above_import, blocks_of, per_step, ratio, spread_of_starts, switched_ratio
 
 REFERENCES = ("torch", "torch-layer", "torch-network")
 VERDICTS = {True: "met", False: "not met", None: "not measured"}
@@ -47,9 +47,7 @@ def tables(results: Mapping[str, Any]) -> Iterator[Table]:
             yield _contest(f"speed: {setting}", match, next((r for r in REFERENCES if r in match["first"]), ""))
     callbacks = results.get("callbacks", {})
     if callbacks:
-        yield _contest("callbacks: all against none, whole epochs", callbacks["all"], "runner-plain")
-        if "each" in callbacks:
-            yield _contest("callbacks: each alone, whole epochs", callbacks["each"], "none")
+        yield _costs({"all": callbacks["all"], **callbacks.get("each", {})})
         yield _acts(callbacks["acts"])
     scaling = results.get("scaling", {})
     if scaling:
@@ -101,6 +99,15 @@ def _contest(title: str, match: Mapping[str, Any], reference: str) -> Table:
         "s to first step",
     )
     return Table(f"{title}, median (range)", head, rows)
+
+
+def _costs(costs: Mapping[str, Any]) -> Table:
+    rows = [
+        [name, Spread.of(cost["without"]).text(), Spread.of(cost["with"]).text(), switched_ratio(cost).text(3)]
+        for name, cost in costs.items()
+    ]
+    head = ("", "ms/step without", "ms/step with", "with / without")
+    return Table("callbacks: switched on and off in one run, whole epochs, median (range)", head, rows)
 
 
 def _acts(acts: Mapping[str, Any]) -> Table:

@@ -16,7 +16,7 @@ from ms_gan_callbacks import UsageError
 from ms_gan_callbacks.storage.environment import get_cpu_name
 from ms_gan_callbacks.storage.files import replace_file
 
-FORMAT = 1
+FORMAT = 2
 
 
 def facts(quick: bool) -> dict[str, Any]:

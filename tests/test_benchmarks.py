@@ -13,19 +13,22 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, tiny_runner
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
-from benchmarks import arena, callbacks, cli, plot, results
+from benchmarks import arena, cli, plot, results, switched
 from benchmarks.arena import Bout, ContestantError, Worker, contest
 from benchmarks.contestants import CONTESTANTS, Entrant
 from benchmarks.data import digits, feed, network_data, unpack
 from benchmarks.marks import MARKS, judge
 from benchmarks.numbers import Spread, ratio, spread_of_starts
 from benchmarks.pacing import Gate
+from benchmarks.report import tables
 from benchmarks.speed import PAIRS, SETTINGS
+from benchmarks.switched import Switched, SwitchedTerminal
+from ms_gan_callbacks import Callback, Checkpoint, Every, Run
 
 
 def block(steps: int, seconds: float, rss: int = 100) -> dict[str, float]:
@@ -52,6 +55,17 @@ def all_results() -> dict:
 
 
 # Numbers
+
+
+def test_callbacks_are_judged_by_the_median_of_the_rounds_ratios() -> None:
+    # 1.01, 1.5 and 1.02: the slow second round is one of three.
+    measured = {"with": [4.04, 6.0, 5.1], "without": [4.0, 4.0, 5.0]}
+    [verdict] = [one for one in judge({"callbacks": {"all": measured}}) if one["number"] == 3]
+    assert verdict["measured"] == pytest.approx({"median": 1.02, "low": 1.01, "high": 1.5})
+    assert verdict["holds"] is False
+    measured["with"][2] = 5.05
+    [verdict] = [one for one in judge({"callbacks": {"all": measured}}) if one["number"] == 3]
+    assert verdict["holds"] is True
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
@@ -247,28 +261,73 @@ def test_starts_alternate_and_leave_no_process(monkeypatch: pytest.MonkeyPatch) 
     assert all(worker._process.poll() is not None for worker in workers)
 
 
-def test_new_processes_meet_after_some_rounds_and_one_that_fails_is_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    met: list[tuple[list[str], int]] = []
+class Notes(Callback):
+    """Notes the steps and the ends of epochs that it is told of, and draws at every step."""
 
-    def meet(entrants: dict[str, Entrant], bouts: list[Bout], say: object) -> dict:
-        met.append((list(entrants), bouts[0].rounds))
-        names = ["runner-plain"] if len(met) == 2 else list(entrants)
-        result = match({name: [block(len(met), 1.0)] * bouts[0].rounds for name in names})
-        return result | {"left_out": {name: "it ended" for name in entrants if name not in names}}
+    def __init__(self, terminal: SwitchedTerminal) -> None:
+        self.terminal = terminal
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+        self.epochs: list[int] = []
+        self.saved: list[int] = []
 
-    monkeypatch.setattr(callbacks, "contest", meet)
-    pair = {"runner": Entrant("runner"), "runner-plain": Entrant("runner-plain")}
-    found = callbacks._meet_afresh(pair, 10, print)
-    assert met == [
-        (["runner", "runner-plain"], 4),
-        (["runner-plain", "runner"], 4),
-        (["runner", "runner-plain"], 2),
-    ]
-    steps = [[one["steps"] for one in blocks] for blocks in found["bouts"][0].values()]
-    assert steps == [[1, 1, 1, 1, 3, 3]] * 2  # rounds of a pair only
-    assert found["left_out"] == {"runner": "it ended"}
+    def on_train_step_begin(self, run: Run) -> None:
+        self.begun.append(run.step)
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.ended.append(run.step)
+
+    def on_train_epoch_end(self, run: Run) -> None:
+        self.epochs.append(run.epoch)
+
+    def on_checkpoint(self, run: Run) -> None:
+        self.saved.append(run.step)
+
+
+class Draws(Callback):
+    """Draws in every step, also in those that the switched callbacks are not told of."""
+
+    def __init__(self, terminal: SwitchedTerminal) -> None:
+        self.terminal = terminal
+
+    def on_train_step_end(self, run: Run) -> None:
+        self.terminal.print(f"step {run.step}", highlight=False)
+
+
+def test_two_epochs_have_every_step_once_with_callbacks_and_once_without() -> None:
+    steps, terminal = 80, SwitchedTerminal()
+    notes = Notes(terminal)
+    one = Switched([notes, Checkpoint(Every.epochs(1), keep=None)], terminal, steps)
+    images = np.zeros((4 * steps, 1, 4, 4), np.uint8)
+    tiny_runner().train(5, images, [one, Draws(terminal)], batch_size=4, quiet=True)
+    assert notes.begun == notes.ended
+    for first in (0, 2):  # two rounds
+        of_round = [step - 1 for step in notes.ended if first * steps < step <= (first + 2) * steps]
+        assert sorted(step % steps for step in of_round) == list(range(steps))
+        assert len({step // steps for step in of_round}) == 2
+    assert notes.epochs == [1, 3, 5]
+    assert notes.saved == [80, 240, 400]
+    assert terminal.file.getvalue().splitlines() == [f"step {step}" for step in notes.ended]
+
+
+def test_a_rounds_times_are_those_of_its_own_pieces() -> None:
+    one = Switched([], SwitchedTerminal(), 10)
+    one.pieces = [(0, True, 9.0), (1, False, 9.0), (2, True, 1.0), (2, False, 2.0), (3, True, 3.0), (4, True, 9.0)]
+    assert one.sum_round(1, True) == pytest.approx(400)
+    assert one.sum_round(1, False) == pytest.approx(200)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:EarlyStopping")  # which is never to end this run
+def test_what_callbacks_cost_is_measured_and_shown() -> None:
+    measured = switched.measure("all", 1, 32 * 40)
+    assert min(found for [found] in measured.values()) > 0
+    acts = {"dispatch_us": {}, "checkpoint_bytes": 1, "bus_share_images": 1, "bus_share_percent": {}}
+    acts |= {name: [1.0] for name in ("checkpoint_ms", "grid_ms", "tensorboard_flush_ms", "evaluation_ms")}
+    shown = {table.title: table for table in tables({"callbacks": {"acts": acts, "all": measured, "each": {}}})}
+    [row] = shown["callbacks: switched on and off in one run, whole epochs, median (range)"].rows
+    [on], [off] = measured["with"], measured["without"]
+    assert row == ["all", Spread.of([off]).text(), Spread.of([on]).text(), Spread.of([on / off]).text(3)]
 
 
 def test_why_a_worker_ended_is_told(tmp_path: Path) -> None:
@@ -327,7 +386,7 @@ def test_every_contestant_has_a_loop_and_takes_part() -> None:
     pytest.importorskip("torch", reason="needs PyTorch")
     assert all(callable(Entrant(name).loop()) for name in CONTESTANTS)
     taking_part = {name for _, _, names in SETTINGS.values() for name in names}
-    assert taking_part == set(CONTESTANTS) - {"runner-with"}  # which `callbacks` sends
+    assert taking_part == set(CONTESTANTS)
     assert {name for pair in PAIRS for name in pair} <= taking_part
 
 
