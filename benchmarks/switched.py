@@ -47,8 +47,7 @@ def deliver(event: Event) -> Callable[[Switched, Run], None]:
     """Return a hook that passes an event on."""
 
     def hook(self: Switched, run: Run) -> None:
-        if self.terminal.on:
-            self.bus.emit(event, run)
+        self.get_bus().emit(event, run)
 
     return hook
 
@@ -64,6 +63,7 @@ class Switched(Callback):
 
     def __init__(self, callbacks: Iterable[Callback], terminal: SwitchedTerminal, steps: int) -> None:
         self.bus, self.terminal, self._steps = CallbackBus(callbacks), terminal, steps
+        self._empty = CallbackBus([])  # so that a second bus costs the same on and off
         self.publishes = tuple(self.bus.publishes())
         self.pieces: list[tuple[int, bool, float]] = []
         self._piece: tuple[int, int] | None = None
@@ -90,8 +90,11 @@ class Switched(Callback):
                 self.pieces.append((self._piece[0], self.terminal.on, now - self._began))
             self._piece, self.terminal.on = piece, sum(piece) % 2 == 1
             self._began = perf_counter()
-        if self.terminal.on:
-            self.bus.emit(Event.TRAIN_STEP_BEGIN, run)
+        self.get_bus().emit(Event.TRAIN_STEP_BEGIN, run)
+
+    def get_bus(self) -> CallbackBus:
+        """Return the bus that events are passed to now."""
+        return self.bus if self.terminal.on else self._empty
 
     on_train_begin = deliver(Event.TRAIN_BEGIN)
     on_train_epoch_begin = deliver(Event.TRAIN_EPOCH_BEGIN)
