@@ -112,7 +112,7 @@ def main() -> None:
     answers, images = os.fdopen(os.dup(1), "w"), int(sys.argv[1])
     os.dup2(2, 1)
     with tempfile.TemporaryDirectory() as name:
-        saves, size = checkpoint.stalls(10)
+        saves, size, _ = checkpoint.stalls(10)
         measured = {
             "dispatch_us": {str(callbacks): dispatch(callbacks) for callbacks in (0, 1, 10)},
             "checkpoint_ms": saves,
