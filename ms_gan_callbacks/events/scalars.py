@@ -58,18 +58,22 @@ class Log:
         self._seen: dict[int, int] = {}  # number of entries already returned, by id of the reader
 
     def add(self, name: str, value: Any) -> None:
-        """Add a number or an image.
+        """Add a number or an image; of an image (H, W, 1) the plane (H, W) is kept.
 
         Raises:
             TypeError: the value is neither.
         """
-        if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
+        if isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 1:
+            value = value[..., 0]
+        if _is_image(value):
             self.images[name] = value
         elif isinstance(value, (bool, int, float, np.number)):
             value = self.numbers[name] = self.newest[name] = float(value)
         else:
             kind = f"{value.dtype} array of shape {value.shape}" if hasattr(value, "dtype") else type(value)
-            raise TypeError(f"run.log({name}=...) takes a number or a uint8 image, not {kind}")
+            raise TypeError(
+                f"run.log({name}=...) takes a number or a uint8 image of shape (H, W) or (H, W, 3), not {kind}"
+            )
         self._entries.append((name, value))
 
     def unseen(self, reader: object) -> tuple[dict[str, float], dict[str, NDArray[np.uint8]]]:
@@ -85,6 +89,12 @@ class Log:
         self.images.clear()
         self._entries.clear()
         self._seen.clear()
+
+
+def _is_image(value: Any) -> bool:
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or not value.size:
+        return False
+    return value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)
 
 
 class Scalars(Mapping[str, float]):

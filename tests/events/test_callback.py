@@ -120,11 +120,22 @@ def test_writers_get_scalars_when_due_and_what_is_logged_once_at_its_own_step() 
     assert writer.pictures == [(5, "epoch_picture")]
 
 
-@pytest.mark.parametrize("value", ["0.5", None, np.zeros((2, 2)), np.zeros(3, np.uint8), [1]])
+NOT_PICTURES = [np.zeros(shape, np.uint8) for shape in ((3,), (0, 4), (4, 4, 2), (4, 4, 4), (1, 4, 4))]
+
+
+@pytest.mark.parametrize("value", ["0.5", None, np.zeros((2, 2)), [1], *NOT_PICTURES])
 def test_logging_what_is_neither_number_nor_picture_is_refused(value: object) -> None:
     run = make_run()
     with pytest.raises(TypeError, match=r"run.log\(mine=...\) takes a number or a uint8 image"):
         run.log(mine=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("shape", "kept"), [((4, 6), (4, 6)), ((4, 6, 1), (4, 6)), ((4, 6, 3), (4, 6, 3))])
+def test_logged_pictures_have_one_of_two_shapes(shape: tuple[int, ...], kept: tuple[int, ...]) -> None:
+    run, picture = make_run(), np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    run.log(mine=picture)
+    assert run.images["mine"].shape == kept
+    np.testing.assert_array_equal(run.images["mine"].ravel(), picture.ravel())
 
 
 @pytest.mark.parametrize("thing", [print, Periodic, None, 3])
