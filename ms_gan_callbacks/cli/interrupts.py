@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from multiprocessing import resource_tracker
@@ -96,10 +96,12 @@ class Interrupts:
 
         def watch() -> None:
             while True:
-                number = signal.sigwait({*SIGNALS, WAKE})
+                number, sender = _wait_for_signal({*SIGNALS, WAKE})
                 if done.is_set():
                     return
-                self._take(number)
+                # MindSpore sends SIGTERM to its own process if another rank has left, as it does when interrupted.
+                if self.received is None or sender != os.getpid():
+                    self._take(number)
 
         def stop() -> None:
             done.set()
@@ -170,6 +172,14 @@ class Interrupts:
                     self._set_handlers()
 
         return unblocked
+
+
+def _wait_for_signal(numbers: Set[int]) -> tuple[int, int | None]:
+    """Return the number of the next signal and the id of the process that sent it, or None if unknown."""
+    if not hasattr(signal, "sigwaitinfo"):  # macOS
+        return signal.sigwait(numbers), None
+    found = signal.sigwaitinfo(numbers)
+    return found.si_signo, found.si_pid
 
 
 def _imports_mindspore() -> bool:

@@ -305,6 +305,10 @@ BODIES = {
         "with interrupts.defer():\n  with interrupts.defer(): pass\n  send(signal.SIGTERM); print('whole')",
         "whole\n143 interrupted; no data was lost",
     ),
+    "a second one, as MindSpore sends it to its own process": (
+        "with interrupts.defer(): send(); time.sleep(0.5); send(signal.SIGTERM); print('whole')",
+        "whole\n130 interrupted; no data was lost",
+    ),
     "an error of its own": ("with interrupts.defer(): send(); raise SystemExit('failed')", ""),
     "no signal": ("pass", "went on"),
 }
