@@ -103,7 +103,7 @@ class _LiveLines:
         self._task = self._bar.add_task(COMPILING, total=None, unit="")
         self._text = Text(no_wrap=True, overflow="ellipsis")
         self._draw = partial(Live, Group(self._bar, self._text), console=terminal, transient=True)
-        # Compilation takes seconds, in which a thread draws. Later it would keep Python's lock from the next step.
+        # A thread draws during compilation, which takes seconds. Later it would hold Python's lock during a step.
         self._display = self._draw(refresh_per_second=1 / max(refresh_seconds, 0.25))
         self._display.start()
 

@@ -63,7 +63,7 @@ class DivergenceGuard(Guard):
         self.limit = limit
 
     def due(self, run: Run) -> bool:
-        return bool(run.requests.checkpoints) or super().due(run)
+        return super().due(run) or bool(run.requests.checkpoints)
 
     def on_eval_end(self, run: Run) -> None:
         self._check_before_saving(run)

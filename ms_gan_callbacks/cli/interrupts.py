@@ -99,9 +99,7 @@ class Interrupts:
                 number, sender = _wait_for_signal({*SIGNALS, WAKE})
                 if done.is_set():
                     return
-                # MindSpore sends SIGTERM to its own process if another rank has left, as it does when interrupted.
-                if self.received is None or sender != os.getpid():
-                    self._take(number)
+                self._take_from(number, sender)
 
         def stop() -> None:
             done.set()
@@ -127,6 +125,11 @@ class Interrupts:
                 os.write(2, SHOW_CURSOR)
             os._exit(128 + number)
 
+    def _take_from(self, number: int, sender: int | None) -> None:
+        # MindSpore sends SIGTERM to its own process if another rank has left, as it does when interrupted.
+        if self.received is None or sender != os.getpid():
+            self._take(number)
+
     def _insist(self) -> None:
         while not self._deferring and not self._raised:
             signal.pthread_kill(self._main, WAKE)
@@ -134,7 +137,7 @@ class Interrupts:
 
     def _take_pending(self) -> None:
         for number in signal.sigpending() & set(SIGNALS):
-            self._take(signal.sigwait({number}))
+            self._take_from(*_wait_for_signal({number}))
 
     def _interrupt_main(self, *_: Any) -> None:
         # This runs in the main thread, so _deferring cannot change in between.

@@ -240,7 +240,7 @@ def _discard(path: Path) -> None:
 
 
 def _write_files(draft: Path, step: int, weights: Arrays, state: Mapping[str, Any]) -> None:
-    weights_file, state_file = (draft / name for name in FILES)
+    weights_file, state_file = paths = [draft / name for name in FILES]
     write_tensors(weights_file, weights)
     with ThreadPoolExecutor(1) as pool:  # hash while the disk writes; both release Python's lock
         digest = pool.submit(hash_file, weights_file)
@@ -248,8 +248,8 @@ def _write_files(draft: Path, step: int, weights: Arrays, state: Mapping[str, An
         write_durably(state_file, to_json(state))
         hashes = (digest.result(), hash_file(state_file))
     files = {
-        name: {"sha256": sha256, "bytes": (draft / name).stat().st_size}
-        for name, sha256 in zip(FILES, hashes, strict=True)
+        path.name: {"sha256": sha256, "bytes": path.stat().st_size}
+        for path, sha256 in zip(paths, hashes, strict=True)
     }
     write_durably(draft / "manifest.json", to_json({"format": FORMAT, "step": step, "files": files}))
     sync_folder(draft)
